@@ -1,0 +1,34 @@
+/* Bytes that wait: appended at the end, taken from the front, never more than a limit. */
+#pragma once
+
+#include "base/span.h"
+
+/* Plain data; { .limit = N } is an empty one. Memory is held only while there are bytes in it. */
+struct buffer {
+    char *data;
+    size_t start, size, capacity;
+    size_t limit;
+};
+
+static inline struct span buffer_bytes(const struct buffer *b)
+{
+    return span_make(b->data + b->start, b->size);
+}
+
+static inline size_t buffer_room(const struct buffer *b)
+{
+    return b->limit - b->size;
+}
+
+/* Adds all of `bytes` or, past the limit or out of memory, nothing and returns -1. `bytes` may not
+ * lie in the buffer. */
+int buffer_append(struct buffer *b, struct span bytes);
+
+/* Appends formatted text, with the same outcome. */
+int buffer_printf(struct buffer *b, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* Drops `count` bytes, at most the size, from the front; frees the memory with the last of them. */
+void buffer_consume(struct buffer *b, size_t count);
+
+/* Overwrites what is there, for secrets, and frees the memory. The limit stays. */
+void buffer_clear(struct buffer *b);

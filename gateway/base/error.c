@@ -1,0 +1,119 @@
+#include "base/error.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { MAX_LINES = 200 };
+
+struct errors {
+    size_t count[FINDING_NOTE + 1];
+    size_t lines;
+    struct {
+        enum finding kind;
+        char *text;
+    } line[MAX_LINES];
+};
+
+int error_set(struct error *e, const char *format, ...)
+{
+    if (e != NULL) {
+        va_list args;
+        va_start(args, format);
+        (void)vsnprintf(e->text, sizeof e->text, format, args); /* cut to fit is what we want */
+        va_end(args);
+    }
+    return -1;
+}
+
+int error_prefix(struct error *e, const char *format, ...)
+{
+    if (e == NULL)
+        return -1;
+    struct error whole;
+    va_list args;
+    va_start(args, format);
+    int written = vsnprintf(whole.text, sizeof whole.text, format, args);
+    va_end(args);
+    size_t used = written < 0 ? 0 : (size_t)written;
+    if (used > sizeof whole.text - 1)
+        used = sizeof whole.text - 1;
+    (void)snprintf(whole.text + used, sizeof whole.text - used, ": %s", e->text); /* likewise */
+    *e = whole;
+    return -1;
+}
+
+struct errors *errors_create(void)
+{
+    struct errors *e = calloc(1, sizeof *e);
+    if (e == NULL)
+        abort(); /* out of memory at the start */
+    return e;
+}
+
+void errors_destroy(struct errors **errors)
+{
+    if (*errors == NULL)
+        return;
+    for (size_t i = 0; i < (*errors)->lines; i++)
+        free((*errors)->line[i].text);
+    free(*errors);
+    *errors = NULL;
+}
+
+__attribute__((format(printf, 3, 0))) static void add(struct errors *e, enum finding kind,
+                                                      const char *format, va_list args)
+{
+    struct error text;
+    e->count[kind]++;
+    if (e->lines == MAX_LINES)
+        return;
+    (void)vsnprintf(text.text, sizeof text.text, format, args); /* cut to fit is what we want */
+    char *copy = strdup(text.text);
+    if (copy == NULL)
+        abort(); /* out of memory at the start */
+    e->line[e->lines].kind = kind;
+    e->line[e->lines].text = copy;
+    e->lines++;
+}
+
+void errors_add(struct errors *e, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    add(e, FINDING_ERROR, format, args);
+    va_end(args);
+}
+
+void errors_warn(struct errors *e, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    add(e, FINDING_WARNING, format, args);
+    va_end(args);
+}
+
+void errors_note(struct errors *e, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    add(e, FINDING_NOTE, format, args);
+    va_end(args);
+}
+
+size_t errors_count(const struct errors *e)
+{
+    return e->count[FINDING_ERROR];
+}
+
+size_t warnings_count(const struct errors *e)
+{
+    return e->count[FINDING_WARNING];
+}
+
+void errors_each(const struct errors *e, void (*show)(void *owner, enum finding kind, const char *),
+                 void *owner)
+{
+    for (size_t i = 0; i < e->lines; i++)
+        show(owner, e->line[i].kind, e->line[i].text);
+}

@@ -1,0 +1,65 @@
+#include "base/privileges.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <pwd.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+int privileges_find_user(const char *name, struct identity *out, struct error *why)
+{
+    errno = 0;
+    const struct passwd *user = getpwnam(name);
+    if (user == NULL)
+        return error_set(why,
+                         "user \"%s\": %s; make it with: useradd -r -U -s /usr/sbin/nologin %s",
+                         name, errno == 0 ? "does not exist" : strerror(errno), name);
+    *out = (struct identity){user->pw_uid, user->pw_gid};
+    return 0;
+}
+
+int privileges_open_empty_root(struct error *why)
+{
+    char path[] = "/tmp/porteiro-root.XXXXXX";
+    if (mkdtemp(path) == NULL)
+        return error_set(why, "%s: %s", path, strerror(errno));
+    int fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        (void)error_set(why, "%s: %s", path, strerror(errno));
+    if (rmdir(path) < 0 && fd >= 0) {
+        (void)error_set(why, "%s: %s", path, strerror(errno));
+        (void)close(fd); /* only a path */
+        return -1;
+    }
+    return fd;
+}
+
+int privileges_drop(const struct identity *who, int root_fd, struct error *why)
+{
+    if (root_fd >= 0 && (fchdir(root_fd) < 0 || chroot(".") < 0))
+        return error_set(why, "empty root: %s", strerror(errno));
+    if (root_fd >= 0)
+        (void)close(root_fd); /* only a path */
+    if (setgroups(0, NULL) < 0 || setresgid(who->gid, who->gid, who->gid) < 0 ||
+        setresuid(who->uid, who->uid, who->uid) < 0)
+        return error_set(why, "becoming uid %u, gid %u: %s", who->uid, who->gid, strerror(errno));
+    if (who->uid != 0 && setuid(0) == 0)
+        return error_set(why, "root could be taken back");
+    return 0;
+}
+
+int privileges_confine(struct error *why)
+{
+    const struct rlimit none = {0, 0};
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+        return error_set(why, "no_new_privs: %s", strerror(errno));
+    if (setrlimit(RLIMIT_CORE, &none) < 0)
+        return error_set(why, "RLIMIT_CORE: %s", strerror(errno));
+    if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
+        return error_set(why, "not dumpable: %s", strerror(errno));
+    return 0;
+}

@@ -1,0 +1,28 @@
+/* What a process gives up before it touches a stranger's bytes. */
+#pragma once
+
+#include "base/error.h"
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+/* A user to become. Plain data. */
+struct identity {
+    uid_t uid;
+    gid_t gid;
+};
+
+/* The user of that name, or -1 and why. */
+int privileges_find_user(const char *name, struct identity *out, struct error *why);
+
+/* Opens an empty directory that no longer has a name, to be a root where nothing can be found or
+ * made. Returns the descriptor, or -1 and why. Needs root. */
+int privileges_open_empty_root(struct error *why);
+
+/* Becomes `who` for good, with no other groups; `root_fd`, unless -1, is the new root. Needs root.
+ * Returns 0, or -1 and why: then the process must end. */
+int privileges_drop(const struct identity *who, int root_fd, struct error *why);
+
+/* No new privileges by exec, no core, not to be traced or dumped. For every child that meets
+ * strangers, whoever it runs as. */
+int privileges_confine(struct error *why);

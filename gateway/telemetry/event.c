@@ -1,0 +1,152 @@
+#include "telemetry/event.h"
+
+#include "base/clock.h"
+#include "base/utf8.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+static const struct {
+    const char *name;
+    enum log_level level;
+} events[] = {
+#define EVENT(name, level, help) {#name, LOG_LEVEL_##level},
+#include "telemetry/events.def"
+#undef EVENT
+};
+
+static const char *const keys[] = {
+#define LOG_KEY(name, help) #name,
+#include "telemetry/log_keys.def"
+#undef LOG_KEY
+};
+
+/* A line under construction; what doesn't fit is cut at the end of a field. */
+struct line {
+    char text[4096];
+    size_t used;
+    bool is_json;
+};
+
+static void put(struct line *l, struct span bytes)
+{
+    size_t room = sizeof l->text - 8 - l->used; /* for a closing quote and brace */
+    if (bytes.size > room)
+        bytes.size = room;
+    memcpy(l->text + l->used, bytes.data, bytes.size);
+    l->used += bytes.size;
+}
+
+static bool is_plain(char c)
+{
+    return c > ' ' && c != '"' && c != '=' && c != '\\' && (unsigned char)c < 0x7f;
+}
+
+/* Inside quotes. Control characters never reach a terminal; what isn't UTF-8 is shown by byte. */
+static void put_escaped(struct line *l, struct span text)
+{
+    bool is_utf8 = utf8_is_valid(text);
+    char hex[8];
+    for (size_t i = 0; i < text.size; i++) {
+        unsigned char c = (unsigned char)text.data[i];
+        bool is_c1 = c == 0xc2 && i + 1 < text.size && (unsigned char)text.data[i + 1] < 0xa0;
+        if (c == '"' || c == '\\') {
+            put(l, span_of("\\"));
+            put(l, span_make(text.data + i, 1));
+        } else if (is_utf8 && is_c1) {
+            (void)snprintf(hex, sizeof hex, "\\u%04x", (unsigned char)text.data[++i]); /* fits */
+            put(l, span_of(hex));
+        } else if (c < 0x20 || c == 0x7f || (c > 0x7f && !is_utf8)) {
+            (void)snprintf(hex, sizeof hex, "\\u%04x", c); /* fits */
+            put(l, span_of(hex));
+        } else {
+            put(l, span_make(text.data + i, 1));
+        }
+    }
+}
+
+static void put_key(struct line *l, enum log_key key)
+{
+    if (l->used > 0 && !(l->is_json && l->used == 1))
+        put(l, span_of(l->is_json ? "," : " "));
+    if (l->is_json)
+        put(l, span_of("\""));
+    put(l, span_of(keys[key]));
+    put(l, span_of(l->is_json ? "\":" : "="));
+}
+
+static void put_text(struct line *l, enum log_key key, struct span text)
+{
+    if (text.size == 0)
+        return;
+    put_key(l, key);
+    bool is_bare = !l->is_json;
+    for (size_t i = 0; i < text.size && is_bare; i++)
+        is_bare = is_plain(text.data[i]);
+    if (is_bare) {
+        put(l, text);
+        return;
+    }
+    put(l, span_of("\""));
+    put_escaped(l, text);
+    put(l, span_of("\""));
+}
+
+static void put_number(struct line *l, enum log_key key, const char *digits)
+{
+    put_key(l, key);
+    put(l, span_of(digits));
+}
+
+static void put_field(struct line *l, const struct field *f)
+{
+    char digits[32];
+    switch (f->kind) {
+    case FIELD_TEXT: put_text(l, f->key, f->text == NULL ? span_of("") : span_of(f->text)); return;
+    case FIELD_SPAN: put_text(l, f->key, f->span); return;
+    case FIELD_NUMBER:
+        (void)snprintf(digits, sizeof digits, "%" PRId64, f->number); /* fits */
+        put_number(l, f->key, digits);
+        return;
+    case FIELD_SECONDS:
+        (void)snprintf(digits, sizeof digits, "%" PRId64 ".%03d", f->number / CLOCK_SECOND,
+                       (int)(f->number % CLOCK_SECOND / CLOCK_MS)); /* fits */
+        put_number(l, f->key, digits);
+        return;
+    case FIELD_END: return;
+    }
+}
+
+void log_event_fields(const struct event_log *log, enum event event, const struct field *fields)
+{
+    struct line l = {.used = 0, .is_json = log->is_json};
+    char time[CLOCK_ISO_SIZE];
+    if (!log_takes(log->lines, events[event].level))
+        return;
+    if (l.is_json)
+        put(&l, span_of("{"));
+    clock_format_iso(clock_wall_ns(), time);
+    put_text(&l, KEY_time, span_of(time));
+    put_text(&l, KEY_level, span_of(log_level_names[events[event].level]));
+    put_text(&l, KEY_event, span_of(events[event].name));
+    put_text(&l, KEY_process, span_of(log->process));
+    for (; fields->kind != FIELD_END; fields++) {
+        size_t before = l.used;
+        put_field(&l, fields);
+        if (l.used >= sizeof l.text - 8)
+            l.used = before; /* cut: leave the whole field out */
+    }
+    if (l.is_json)
+        l.text[l.used++] = '}';
+    log_line(log->lines, events[event].level, span_make(l.text, l.used));
+}
+
+const char *log_key_name(enum log_key key)
+{
+    return keys[key];
+}
+
+const char *event_name(enum event event)
+{
+    return events[event].name;
+}

@@ -1,0 +1,128 @@
+/* The owners stand side by side, apart from the rows: looking for a free one among 20,000 reads
+ * 80 KB, and none of it while there is room near the hint. A row's sequence is odd while its owner
+ * writes; who reads tries again. */
+#include "telemetry/sessions.h"
+
+#include <stdatomic.h>
+#include <string.h>
+
+enum { READ_TRIES = 100 };
+
+struct row {
+    _Atomic uint32_t sequence;
+    _Atomic uint32_t state;
+    struct session_row content;
+};
+
+struct session_region {
+    _Atomic uint32_t hint;
+    _Atomic uint32_t owners[]; /* 0: free, else the process's slot + 1; the rows follow */
+};
+
+static size_t rows_offset(size_t capacity)
+{
+    size_t size = sizeof(struct session_region) + capacity * sizeof(uint32_t);
+    return (size + 63) / 64 * 64;
+}
+
+static struct row *row_at(const struct session_table *t, size_t i)
+{
+    return (struct row *)(void *)((char *)t->region + rows_offset(t->capacity)) + i;
+}
+
+size_t session_table_size(size_t capacity)
+{
+    return rows_offset(capacity) + capacity * sizeof(struct row);
+}
+
+int session_claim(const struct session_table *t, size_t limit, size_t slot)
+{
+    if (limit > t->capacity)
+        limit = t->capacity;
+    size_t hint = atomic_load_explicit(&t->region->hint, memory_order_relaxed);
+    for (size_t n = 0; n < limit; n++) {
+        size_t i = (hint + n) % limit;
+        uint32_t none = 0;
+        if (atomic_load_explicit(&t->region->owners[i], memory_order_relaxed) == 0 &&
+            atomic_compare_exchange_strong(&t->region->owners[i], &none, (uint32_t)slot + 1)) {
+            atomic_store_explicit(&t->region->hint, (uint32_t)(i + 1), memory_order_relaxed);
+            return (int)i;
+        }
+    }
+    return -1;
+}
+
+void session_write(const struct session_table *t, int row, const struct session_row *content)
+{
+    struct row *r = row_at(t, (size_t)row);
+    uint32_t sequence = atomic_load_explicit(&r->sequence, memory_order_relaxed);
+    atomic_store_explicit(&r->sequence, sequence | 1, memory_order_relaxed);
+    atomic_thread_fence(memory_order_release);
+    r->content = *content;
+    atomic_store_explicit(&r->sequence, (sequence | 1) + 1, memory_order_release);
+}
+
+void session_set_state(const struct session_table *t, int row, enum session_state state)
+{
+    atomic_store_explicit(&row_at(t, (size_t)row)->state, (uint32_t)state, memory_order_relaxed);
+}
+
+void session_free(const struct session_table *t, int row)
+{
+    atomic_store(&t->region->owners[row], 0);
+}
+
+size_t session_free_all(const struct session_table *t, size_t slot)
+{
+    size_t freed = 0;
+    for (size_t i = 0; i < t->capacity; i++) {
+        uint32_t owner = (uint32_t)slot + 1;
+        if (atomic_compare_exchange_strong(&t->region->owners[i], &owner, 0))
+            freed++;
+    }
+    return freed;
+}
+
+int session_read(const struct session_table *t, size_t row, struct session_row *out,
+                 enum session_state *state, size_t *owner)
+{
+    uint32_t taken = row < t->capacity ? atomic_load(&t->region->owners[row]) : 0;
+    if (taken == 0)
+        return -1;
+    const struct row *r = row_at(t, row);
+    for (int tries = 0; tries < READ_TRIES; tries++) {
+        uint32_t before = atomic_load_explicit(&r->sequence, memory_order_acquire);
+        *out = r->content;
+        atomic_thread_fence(memory_order_acquire);
+        if ((before & 1) != 0 || before != atomic_load_explicit(&r->sequence, memory_order_relaxed))
+            continue;
+        uint32_t s = atomic_load_explicit(&r->state, memory_order_relaxed);
+        *state = s < SESSION_STATE_COUNT ? (enum session_state)s : SESSION_COMMAND;
+        *owner = taken - 1;
+        out->id[sizeof out->id - 1] = '\0';
+        out->client[sizeof out->client - 1] = '\0';
+        out->account[sizeof out->account - 1] = '\0';
+        return 0;
+    }
+    return -1;
+}
+
+size_t session_count(const struct session_table *t, int slot)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < t->capacity; i++) {
+        uint32_t owner = atomic_load_explicit(&t->region->owners[i], memory_order_relaxed);
+        count += slot < 0 ? owner != 0 : owner == (uint32_t)slot + 1;
+    }
+    return count;
+}
+
+const char *session_state_name(enum session_state state)
+{
+    static const char *const names[] = {
+#define SESSION_STATE(name, text) text,
+#include "telemetry/session_states.def"
+#undef SESSION_STATE
+    };
+    return names[state];
+}

@@ -1,0 +1,60 @@
+/* The sessions of all workers and generations: a row for each, in the shared mapping. A row is also
+ * the permit to be one, so that there are never more than max_connections. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum session_state {
+#define SESSION_STATE(name, text) SESSION_##name,
+#include "telemetry/session_states.def"
+#undef SESSION_STATE
+    SESSION_STATE_COUNT
+};
+
+enum { SESSION_ACCOUNT_SIZE = 128, SESSION_CLIENT_SIZE = 56 };
+
+/* What is told of a session. A copy when read, with every text closed. */
+struct session_row {
+    char id[16];
+    char client[SESSION_CLIENT_SIZE];
+    char account[SESSION_ACCOUNT_SIZE];
+    int64_t started_wall_ns;
+    uint32_t listener; /* its label's slot */
+    uint32_t messages; /* taken by the upstream */
+    uint8_t is_tls;
+};
+
+/* A process's way to the rows. The capacity is kept here: nothing in the mapping is believed. */
+struct session_table {
+    struct session_region *region; /* in the shared mapping */
+    size_t capacity;
+};
+
+/* The region's size. */
+size_t session_table_size(size_t capacity);
+
+/* A free row among the first `limit`, at most the capacity, now owned by the process in `slot` (its
+ * row in the table of processes), or -1: all are taken. */
+int session_claim(const struct session_table *t, size_t limit, size_t slot);
+
+/* Hot: writes the row; a copy, no system call. The owner alone. */
+void session_write(const struct session_table *t, int row, const struct session_row *content);
+
+/* Hot: one store. */
+void session_set_state(const struct session_table *t, int row, enum session_state state);
+void session_free(const struct session_table *t, int row);
+
+/* Frees all rows of a process that has ended. Returns how many. */
+size_t session_free_all(const struct session_table *t, size_t slot);
+
+/* Copies a row that is in use: 0, or -1 when it is free or always changing. `owner` is the slot of
+ * its process. */
+int session_read(const struct session_table *t, size_t row, struct session_row *out,
+                 enum session_state *state, size_t *owner);
+
+/* How many rows are in use, of one process or with -1 of all. */
+size_t session_count(const struct session_table *t, int slot);
+
+const char *session_state_name(enum session_state state);

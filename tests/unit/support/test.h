@@ -1,0 +1,29 @@
+/* How the unit tests are written: START_TEST(a_promise) ... END_TEST, and one list of them:
+ *
+ *     SUITE(span)
+ *     {
+ *         TEST(a_promise);
+ *     }
+ */
+#pragma once
+
+#include "support/failing.h"
+
+#include <check.h>
+
+typedef void suite_fn(TCase *tests);
+
+/* Called before main by SUITE. */
+void suite_register(const char *name, suite_fn *add);
+
+#define SUITE(name)                                                \
+    static void add_##name(TCase *tests);                          \
+    __attribute__((constructor)) static void register_##name(void) \
+    {                                                              \
+        suite_register(#name, add_##name);                         \
+    }                                                              \
+    static void add_##name(TCase *tests)
+
+#define TEST(name) tcase_add_test(tests, name)
+#define LOOP_TEST(name, cases) \
+    tcase_add_loop_test(tests, name, 0, (int)(sizeof(cases) / sizeof *(cases)))
