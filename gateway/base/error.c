@@ -43,6 +43,12 @@ int error_prefix(struct error *e, const char *format, ...)
     return -1;
 }
 
+const char *place_format(const struct place *p, char out[PLACE_SIZE])
+{
+    (void)snprintf(out, PLACE_SIZE, p->line == 0 ? "%s" : "%s:%u", p->file, p->line); /* cut */
+    return out;
+}
+
 struct errors *errors_create(void)
 {
     struct errors *e = calloc(1, sizeof *e);
@@ -61,14 +67,17 @@ void errors_destroy(struct errors **errors)
     *errors = NULL;
 }
 
-__attribute__((format(printf, 3, 0))) static void add(struct errors *e, enum finding kind,
-                                                      const char *format, va_list args)
+__attribute__((format(printf, 4, 0))) static void
+add(struct errors *e, enum finding kind, const struct place *at, const char *format, va_list args)
 {
     struct error text;
+    char where[PLACE_SIZE];
     e->count[kind]++;
     if (e->lines == MAX_LINES)
         return;
     (void)vsnprintf(text.text, sizeof text.text, format, args); /* cut to fit is what we want */
+    if (at != NULL)
+        (void)error_prefix(&text, "%s", place_format(at, where));
     char *copy = strdup(text.text);
     if (copy == NULL)
         abort(); /* out of memory at the start */
@@ -81,7 +90,7 @@ void errors_add(struct errors *e, const char *format, ...)
 {
     va_list args;
     va_start(args, format);
-    add(e, FINDING_ERROR, format, args);
+    add(e, FINDING_ERROR, NULL, format, args);
     va_end(args);
 }
 
@@ -89,7 +98,23 @@ void errors_warn(struct errors *e, const char *format, ...)
 {
     va_list args;
     va_start(args, format);
-    add(e, FINDING_WARNING, format, args);
+    add(e, FINDING_WARNING, NULL, format, args);
+    va_end(args);
+}
+
+void errors_add_at(struct errors *e, const struct place *at, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    add(e, FINDING_ERROR, at, format, args);
+    va_end(args);
+}
+
+void errors_warn_at(struct errors *e, const struct place *at, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    add(e, FINDING_WARNING, at, format, args);
     va_end(args);
 }
 
@@ -97,7 +122,7 @@ void errors_note(struct errors *e, const char *format, ...)
 {
     va_list args;
     va_start(args, format);
-    add(e, FINDING_NOTE, format, args);
+    add(e, FINDING_NOTE, NULL, format, args);
     va_end(args);
 }
 

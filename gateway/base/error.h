@@ -16,6 +16,16 @@ int error_set(struct error *e, const char *format, ...) __attribute__((format(pr
 /* Puts "what: " before the reason that is there. Returns -1. */
 int error_prefix(struct error *e, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
+/* Where a thing stands in a file: for messages. */
+struct place {
+    const char *file;
+    unsigned line; /* 0: no line, the file as a whole */
+};
+
+/* "FILE:LINE", or FILE alone. `out` has room for PLACE_SIZE. Returns `out`. */
+enum { PLACE_SIZE = 512 };
+const char *place_format(const struct place *p, char out[PLACE_SIZE]);
+
 /* Everything that is wrong with a configuration, and what may be: kept until it is shown. */
 struct errors;
 
@@ -25,6 +35,12 @@ void errors_destroy(struct errors **errors);
 /* Adds a line. Past 200 lines only counts go on. */
 void errors_add(struct errors *e, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void errors_warn(struct errors *e, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* The same with "FILE:LINE: " before it. */
+void errors_add_at(struct errors *e, const struct place *at, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+void errors_warn_at(struct errors *e, const struct place *at, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
 
 /* A remark: neither an error nor a warning, shown by -t alone. */
 void errors_note(struct errors *e, const char *format, ...) __attribute__((format(printf, 2, 3)));

@@ -2,6 +2,7 @@
 
 #include <stdatomic.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 struct label {
@@ -54,6 +55,16 @@ int label_claim(struct labels *l, enum label_kind kind, const char *name, unsign
     (void)snprintf(rows[free_slot].name, LABEL_NAME_SIZE, "%s", name); /* names are shorter */
     atomic_store(&rows[free_slot].generations, bit(generation));
     return free_slot;
+}
+
+size_t label_slot(const struct labels *l, enum label_kind kind, const char *name)
+{
+    const struct label *rows = l->rows + kinds[kind].first;
+    for (size_t i = 0; i < kinds[kind].capacity; i++)
+        if (atomic_load(&rows[i].generations) != 0 &&
+            strncmp(rows[i].name, name, LABEL_NAME_SIZE - 1) == 0)
+            return i;
+    abort();
 }
 
 void labels_release(struct labels *l, unsigned generation)

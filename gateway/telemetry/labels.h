@@ -19,6 +19,10 @@ size_t labels_size(void);
 int label_claim(struct labels *l, enum label_kind kind, const char *name, unsigned generation,
                 int *fresh);
 
+/* The slot of a name that some generation has claimed; names that nobody has are a mistake of ours.
+ */
+size_t label_slot(const struct labels *l, enum label_kind kind, const char *name);
+
 /* The generation has ended. */
 void labels_release(struct labels *l, unsigned generation);
 

@@ -1,0 +1,8 @@
+/* What can be said of a configuration only when all of it has been read. */
+#pragma once
+
+#include "config/config.h"
+
+/* Fills in what follows from other values (addresses, names that are referred to, the host's name)
+ * and adds what doesn't fit together to `errors`. */
+void config_check(struct config *c, struct errors *errors);

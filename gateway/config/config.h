@@ -1,0 +1,122 @@
+/* porteiro.conf as one struct that nobody changes: read once, handed to whoever needs it. A reload
+ * makes a new one for new processes. */
+#pragma once
+
+#include "base/address.h"
+#include "base/error.h"
+#include "base/setting.h"
+
+struct arena;
+
+enum listener_role { ROLE_SUBMISSION, ROLE_POP3, ROLE_REFUSE };
+enum listener_tls { LISTENER_TLS_IMPLICIT, LISTENER_TLS_STARTTLS, LISTENER_TLS_NONE };
+enum tls_version { TLS_VERSION_1_2, TLS_VERSION_1_3 };
+enum upstream_protocol { UPSTREAM_SMTP, UPSTREAM_POP3 };
+enum upstream_tls {
+    UPSTREAM_TLS_NONE,
+    UPSTREAM_TLS_OPPORTUNISTIC,
+    UPSTREAM_TLS_REQUIRE,
+    UPSTREAM_TLS_IMPLICIT
+};
+enum upstream_identity { IDENTITY_NONE, IDENTITY_XCLIENT, IDENTITY_PASSWORD };
+enum log_format { LOG_FORMAT_TEXT, LOG_FORMAT_JSON };
+enum control_role { CONTROL_READ, CONTROL_SUPPORT, CONTROL_ADMIN };
+
+struct log_config {
+    const char *target; /* "stderr", "syslog" or a file */
+    int format, level, facility; /* enum log_format; enum log_level; index into the names */
+};
+
+struct tls_config {
+    const char *name;
+    struct place place;
+    struct text_list certificate, key, names; /* of the first two as many */
+    int min_version;                          /* enum tls_version */
+    const char *ciphers;
+};
+
+struct server_config {
+    const char *name; /* "UPSTREAM/SERVER", as it is logged */
+    struct place place;
+    const char *address;
+    struct address to;
+};
+
+struct upstream_config {
+    const char *name;
+    struct place place;
+    int protocol, tls, identity; /* enums above */
+    int64_t max_connections;
+    int64_t wait_timeout_ms, connect_timeout_ms, command_timeout_ms, final_timeout_ms;
+    int64_t idle_timeout_ms, health_check_ms;
+    struct server_config *servers;
+    size_t server_count;
+};
+
+struct listener_config {
+    const char *name;
+    struct place place;
+    struct text_list bind;
+    int role, tls; /* enums above */
+    const char *certificate, *upstream;
+    int64_t max_message_size, max_recipients, idle_timeout_ms;
+    struct address *addresses; /* of `bind` */
+    size_t address_count;
+    const struct tls_config *tls_block;              /* `certificate`; NULL for role refuse */
+    const struct upstream_config *upstream_config;   /* `upstream`; NULL for role refuse */
+};
+
+struct auth_config {
+    struct place place;
+    int backend; /* only sasldb */
+    const char *sasldb, *realm;
+    int64_t processes;
+};
+
+struct control_group_config {
+    const char *group;
+    struct place place;
+    int role; /* enum control_role */
+};
+
+struct config {
+    struct arena *arena; /* holds all of it */
+    const char *file;
+    const char *hostname, *user, *auth_user, *helper_user;
+    int64_t workers;
+    const char *state_dir, *spool_dir, *control;
+    struct text_list http;
+    int64_t max_connections, shutdown_grace_ms, reload_grace_ms, drain_delay_ms;
+    struct log_config log;
+    struct auth_config auth;
+    struct control_group_config *control_groups;
+    size_t control_group_count;
+    struct tls_config *tls;
+    size_t tls_count;
+    struct listener_config *listeners;
+    size_t listener_count;
+    struct upstream_config *upstreams;
+    size_t upstream_count;
+};
+
+/* Reads and checks `file`, with all that it includes. Everything wrong is added to `errors`, with
+ * FILE:LINE. Returns the configuration, which is whole only if no error was added, or NULL when the
+ * text could not even be parsed. */
+struct config *config_load(const char *file, struct errors *errors);
+void config_free(struct config **config);
+
+/* Appends the effective configuration in the syntax of the file, secrets as "***". Returns 0, or -1
+ * when `out` is full. */
+int config_print(const struct config *config, struct buffer *out);
+
+/* Appends the reference of all keys: as a configuration file of defaults with comments, or as rows
+ * for the manual page (roff). Likewise. */
+int config_reference_print(bool as_roff, struct buffer *out);
+
+const struct upstream_config *config_find_upstream(const struct config *c, const char *name);
+const struct tls_config *config_find_tls(const struct config *c, const char *name);
+
+/* "submission"; "opportunistic"; the syslog facility's number. */
+const char *listener_role_name(int role);
+const char *upstream_tls_name(int tls);
+int log_facility(const struct log_config *log);

@@ -1,0 +1,262 @@
+#include "config/grammar.h"
+
+#include "base/log.h"
+
+#include <string.h>
+#include <syslog.h>
+
+static int check_absolute(const char *path, struct error *why)
+{
+    return path[0] == '/' ? 0
+                          : error_set(why, "\"%s\" is no absolute path; begin it with /", path);
+}
+
+static int check_log_target(const char *target, struct error *why)
+{
+    if (strcmp(target, "stderr") == 0 || strcmp(target, "syslog") == 0 || target[0] == '/')
+        return 0;
+    return error_set(why, "\"%s\" is unknown here; write \"stderr\", \"syslog\" or the absolute path "
+                          "of a file", target);
+}
+
+/* A label of a host name: letters, digits, hyphens inside. */
+static int check_domain(const char *name, struct error *why)
+{
+    size_t label = 0, size = strlen(name);
+    bool is_good = size <= 253;
+    for (size_t i = 0; i < size && is_good; i++) {
+        bool is_edge = label == 0 || name[i + 1] == '.' || name[i + 1] == '\0';
+        label = name[i] == '.' ? 0 : label + 1;
+        is_good = name[i] == '.' ? i > 0 && name[i - 1] != '.' && i + 1 < size
+                                 : (ascii_is_alnum(name[i]) || (name[i] == '-' && !is_edge)) &&
+                                       label <= 63;
+    }
+    return is_good ? 0 : error_set(why, "\"%s\" is no host name; write one as mail.example.com",
+                                   name);
+}
+
+static const char *const tls_versions[] = {"TLSv1.2", "TLSv1.3", NULL};
+static const char *const roles[] = {"submission", "pop3", "refuse", NULL};
+static const char *const listener_tls[] = {"implicit", "starttls", "none", NULL};
+static const char *const protocols[] = {"smtp", "pop3", NULL};
+static const char *const upstream_tls[] = {"none", "opportunistic", "require", "implicit", NULL};
+static const char *const identities[] = {"none", "xclient", "password", NULL};
+static const char *const backends[] = {"sasldb", NULL};
+static const char *const log_formats[] = {"text", "json", NULL};
+static const char *const facilities[] = {"mail",   "daemon", "user",   "local0", "local1", "local2",
+                                         "local3", "local4", "local5", "local6", "local7", NULL};
+const char *const control_role_names[] = {"read", "support", "admin", NULL};
+
+#define AT(type, member) .offset = offsetof(struct type, member)
+
+static const struct setting top_settings[] = {
+    {"hostname", SETTING_TEXT, AT(config, hostname), .preset = "", .check = check_domain,
+     .help = "in greetings, EHLO and Received; \"\": the host's FQDN"},
+    {"user", SETTING_TEXT, AT(config, user), .preset = "porteiro",
+     .help = "workers and control run as this user"},
+    {"auth_user", SETTING_TEXT, AT(config, auth_user), .preset = "porteiro-auth",
+     .help = "the auth processes run as this user, who can read the password store"},
+    {"helper_user", SETTING_TEXT, AT(config, helper_user), .preset = "porteiro-helper",
+     .help = "the admin's commands run as this user"},
+    {"workers", SETTING_INTEGER, AT(config, workers), .preset = "0", .max = 256,
+     .help = "processes that serve clients; 0: one per CPU"},
+    {"state_dir", SETTING_TEXT, AT(config, state_dir), .preset = "/var/lib/porteiro",
+     .check = check_absolute, .help = "what is kept over restarts"},
+    {"spool_dir", SETTING_TEXT, AT(config, spool_dir), .preset = "/var/lib/porteiro/spool",
+     .check = check_absolute, .help = "unlinked files for large messages"},
+    {"control", SETTING_TEXT, AT(config, control), .preset = "/run/porteiro/control.sock",
+     .check = check_absolute, .help = "porteiroctl's socket: for root and control_groups"},
+    {"http", SETTING_TEXT_LIST, AT(config, http), .preset = "",
+     .help = "[] alone: this version serves no HTTP"},
+    {"max_connections", SETTING_INTEGER, AT(config, max_connections), .preset = "20000", .min = 1,
+     .max = 1000000, .help = "of the whole gateway; past it a new client gets 421 4.3.2"},
+    {"shutdown_grace", SETTING_DURATION, AT(config, shutdown_grace_ms), .preset = "30s",
+     .max = 86400000, .help = "SIGTERM: transactions in progress may finish this long"},
+    {"reload_grace", SETTING_DURATION, AT(config, reload_grace_ms), .preset = "2h",
+     .max = 7 * 86400000, .help = "reload: old sessions go on this long; then 421 between "
+                                  "transactions"},
+    {"drain_delay", SETTING_DURATION, AT(config, drain_delay_ms), .preset = "10s", .max = 3600000,
+     .help = "porteiroctl drain: new clients are still served this long, then get 421 4.3.2"},
+    {.name = NULL}};
+const struct section section_top = {"", top_settings, ""};
+
+static const struct setting log_settings[] = {
+    {"target", SETTING_TEXT, AT(log_config, target), .preset = "stderr", .check = check_log_target,
+     .help = "stderr, syslog, or a file (SIGUSR1 opens it anew)"},
+    {"format", SETTING_CHOICE, AT(log_config, format), .preset = "text", .choices = log_formats,
+     .help = "text (key=value) or json, the same keys in both"},
+    {"level", SETTING_CHOICE, AT(log_config, level), .preset = "info", .choices = log_level_names,
+     .help = "debug, info, warning or error"},
+    {"facility", SETTING_CHOICE, AT(log_config, facility), .preset = "mail", .choices = facilities,
+     .help = "of syslog: mail, daemon, user, local0 to local7"},
+    {.name = NULL}};
+const struct section section_log = {"log", log_settings, "Where log lines go"};
+
+static const struct setting tls_settings[] = {
+    {"certificate", SETTING_TEXT_LIST, AT(tls_config, certificate), .preset = "", .max = 4,
+     .check = check_absolute,
+     .help = "files with the full chain, PEM; an ECDSA and an RSA one may stand side by side"},
+    {"key", SETTING_TEXT_LIST, AT(tls_config, key), .preset = "", .max = 4, .check = check_absolute,
+     .help = "files with the keys, PEM, in the same order"},
+    {"names", SETTING_TEXT_LIST, AT(tls_config, names), .preset = "",
+     .help = "SNI names; []: those in the certificates"},
+    {"min_version", SETTING_CHOICE, AT(tls_config, min_version), .preset = "TLSv1.2",
+     .choices = tls_versions, .help = "TLSv1.2 or TLSv1.3"},
+    {"ciphers", SETTING_TEXT, AT(tls_config, ciphers), .preset = "",
+     .help = "of TLS 1.2, as OpenSSL writes them; \"\": forward-secret AEAD suites alone"},
+    {.name = NULL}};
+const struct section section_tls = {
+    "tls", tls_settings, "Certificates; \"default\" serves a name that no other block lists"};
+
+static const struct setting listener_settings[] = {
+    {"bind", SETTING_TEXT_LIST, AT(listener_config, bind), .preset = "", .min = 1, .max = 16,
+     .check = address_check_listen, .help = "addresses, as \"*:465\" or \"[2001:db8::1]:465\""},
+    {"role", SETTING_CHOICE, AT(listener_config, role), .preset = "submission", .choices = roles,
+     .help = "submission, pop3, or refuse (greets with 554 and the ports to use)"},
+    {"tls", SETTING_CHOICE, AT(listener_config, tls), .preset = "implicit",
+     .choices = listener_tls, .help = "implicit, starttls, or none (role refuse alone)"},
+    {"certificate", SETTING_TEXT, AT(listener_config, certificate), .preset = "default",
+     .help = "the tls block for clients that name no other"},
+    {"upstream", SETTING_TEXT, AT(listener_config, upstream), .preset = "",
+     .help = "the servers behind: an upstream of the listener's protocol"},
+    {"max_message_size", SETTING_SIZE, AT(listener_config, max_message_size), .preset = "50M",
+     .min = 65536, .max = INT64_C(1) << 40, .help = "552 5.3.4 past it; announced as SIZE"},
+    {"max_recipients", SETTING_INTEGER, AT(listener_config, max_recipients), .preset = "100",
+     .min = 1, .max = 10000, .help = "of a message: 452 4.5.3 past it"},
+    {"idle_timeout", SETTING_DURATION, AT(listener_config, idle_timeout_ms), .preset = "5min",
+     .min = 1000, .max = 86400000, .help = "of a client; default for pop3: 10min (RFC 1939)"},
+    {.name = NULL}};
+const struct section section_listener = {"listeners", listener_settings, "Doors"};
+
+enum { SUBMISSION = 1 << ROLE_SUBMISSION, POP3 = 1 << ROLE_POP3, REFUSE = 1 << ROLE_REFUSE };
+
+unsigned listener_key_roles(const char *key)
+{
+    static const struct {
+        const char *key;
+        unsigned roles;
+    } narrowed[] = {
+        {"certificate", SUBMISSION | POP3},   {"upstream", SUBMISSION | POP3},
+        {"max_message_size", SUBMISSION},     {"max_recipients", SUBMISSION},
+        {"idle_timeout", SUBMISSION | POP3},
+    };
+    for (size_t i = 0; i < sizeof narrowed / sizeof *narrowed; i++)
+        if (strcmp(narrowed[i].key, key) == 0)
+            return narrowed[i].roles;
+    return SUBMISSION | POP3 | REFUSE;
+}
+
+static const struct setting auth_settings[] = {
+    {"backend", SETTING_CHOICE, AT(auth_config, backend), .preset = "sasldb", .choices = backends,
+     .help = "who knows the passwords: sasldb"},
+    {"sasldb", SETTING_TEXT, AT(auth_config, sasldb), .preset = "/etc/porteiro/sasldb2",
+     .check = check_absolute, .help = "file of saslpasswd2, readable by auth_user"},
+    {"realm", SETTING_TEXT, AT(auth_config, realm), .preset = "", .check = check_domain,
+     .help = "appended to a user name that has none; \"\": hostname without its first label"},
+    {"processes", SETTING_INTEGER, AT(auth_config, processes), .preset = "2", .min = 1, .max = 32,
+     .help = "auth processes"},
+    {.name = NULL}};
+const struct section section_auth = {"auth", auth_settings, "Logins, by Cyrus SASL"};
+
+static const struct setting upstream_settings[] = {
+    {"protocol", SETTING_CHOICE, AT(upstream_config, protocol), .preset = "smtp",
+     .choices = protocols, .help = "smtp or pop3"},
+    {"tls", SETTING_CHOICE, AT(upstream_config, tls), .preset = "opportunistic",
+     .choices = upstream_tls,
+     .help = "none, opportunistic, require or implicit; default with identity password: require"},
+    {"identity", SETTING_CHOICE, AT(upstream_config, identity), .preset = "none",
+     .choices = identities,
+     .help = "smtp: none (shared connections) or xclient (one client a connection); pop3: password "
+             "(the user's own, the default)"},
+    {"max_connections", SETTING_INTEGER, AT(upstream_config, max_connections), .preset = "20",
+     .min = 1, .max = 10000, .help = "to a server, over all workers"},
+    {"wait_timeout", SETTING_DURATION, AT(upstream_config, wait_timeout_ms), .preset = "5s",
+     .max = 600000, .help = "for a free connection; then 451 4.3.2"},
+    {"connect_timeout", SETTING_DURATION, AT(upstream_config, connect_timeout_ms), .preset = "5s",
+     .min = 100, .max = 600000, .help = "for TCP and TLS to stand"},
+    {"command_timeout", SETTING_DURATION, AT(upstream_config, command_timeout_ms),
+     .preset = "5min", .min = 100, .max = 3600000, .help = "for the reply to a command"},
+    {"final_timeout", SETTING_DURATION, AT(upstream_config, final_timeout_ms), .preset = "10min",
+     .min = 100, .max = 3600000, .help = "for the reply to the final dot (RFC 5321: 10 minutes)"},
+    {"idle_timeout", SETTING_DURATION, AT(upstream_config, idle_timeout_ms), .preset = "60s",
+     .min = 100, .max = 3600000, .help = "of a pooled connection that nobody uses"},
+    {"health_check", SETTING_DURATION, AT(upstream_config, health_check_ms), .preset = "10s",
+     .min = 100, .max = 3600000, .help = "EHLO or CAPA, then QUIT; a server that fails is taken "
+                                         "out, and back in when it answers"},
+    {.name = NULL}};
+const struct section section_upstream = {"upstreams", upstream_settings, "The servers behind"};
+
+static const struct setting server_settings[] = {
+    {"address", SETTING_TEXT, AT(server_config, address), .preset = "", .check = address_check,
+     .help = "numeric, as \"10.0.0.5:25\" or \"[2001:db8::5]:25\""},
+    {.name = NULL}};
+const struct section section_server = {"servers", server_settings, "The servers of an upstream"};
+
+const struct setting *section_find(const struct section *s, struct span name)
+{
+    for (const struct setting *key = s->settings; key->name != NULL; key++)
+        if (span_equals(name, key->name))
+            return key;
+    return NULL;
+}
+
+enum { SUGGEST_MAX_LENGTH = 40 };
+
+/* How many letters must be changed, added or left out to make `b` of `a`. */
+static size_t distance(const char *a, const char *b)
+{
+    size_t row[SUGGEST_MAX_LENGTH + 1], rows = strlen(a), columns = strlen(b);
+    if (rows > SUGGEST_MAX_LENGTH || columns > SUGGEST_MAX_LENGTH)
+        return SIZE_MAX;
+    for (size_t j = 0; j <= columns; j++)
+        row[j] = j;
+    for (size_t i = 1; i <= rows; i++) {
+        size_t diagonal = row[0];
+        row[0] = i;
+        for (size_t j = 1; j <= columns; j++) {
+            size_t above = row[j], best = diagonal + (a[i - 1] != b[j - 1]);
+            if (above + 1 < best)
+                best = above + 1;
+            if (row[j - 1] + 1 < best)
+                best = row[j - 1] + 1;
+            diagonal = above;
+            row[j] = best;
+        }
+    }
+    return row[columns];
+}
+
+const char *section_suggest(const struct section *s, const char *const *extra, const char *name)
+{
+    const char *best = NULL;
+    size_t least = strlen(name) / 3 + 2;
+    for (const struct setting *key = s->settings; key->name != NULL; key++)
+        if (distance(name, key->name) < least) {
+            least = distance(name, key->name);
+            best = key->name;
+        }
+    for (; extra != NULL && *extra != NULL; extra++)
+        if (distance(name, *extra) < least) {
+            least = distance(name, *extra);
+            best = *extra;
+        }
+    return best;
+}
+
+const char *listener_role_name(int role)
+{
+    return roles[role];
+}
+
+const char *upstream_tls_name(int tls)
+{
+    return upstream_tls[tls];
+}
+
+int log_facility(const struct log_config *log)
+{
+    static const int numbers[] = {LOG_MAIL,   LOG_DAEMON, LOG_USER,   LOG_LOCAL0,
+                                  LOG_LOCAL1, LOG_LOCAL2, LOG_LOCAL3, LOG_LOCAL4,
+                                  LOG_LOCAL5, LOG_LOCAL6, LOG_LOCAL7};
+    return numbers[log->facility];
+}

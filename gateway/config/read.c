@@ -1,0 +1,378 @@
+/* From the parser's tree to the struct, by the tables of grammar.c. Whatever is wrong is told and
+ * left out, so that all of it is told at once. */
+#include "config/check.h"
+#include "config/config.h"
+#include "config/grammar.h"
+#include "config/source.h"
+
+#include <libconfig.h>
+#include <stdlib.h>
+
+enum { ARENA_LIMIT = 64 * 1024 * 1024, NAME_MAX_SIZE = 60 };
+
+struct reader {
+    struct config *config;
+    const struct source *source;
+    struct errors *errors;
+};
+
+/* Out of memory at the start ends the program. */
+static void *take(struct reader *r, size_t size)
+{
+    void *memory = arena_alloc(r->config->arena, size);
+    if (memory == NULL)
+        abort();
+    return memory;
+}
+
+static struct place place_of(struct reader *r, const config_setting_t *at)
+{
+    struct place p = source_place(r->source, config_setting_source_line(at));
+    p.file = arena_copy(r->config->arena, span_of(p.file));
+    return p;
+}
+
+/* "FILE:LINE: path.key: what". */
+static void complain(struct reader *r, const config_setting_t *at, const char *path,
+                     const char *what)
+{
+    struct place p = source_place(r->source, config_setting_source_line(at));
+    const char *name = config_setting_name(at);
+    errors_add_at(r->errors, &p, "%s%s%s: %s", path, path[0] == '\0' ? "" : ".",
+                  name == NULL ? "?" : name, what);
+}
+
+static struct text_list read_list(struct reader *r, const config_setting_t *at, bool *is_good)
+{
+    struct text_list list = {.count = (size_t)config_setting_length(at)};
+    list.items = take(r, (list.count + 1) * sizeof *list.items);
+    for (size_t i = 0; i < list.count; i++) {
+        const config_setting_t *item = config_setting_get_elem(at, (unsigned)i);
+        if (config_setting_type(item) != CONFIG_TYPE_STRING)
+            *is_good = false;
+        else
+            list.items[i] = config_setting_get_string(item);
+    }
+    return list;
+}
+
+static struct value read_value(struct reader *r, const config_setting_t *at)
+{
+    struct value v = {.type = VALUE_OTHER};
+    bool is_good = true;
+    switch (config_setting_type(at)) {
+    case CONFIG_TYPE_STRING:
+        v = (struct value){.type = VALUE_TEXT, .text = config_setting_get_string(at)};
+        break;
+    case CONFIG_TYPE_INT:
+    case CONFIG_TYPE_INT64:
+        v = (struct value){.type = VALUE_NUMBER, .number = config_setting_get_int64(at)};
+        break;
+    case CONFIG_TYPE_BOOL:
+        v = (struct value){.type = VALUE_BOOLEAN, .number = config_setting_get_bool(at)};
+        break;
+    case CONFIG_TYPE_ARRAY:
+    case CONFIG_TYPE_LIST:
+        v.list = read_list(r, at, &is_good);
+        v.type = is_good ? VALUE_LIST : VALUE_OTHER;
+        break;
+    default: break;
+    }
+    return v;
+}
+
+static void complain_unknown(struct reader *r, const config_setting_t *at, const char *path,
+                             const struct section *s, const char *const *groups)
+{
+    struct error what;
+    const char *name = config_setting_name(at);
+    const char *meant = section_suggest(s, groups, name == NULL ? "" : name);
+    struct buffer known = {.limit = 1024};
+    if (meant == NULL) {
+        for (const struct setting *key = s->settings; key->name != NULL; key++)
+            (void)buffer_printf(&known, "%s%s", known.size == 0 ? "" : ", ", key->name);
+        for (; groups != NULL && *groups != NULL; groups++)
+            (void)buffer_printf(&known, "%s%s", known.size == 0 ? "" : ", ", *groups);
+        (void)error_set(&what, "unknown key; known here: %.*s", (int)known.size,
+                        buffer_bytes(&known).data);
+    } else {
+        (void)error_set(&what, "unknown key; did you mean %s?", meant);
+    }
+    buffer_clear(&known);
+    complain(r, at, path, what.text);
+}
+
+/* Fills `base` with the defaults, then with what stands in `group`. Groups named in `groups` are
+ * left to the caller. Returns a bit for each setting of the table that was set. */
+static uint64_t read_settings(struct reader *r, const struct section *s,
+                              const config_setting_t *group, const char *path,
+                              const char *const *groups, void *base)
+{
+    uint64_t set = 0;
+    for (const struct setting *key = s->settings; key->name != NULL; key++)
+        setting_store_preset(key, base, r->config->arena);
+    for (int i = 0; group != NULL && i < config_setting_length(group); i++) {
+        const config_setting_t *at = config_setting_get_elem(group, (unsigned)i);
+        const char *name = config_setting_name(at);
+        const struct setting *key = section_find(s, span_of(name));
+        bool is_group = false;
+        for (size_t k = 0; groups != NULL && groups[k] != NULL; k++)
+            is_group = is_group || strcmp(groups[k], name) == 0;
+        struct error why;
+        if (is_group)
+            continue;
+        if (key == NULL) {
+            complain_unknown(r, at, path, s, groups);
+            continue;
+        }
+        struct value v = read_value(r, at);
+        set |= UINT64_C(1) << (key - s->settings);
+        if (setting_store(key, &v, base, r->config->arena, &why) < 0)
+            complain(r, at, path, why.text);
+    }
+    return set;
+}
+
+/* Was the key set in the file? `set` is what read_settings returned. */
+static bool is_set(const struct section *s, uint64_t set, const char *key)
+{
+    return (set >> (section_find(s, span_of(key)) - s->settings) & 1) != 0;
+}
+
+/* The member of that name if it is a group, else NULL, complaining when it is something else. */
+static const config_setting_t *find_group(struct reader *r, const config_setting_t *parent,
+                                          const char *path, const char *name)
+{
+    const config_setting_t *at = config_setting_get_member(parent, name);
+    if (at == NULL || config_setting_is_group(at))
+        return at;
+    complain(r, at, path, "must be a group, as { ... }");
+    return NULL;
+}
+
+/* How many members a group has; 0 for NULL. */
+static size_t members(const config_setting_t *group)
+{
+    return group == NULL ? 0 : (size_t)config_setting_length(group);
+}
+
+/* The i-th member if it is a group with a name of reasonable length, else NULL, having complained.
+ * `name` is a copy. */
+static const config_setting_t *named_group(struct reader *r, const config_setting_t *parent,
+                                           size_t i, const char *path, const char **name)
+{
+    const config_setting_t *at = config_setting_get_elem(parent, (unsigned)i);
+    if (!config_setting_is_group(at)) {
+        complain(r, at, path, "must be a group, as { ... }");
+        return NULL;
+    }
+    if (strlen(config_setting_name(at)) > NAME_MAX_SIZE) {
+        complain(r, at, path, "the name is too long; at most 60 characters");
+        return NULL;
+    }
+    *name = arena_copy(r->config->arena, span_of(config_setting_name(at)));
+    return at;
+}
+
+static void read_tls(struct reader *r, const config_setting_t *root)
+{
+    const config_setting_t *group = find_group(r, root, "", "tls"), *at;
+    r->config->tls = take(r, (members(group) + 1) * sizeof *r->config->tls);
+    for (size_t i = 0; i < members(group); i++) {
+        struct tls_config *t = &r->config->tls[r->config->tls_count];
+        if ((at = named_group(r, group, i, "tls", &t->name)) == NULL)
+            continue;
+        const char *path = arena_printf(r->config->arena, "tls.%s", t->name);
+        (void)read_settings(r, &section_tls, at, path, NULL, t);
+        t->place = place_of(r, at);
+        r->config->tls_count++;
+    }
+}
+
+static void read_servers(struct reader *r, const config_setting_t *group, const char *path,
+                         struct upstream_config *u)
+{
+    const config_setting_t *at;
+    const char *name;
+    u->servers = take(r, (members(group) + 1) * sizeof *u->servers);
+    for (size_t i = 0; i < members(group); i++) {
+        struct server_config *s = &u->servers[u->server_count];
+        if ((at = named_group(r, group, i, path, &name)) == NULL)
+            continue;
+        (void)read_settings(r, &section_server, at,
+                            arena_printf(r->config->arena, "%s.%s", path, name), NULL, s);
+        s->name = arena_printf(r->config->arena, "%s/%s", u->name, name);
+        s->place = place_of(r, at);
+        u->server_count++;
+    }
+}
+
+static void read_upstreams(struct reader *r, const config_setting_t *root)
+{
+    static const char *const groups[] = {"servers", NULL};
+    const config_setting_t *group = find_group(r, root, "", "upstreams"), *at;
+    r->config->upstreams = take(r, (members(group) + 1) * sizeof *r->config->upstreams);
+    for (size_t i = 0; i < members(group); i++) {
+        struct upstream_config *u = &r->config->upstreams[r->config->upstream_count];
+        if ((at = named_group(r, group, i, "upstreams", &u->name)) == NULL)
+            continue;
+        const char *path = arena_printf(r->config->arena, "upstreams.%s", u->name);
+        uint64_t set = read_settings(r, &section_upstream, at, path, groups, u);
+        u->place = place_of(r, at);
+        if (u->protocol == UPSTREAM_POP3 && !is_set(&section_upstream, set, "identity"))
+            u->identity = IDENTITY_PASSWORD;
+        if (u->identity == IDENTITY_PASSWORD && !is_set(&section_upstream, set, "tls"))
+            u->tls = UPSTREAM_TLS_REQUIRE;
+        read_servers(r, find_group(r, at, path, "servers"),
+                     arena_printf(r->config->arena, "%s.servers", path), u);
+        r->config->upstream_count++;
+    }
+}
+
+/* Keys of a role other than the listener's are errors. */
+static void check_roles(struct reader *r, const config_setting_t *at, const char *path, int role)
+{
+    for (size_t i = 0; i < members(at); i++) {
+        const config_setting_t *key = config_setting_get_elem(at, (unsigned)i);
+        const char *name = config_setting_name(key);
+        struct error why;
+        if (section_find(&section_listener, span_of(name)) == NULL ||
+            (listener_key_roles(name) >> role & 1) != 0)
+            continue;
+        (void)error_set(&why, "means nothing for role \"%s\"", listener_role_name(role));
+        complain(r, key, path, why.text);
+    }
+}
+
+static void read_listeners(struct reader *r, const config_setting_t *root)
+{
+    const config_setting_t *group = find_group(r, root, "", "listeners"), *at;
+    enum { IMPLIED = 3 };
+    r->config->listeners = take(r, (members(group) + IMPLIED) * sizeof *r->config->listeners);
+    for (size_t i = 0; i < members(group); i++) {
+        struct listener_config *l = &r->config->listeners[r->config->listener_count];
+        if ((at = named_group(r, group, i, "listeners", &l->name)) == NULL)
+            continue;
+        const char *path = arena_printf(r->config->arena, "listeners.%s", l->name);
+        uint64_t set = read_settings(r, &section_listener, at, path, NULL, l);
+        l->place = place_of(r, at);
+        if (l->role == ROLE_POP3 && !is_set(&section_listener, set, "idle_timeout"))
+            l->idle_timeout_ms = 10 * 60 * 1000;
+        if (l->role == ROLE_REFUSE && !is_set(&section_listener, set, "tls"))
+            l->tls = LISTENER_TLS_NONE;
+        check_roles(r, at, path, l->role);
+        r->config->listener_count++;
+    }
+}
+
+/* Without any listener: 465 and 587 serve upstream "smtp", 995 serves "pop3". */
+static void imply_listeners(struct reader *r)
+{
+    static const struct {
+        const char *name, *bind, *upstream;
+        int role, tls;
+    } implied[] = {
+        {"submissions", "*:465", "smtp", ROLE_SUBMISSION, LISTENER_TLS_IMPLICIT},
+        {"submission", "*:587", "smtp", ROLE_SUBMISSION, LISTENER_TLS_STARTTLS},
+        {"pop3s", "*:995", "pop3", ROLE_POP3, LISTENER_TLS_IMPLICIT},
+    };
+    struct config *c = r->config;
+    for (size_t i = 0; i < sizeof implied / sizeof *implied; i++) {
+        const struct upstream_config *u = config_find_upstream(c, implied[i].upstream);
+        struct listener_config *l = &c->listeners[c->listener_count];
+        if (u == NULL || (u->protocol == UPSTREAM_POP3) != (implied[i].role == ROLE_POP3))
+            continue;
+        (void)read_settings(r, &section_listener, NULL, "", NULL, l);
+        l->name = implied[i].name;
+        l->place = (struct place){c->file, 0};
+        l->bind = (struct text_list){take(r, sizeof *l->bind.items), 1};
+        l->bind.items[0] = implied[i].bind;
+        l->role = implied[i].role;
+        l->tls = implied[i].tls;
+        l->upstream = implied[i].upstream;
+        if (l->role == ROLE_POP3)
+            l->idle_timeout_ms = 10 * 60 * 1000;
+        c->listener_count++;
+    }
+}
+
+static void read_control_groups(struct reader *r, const config_setting_t *root)
+{
+    const config_setting_t *group = find_group(r, root, "", "control_groups");
+    const struct setting role = {
+        .kind = SETTING_CHOICE, .offset = offsetof(struct control_group_config, role),
+        .choices = control_role_names};
+    r->config->control_groups = take(r, (members(group) + 1) * sizeof *r->config->control_groups);
+    for (size_t i = 0; i < members(group); i++) {
+        const config_setting_t *at = config_setting_get_elem(group, (unsigned)i);
+        struct control_group_config *g =
+            &r->config->control_groups[r->config->control_group_count++];
+        struct value v = read_value(r, at);
+        struct error why;
+        g->group = arena_copy(r->config->arena, span_of(config_setting_name(at)));
+        g->place = place_of(r, at);
+        if (setting_store(&role, &v, g, r->config->arena, &why) < 0)
+            complain(r, at, "control_groups", why.text);
+    }
+}
+
+static void read_all(struct reader *r, const config_setting_t *root)
+{
+    static const char *const groups[] = {"log",       "tls",  "listeners",     "auth",
+                                         "upstreams", "control_groups", NULL};
+    const config_setting_t *at;
+    (void)read_settings(r, &section_top, root, "", groups, r->config);
+    (void)read_settings(r, &section_log, find_group(r, root, "", "log"), "log", NULL,
+                        &r->config->log);
+    at = find_group(r, root, "", "auth");
+    (void)read_settings(r, &section_auth, at, "auth", NULL, &r->config->auth);
+    r->config->auth.place = at == NULL ? (struct place){r->config->file, 0} : place_of(r, at);
+    read_tls(r, root);
+    read_upstreams(r, root);
+    read_listeners(r, root);
+    if (r->config->listener_count == 0)
+        imply_listeners(r);
+    read_control_groups(r, root);
+}
+
+/* What the parser itself found, where our own pass found nothing. */
+static void complain_parse(const struct source *source, const config_t *tree, struct errors *errors)
+{
+    struct place p = source_place(source, (unsigned)config_error_line(tree));
+    errors_add_at(errors, &p, "%s", config_error_text(tree));
+}
+
+static struct config *create(const char *file)
+{
+    struct arena *arena = arena_create(ARENA_LIMIT);
+    struct config *c = arena == NULL ? NULL : arena_alloc(arena, sizeof *c);
+    if (c == NULL)
+        abort(); /* out of memory at the start */
+    c->arena = arena;
+    if ((c->file = arena_copy(arena, span_of(file))) == NULL)
+        abort();
+    return c;
+}
+
+struct config *config_load(const char *file, struct errors *errors)
+{
+    struct source *source = source_read(file, errors);
+    if (source == NULL)
+        return NULL;
+    size_t before = errors_count(errors);
+    config_t tree;
+    struct config *c = NULL;
+    config_init(&tree);
+    source_check(source, errors);
+    if (config_read_string(&tree, source_text(source)) == CONFIG_TRUE) {
+        c = create(file);
+        struct reader r = {c, source, errors};
+        read_all(&r, config_root_setting(&tree));
+        config_check(c, errors);
+    } else if (errors_count(errors) == before) {
+        complain_parse(source, &tree, errors);
+    }
+    config_destroy(&tree);
+    source_destroy(&source);
+    return c;
+}

@@ -1,0 +1,62 @@
+/* The payloads of messages.def. Whoever receives one may have been taken over by then, and so may
+ * whoever sent it: sizes are checked before a struct is looked at, values by its reader. */
+#pragma once
+
+#include "base/ticket.h"
+
+#include <stdint.h>
+
+enum message_type {
+#define MESSAGE(name, payload, help) MESSAGE_##name,
+#include "ipc/messages.def"
+#undef MESSAGE
+    MESSAGE_COUNT
+};
+
+struct message_empty {
+    uint32_t nothing;
+};
+
+struct message_grace {
+    int64_t grace_ns;
+};
+
+struct message_peer {
+    uint32_t role; /* enum process_role */
+    uint32_t slot; /* its row in the table of processes */
+};
+
+/* Whom to answer: a number of control's own. */
+struct message_request {
+    uint32_t request;
+};
+
+struct message_set_drain {
+    uint32_t request;
+    uint32_t is_drain;
+};
+
+struct message_answer {
+    uint32_t request;
+    uint32_t is_good;
+};
+
+enum auth_service { AUTH_SMTP, AUTH_POP3 };
+
+struct message_auth_start {
+    struct ticket exchange;
+    uint32_t service;      /* enum auth_service */
+    uint32_t has_response; /* else the client waits for a challenge */
+    char mechanism[24];
+};
+
+struct message_auth_step {
+    struct ticket exchange;
+};
+
+enum auth_outcome { AUTH_GOOD, AUTH_WRONG, AUTH_UNAVAILABLE, AUTH_MALFORMED };
+
+struct message_auth_done {
+    struct ticket exchange;
+    uint32_t outcome; /* enum auth_outcome */
+};

@@ -1,0 +1,106 @@
+/* The text is looked at as a row of pieces that pass as they are; between two of them stands what
+ * is put in. While there is one piece, it is handed on where it lies; with the second, all of them
+ * are copied to the spare buffer. */
+#include "message/body.h"
+
+#include "base/scan.h"
+
+struct output {
+    char *spare;
+    struct span *out; /* where the pieces lie together so far */
+    bool is_copied;
+};
+
+/* Adds a piece behind what is there. */
+static void put(struct output *o, const char *at, size_t size)
+{
+    if (size == 0)
+        return;
+    if (o->out->size == 0 && !o->is_copied) {
+        *o->out = span_make(at, size);
+        return;
+    }
+    if (!o->is_copied && o->out->data + o->out->size == at) {
+        o->out->size += size;
+        return;
+    }
+    if (!o->is_copied) {
+        memcpy(o->spare, o->out->data, o->out->size);
+        o->out->data = o->spare;
+        o->is_copied = true;
+    }
+    memcpy(o->spare + o->out->size, at, size);
+    o->out->size += size;
+}
+
+/* At a dot that begins a line. Returns 1 when it ends the text (all of it is taken), -1 when more
+ * must be seen, else 0. */
+static int at_dot(struct body *b, struct span *in, struct output *o)
+{
+    if (b->is_after_bare) {
+        put(o, ".", 1); /* its own dot is text and follows */
+        b->size++;
+        return 0;
+    }
+    if (in->size < 2 || (in->data[1] == '\r' && in->size < 3))
+        return -1;
+    if (in->data[1] == '\r' && in->data[2] == '\n') {
+        span_skip(in, 3);
+        return 1;
+    }
+    return 0; /* a doubled dot, which stays doubled, or one that the reader takes away */
+}
+
+/* Takes up to the end of the line. Returns -1 when more must be seen. */
+static int take_line(struct body *b, struct span *in, struct output *o)
+{
+    char *start = (char *)(uintptr_t)in->data; /* the caller's buffer, changed in place */
+    char *end = start + in->size, *at = start;
+    for (;;) {
+        at += scan_line_break(at, end) - at;
+        if (at == end || (*at == '\r' && at + 1 == end))
+            break;
+        if (*at == '\n') {
+            put(o, start, (size_t)(at - start));
+            put(o, "\r\n", 2);
+            b->size += (size_t)(at - start) + 2;
+            *in = span_make(at + 1, (size_t)(end - at) - 1);
+            b->is_within_line = false;
+            b->is_after_bare = true;
+            return 0;
+        }
+        if (at[1] == '\n') {
+            put(o, start, (size_t)(at - start) + 2);
+            b->size += (size_t)(at - start) + 2;
+            *in = span_make(at + 2, (size_t)(end - at) - 2);
+            b->is_within_line = b->is_after_bare = false;
+            return 0;
+        }
+        *at++ = ' ';
+    }
+    /* The line goes on behind this input; a CR at its end is looked at again with what follows. */
+    put(o, start, (size_t)(at - start));
+    b->size += (size_t)(at - start);
+    b->is_within_line = b->is_within_line || at > start;
+    *in = span_make(at, (size_t)(end - at));
+    return -1;
+}
+
+enum body_result body_take(struct body *b, struct span *in, char *spare, struct span *out)
+{
+    struct output o = {spare, out, false};
+    *out = span_make(in->data, 0);
+    while (in->size > 0) {
+        if (!b->is_within_line && in->data[0] == '.') {
+            int end = at_dot(b, in, &o);
+            if (end > 0)
+                return BODY_WHOLE;
+            if (end < 0)
+                return BODY_MORE;
+            b->size--; /* of two dots the reader has one */
+        }
+        if (take_line(b, in, &o) < 0)
+            return BODY_MORE;
+    }
+    return BODY_MORE;
+}

@@ -1,0 +1,647 @@
+#include "net/connection.h"
+
+#include "base/buffer.h"
+#include "base/clock.h"
+#include "net/loop_libevent.h"
+#include "net/tls.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <netinet/tcp.h>
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+#include <stdlib.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+enum {
+    OUT_LIMIT = LOOP_SPARE_SIZE + 32 * 1024, /* the rest of one chunk of text, and replies */
+    RECORD_SIZE = 16 * 1024,                 /* of TLS */
+    PARTS_MAX = 8,
+};
+#define LINGER_NS (3 * CLOCK_SECOND)
+
+enum phase {
+    CONNECTING,
+    HANDSHAKING,
+    OPEN,
+    FINISHING, /* the last bytes are being written */
+    LINGERING, /* the stream is ended; the peer's end is awaited */
+    FAILED,
+    CLOSED,    /* freed at the end of this turn */
+};
+
+struct connection {
+    struct event read_event, write_event;
+    struct timeout timeout;
+    struct loop *loop;
+    connection_fn *fn;
+    void *owner;
+    SSL *ssl;
+    const struct tls_context *next_tls; /* to be started when `out` is empty */
+    struct buffer pending; /* read, and not taken */
+    struct buffer out;     /* written, and not gone */
+    struct address peer;
+    struct deferred deferred;
+    const char *error;
+    char error_text[160];
+    int fd;
+    enum phase phase;
+    bool is_reading, is_writing; /* the events are added */
+    bool is_paused;
+    bool is_eof;
+    bool has_undelivered; /* look at `pending` before reading more */
+    bool wants_read_to_write; /* TLS must read before it can write */
+};
+
+static void on_readable(evutil_socket_t fd, short what, void *owner);
+static void on_writable(evutil_socket_t fd, short what, void *owner);
+static void on_timeout(void *owner);
+
+static void tell(struct connection *c, enum connection_event event, struct span *in)
+{
+    c->fn(c->owner, event, in);
+}
+
+static void want_read(struct connection *c, bool is_wanted)
+{
+    if (is_wanted == c->is_reading)
+        return;
+    c->is_reading = is_wanted;
+    int failed = is_wanted ? event_add(&c->read_event, NULL) : event_del(&c->read_event);
+    assert(!failed); /* one descriptor, one epoll entry: fails without memory alone */
+}
+
+static void want_write(struct connection *c, bool is_wanted)
+{
+    if (is_wanted == c->is_writing)
+        return;
+    c->is_writing = is_wanted;
+    int failed = is_wanted ? event_add(&c->write_event, NULL) : event_del(&c->write_event);
+    assert(!failed); /* likewise */
+}
+
+/* Has on_readable called in this turn, after whoever runs now. */
+static void call_soon(struct connection *c)
+{
+    event_active(&c->read_event, EV_READ, 0);
+}
+
+/* Keeps the reason, which the owner is told from the loop. */
+static void fail(struct connection *c, const char *error)
+{
+    if (c->phase == FAILED || c->phase == CLOSED)
+        return;
+    c->error = error;
+    c->phase = FAILED;
+    want_read(c, false);
+    want_write(c, false);
+    buffer_clear(&c->out);
+    call_soon(c);
+}
+
+static void fail_errno(struct connection *c)
+{
+    (void)snprintf(c->error_text, sizeof c->error_text, "%s", strerror(errno)); /* cut to fit */
+    fail(c, c->error_text);
+}
+
+/* What OpenSSL says of its last call. */
+static void fail_tls(struct connection *c, int ssl_error)
+{
+    unsigned long code = ERR_peek_error();
+    if (ssl_error == SSL_ERROR_SYSCALL && code == 0) {
+        if (errno == 0)
+            fail(c, "closed by the peer");
+        else
+            fail_errno(c);
+        return;
+    }
+    const char *reason = ERR_reason_error_string(code);
+    (void)snprintf(c->error_text, sizeof c->error_text, "TLS: %s",
+                   reason == NULL ? "protocol error" : reason); /* cut to fit */
+    ERR_clear_error();
+    fail(c, c->error_text);
+}
+
+static struct connection *create(struct loop *loop, int fd, const struct address *peer,
+                                 connection_fn *fn, void *owner)
+{
+    struct connection *c = calloc(1, sizeof *c);
+    if (c == NULL)
+        return NULL;
+    c->loop = loop;
+    c->fd = fd;
+    c->peer = *peer;
+    c->fn = fn;
+    c->owner = owner;
+    c->pending.limit = LOOP_SCRATCH_SIZE;
+    c->out.limit = OUT_LIMIT;
+    timeout_init(&c->timeout, loop, on_timeout, c);
+    int failed = event_assign(&c->read_event, loop_base(loop), fd, EV_READ | EV_PERSIST,
+                              on_readable, c);
+    failed |= event_assign(&c->write_event, loop_base(loop), fd, EV_WRITE | EV_PERSIST,
+                           on_writable, c);
+    assert(!failed);
+    return c;
+}
+
+struct connection *connection_accept(struct loop *loop, int fd, const struct address *peer,
+                                     connection_fn *fn, void *owner)
+{
+    struct connection *c = create(loop, fd, peer, fn, owner);
+    if (c == NULL) {
+        (void)close(fd); /* nothing was written */
+        return NULL;
+    }
+    c->phase = OPEN;
+    want_read(c, true);
+    return c;
+}
+
+struct connection *connection_connect(struct loop *loop, const struct address *to,
+                                      connection_fn *fn, void *owner, struct error *why)
+{
+    const int on = 1;
+    int fd = socket(to->any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0) {
+        (void)error_set(why, "socket: %s", strerror(errno));
+        return NULL;
+    }
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on); /* else it is only slower */
+    if (connect(fd, &to->any, to->size) < 0 && errno != EINPROGRESS) {
+        (void)error_set(why, "connect: %s", strerror(errno));
+        (void)close(fd);
+        return NULL;
+    }
+    struct connection *c = create(loop, fd, to, fn, owner);
+    if (c == NULL) {
+        (void)error_set(why, "out of memory");
+        (void)close(fd);
+        return NULL;
+    }
+    c->phase = CONNECTING;
+    want_write(c, true);
+    return c;
+}
+
+void connection_set_owner(struct connection *c, connection_fn *fn, void *owner)
+{
+    c->fn = fn;
+    c->owner = owner;
+}
+
+static void destroy(void *owner)
+{
+    struct connection *c = owner;
+    SSL_free(c->ssl);
+    free(c);
+}
+
+static void close_now(struct connection *c)
+{
+    if (c->phase == LINGERING)
+        loop_count_lingering(c->loop, -1);
+    (void)event_del(&c->read_event); /* not added is fine; an activation is taken back */
+    (void)event_del(&c->write_event);
+    c->is_reading = c->is_writing = false;
+    timeout_stop(&c->timeout);
+    (void)close(c->fd); /* what had to arrive was awaited by connection_finish */
+    buffer_clear(&c->pending);
+    buffer_clear(&c->out);
+    c->phase = CLOSED;
+    loop_defer(c->loop, &c->deferred, destroy, c);
+}
+
+void connection_close(struct connection **c)
+{
+    if (*c == NULL)
+        return;
+    close_now(*c);
+    *c = NULL;
+}
+
+/* All is written: ends the stream, and waits for the peer to end its own. */
+static void linger(struct connection *c)
+{
+    bool had_failed = c->phase == FAILED;
+    if (c->ssl != NULL && !had_failed)
+        (void)SSL_shutdown(c->ssl); /* the peer may be gone */
+    ERR_clear_error();
+    if (c->is_eof || shutdown(c->fd, SHUT_WR) < 0 || loop_count_lingering(c->loop, 1) < 0) {
+        close_now(c);
+        return;
+    }
+    c->phase = LINGERING;
+    want_write(c, false);
+    want_read(c, true);
+    timeout_set(&c->timeout, loop_now(c->loop) + LINGER_NS);
+}
+
+void connection_finish(struct connection **connection)
+{
+    struct connection *c = *connection;
+    *connection = NULL;
+    if (c == NULL)
+        return;
+    buffer_clear(&c->pending);
+    if (c->phase == CONNECTING) {
+        close_now(c);
+    } else if (c->phase != OPEN || c->out.size == 0) {
+        linger(c);
+    } else {
+        c->phase = FINISHING;
+        c->is_paused = true;
+        timeout_set(&c->timeout, loop_now(c->loop) + LINGER_NS);
+    }
+}
+
+/* What a peer still sends after our end is read and dropped: unread, it would reset the stream and
+ * take our last words with it. */
+static void drop_input(struct connection *c)
+{
+    ssize_t got = recv(c->fd, loop_scratch(c->loop), LOOP_SCRATCH_SIZE, 0);
+    if (got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR))
+        close_now(c);
+}
+
+static void on_timeout(void *owner)
+{
+    struct connection *c = owner;
+    if (c->phase == FINISHING || c->phase == LINGERING)
+        close_now(c);
+    else if (c->phase != FAILED)
+        tell(c, CONNECTION_TIMEOUT, NULL);
+}
+
+/* ---- TLS handshake ---- */
+
+static int begin_tls(struct connection *c)
+{
+    c->ssl = tls_new(c->next_tls, c->fd);
+    if (c->ssl == NULL)
+        return -1;
+    c->next_tls = NULL;
+    c->phase = HANDSHAKING;
+    c->is_paused = false;
+    want_read(c, true);
+    if (!SSL_is_server(c->ssl))
+        call_soon(c); /* the client speaks first */
+    return 0;
+}
+
+int connection_start_tls(struct connection *c, const struct tls_context *context)
+{
+    buffer_clear(&c->pending);
+    c->next_tls = context;
+    if (c->out.size > 0) {
+        c->is_paused = true; /* until the reply that announces TLS has gone */
+        return 0;
+    }
+    return begin_tls(c);
+}
+
+static void handshake(struct connection *c)
+{
+    errno = 0;
+    ERR_clear_error();
+    int done = SSL_do_handshake(c->ssl);
+    if (done == 1) {
+        c->phase = OPEN;
+        want_write(c, false);
+        if (SSL_has_pending(c->ssl))
+            call_soon(c);
+        tell(c, CONNECTION_READY, NULL);
+        return;
+    }
+    int error = SSL_get_error(c->ssl, done);
+    if (error == SSL_ERROR_WANT_READ)
+        want_write(c, false);
+    else if (error == SSL_ERROR_WANT_WRITE)
+        want_write(c, true);
+    else
+        fail_tls(c, error);
+}
+
+/* ---- reading ---- */
+
+/* Reads into `at`; returns the size, 0 at the end or when there is nothing (`is_eof` tells), or -1
+ * having failed. */
+static ssize_t read_plain(struct connection *c, char *at, size_t room)
+{
+    ssize_t got = read(c->fd, at, room);
+    if (got == 0)
+        c->is_eof = true;
+    if (got < 0 && (errno == EAGAIN || errno == EINTR))
+        return 0;
+    if (got < 0)
+        fail_errno(c);
+    return got;
+}
+
+/* A record gives at most 16 KiB. Full ones are followed by more; after a short one only what
+ * OpenSSL already holds is looked at, which saves a read that would find nothing. */
+static ssize_t read_tls(struct connection *c, char *at, size_t room)
+{
+    size_t total = 0;
+    while (total < room) {
+        size_t got = 0;
+        errno = 0;
+        ERR_clear_error();
+        int done = SSL_read_ex(c->ssl, at + total, room - total, &got);
+        if (done != 1) {
+            int error = SSL_get_error(c->ssl, done);
+            if (error == SSL_ERROR_ZERO_RETURN)
+                c->is_eof = true;
+            else if (error == SSL_ERROR_WANT_WRITE)
+                want_write(c, true);
+            else if (error != SSL_ERROR_WANT_READ && total == 0)
+                fail_tls(c, error);
+            else if (error != SSL_ERROR_WANT_READ)
+                call_soon(c); /* what came before the error first */
+            break;
+        }
+        total += got;
+        if (got < RECORD_SIZE && !SSL_has_pending(c->ssl))
+            break;
+    }
+    return c->phase == FAILED ? -1 : (ssize_t)total;
+}
+
+/* Gives the owner what lies at the front of the scratch buffer and keeps what he leaves. */
+static void deliver(struct connection *c, char *scratch, size_t size)
+{
+    struct span in = span_make(scratch, size);
+    if (size > 0 && !c->is_paused)
+        tell(c, CONNECTION_DATA, &in);
+    if (c->phase == CLOSED || c->phase == HANDSHAKING || c->next_tls != NULL)
+        return; /* what was left is of no account */
+    if (c->phase == OPEN && buffer_append(&c->pending, in) < 0)
+        fail(c, "out of memory");
+}
+
+static void read_some(struct connection *c)
+{
+    char *scratch = loop_scratch(c->loop);
+    size_t have = c->pending.size;
+    ssize_t got = 0;
+    if (have > 0)
+        memcpy(scratch, buffer_bytes(&c->pending).data, have);
+    buffer_consume(&c->pending, have);
+    bool is_only_kept = c->has_undelivered && have > 0;
+    c->has_undelivered = false;
+    if (have == LOOP_SCRATCH_SIZE && !is_only_kept) {
+        fail(c, "the peer sends more than can be looked at");
+        return;
+    }
+    if (!is_only_kept && !c->is_eof) {
+        got = c->ssl != NULL ? read_tls(c, scratch + have, LOOP_SCRATCH_SIZE - have)
+                             : read_plain(c, scratch + have, LOOP_SCRATCH_SIZE - have);
+        if (got < 0)
+            return;
+    }
+    if (got > 0 || is_only_kept)
+        deliver(c, scratch, have + (size_t)got);
+    else if (have > 0 && buffer_append(&c->pending, span_make(scratch, have)) < 0)
+        fail(c, "out of memory");
+}
+
+static void on_readable(evutil_socket_t fd, short what, void *owner)
+{
+    struct connection *c = owner;
+    (void)fd, (void)what;
+    switch (c->phase) {
+    case FAILED: tell(c, CONNECTION_FAILED, NULL); return;
+    case LINGERING: drop_input(c); return;
+    case HANDSHAKING: handshake(c); return;
+    case OPEN: break;
+    case CONNECTING:
+    case FINISHING:
+    case CLOSED: return;
+    }
+    if (c->wants_read_to_write) {
+        c->wants_read_to_write = false;
+        want_write(c, true);
+    }
+    if (c->is_paused) {
+        want_read(c, false); /* the peer sends while nobody listens: connection_resume adds it */
+        return;
+    }
+    read_some(c);
+    if (c->phase != OPEN || c->is_paused)
+        return;
+    if (c->is_eof) {
+        want_read(c, false);
+        tell(c, CONNECTION_EOF, NULL);
+    } else if (c->ssl != NULL && SSL_has_pending(c->ssl)) {
+        call_soon(c);
+    }
+}
+
+void connection_pause(struct connection *c)
+{
+    c->is_paused = true;
+}
+
+void connection_resume(struct connection *c)
+{
+    if (!c->is_paused || c->phase == FAILED)
+        return;
+    c->is_paused = false;
+    if (c->phase != OPEN)
+        return;
+    want_read(c, !c->is_eof);
+    c->has_undelivered = c->pending.size > 0;
+    if (c->has_undelivered || c->is_eof || (c->ssl != NULL && SSL_has_pending(c->ssl)))
+        call_soon(c);
+}
+
+/* ---- writing ---- */
+
+/* Writes from one piece of memory. Returns what was taken, or -1 having failed. */
+static ssize_t write_tls(struct connection *c, struct span bytes)
+{
+    size_t total = 0;
+    while (total < bytes.size) {
+        size_t taken = 0;
+        errno = 0;
+        ERR_clear_error();
+        int done = SSL_write_ex(c->ssl, bytes.data + total, bytes.size - total, &taken);
+        if (done != 1) {
+            int error = SSL_get_error(c->ssl, done);
+            c->wants_read_to_write = error == SSL_ERROR_WANT_READ;
+            if (error != SSL_ERROR_WANT_WRITE && error != SSL_ERROR_WANT_READ) {
+                fail_tls(c, error);
+                return -1;
+            }
+            break;
+        }
+        total += taken;
+    }
+    return (ssize_t)total;
+}
+
+static ssize_t write_plain(struct connection *c, const struct span *parts, size_t count)
+{
+    struct iovec vector[PARTS_MAX];
+    for (size_t i = 0; i < count; i++)
+        vector[i] = (struct iovec){(void *)(uintptr_t)parts[i].data, parts[i].size};
+    ssize_t taken = count == 1 ? write(c->fd, parts[0].data, parts[0].size)
+                               : writev(c->fd, vector, (int)count);
+    if (taken < 0 && (errno == EAGAIN || errno == EINTR))
+        return 0;
+    if (taken < 0)
+        fail_errno(c);
+    return taken;
+}
+
+/* Small parts become one record. */
+static ssize_t write_parts_tls(struct connection *c, const struct span *parts, size_t count)
+{
+    char record[RECORD_SIZE];
+    size_t size = 0, total = 0;
+    for (size_t i = 0; i < count; i++)
+        size += parts[i].size;
+    if (count > 1 && size <= sizeof record) {
+        size_t used = 0;
+        for (size_t i = 0; i < count; i++) {
+            memcpy(record + used, parts[i].data, parts[i].size);
+            used += parts[i].size;
+        }
+        return write_tls(c, span_make(record, used));
+    }
+    for (size_t i = 0; i < count; i++) {
+        ssize_t taken = write_tls(c, parts[i]);
+        if (taken < 0)
+            return -1;
+        total += (size_t)taken;
+        if ((size_t)taken < parts[i].size)
+            break;
+    }
+    return (ssize_t)total;
+}
+
+/* Copies what lies behind the first `taken` bytes of the parts. */
+static void keep_rest(struct connection *c, const struct span *parts, size_t count, size_t taken)
+{
+    for (size_t i = 0; i < count; i++) {
+        struct span rest = parts[i];
+        size_t skip = taken < rest.size ? taken : rest.size;
+        taken -= skip;
+        span_skip(&rest, skip);
+        if (buffer_append(&c->out, rest) < 0) {
+            fail(c, "the peer takes nothing, and no more can be kept for it");
+            return;
+        }
+    }
+    if (c->out.size > 0 && !c->wants_read_to_write)
+        want_write(c, true);
+}
+
+void connection_write(struct connection *c, const struct span *parts, size_t count)
+{
+    ssize_t taken = 0;
+    assert(count <= PARTS_MAX);
+    if (c->phase != OPEN)
+        return;
+    if (c->out.size == 0)
+        taken = c->ssl != NULL ? write_parts_tls(c, parts, count) : write_plain(c, parts, count);
+    if (taken >= 0)
+        keep_rest(c, parts, count, (size_t)taken);
+}
+
+bool connection_is_blocked(const struct connection *c)
+{
+    return c->out.size > 0;
+}
+
+/* Writes what was kept. */
+static void flush(struct connection *c)
+{
+    struct span bytes = buffer_bytes(&c->out);
+    c->wants_read_to_write = false;
+    ssize_t taken = bytes.size == 0  ? 0
+                    : c->ssl != NULL ? write_tls(c, bytes)
+                                     : write_plain(c, &bytes, 1);
+    if (taken < 0)
+        return;
+    buffer_consume(&c->out, (size_t)taken);
+    want_write(c, c->out.size > 0 && !c->wants_read_to_write);
+}
+
+static void connected(struct connection *c)
+{
+    int error = 0;
+    socklen_t size = sizeof error;
+    if (getsockopt(c->fd, SOL_SOCKET, SO_ERROR, &error, &size) < 0)
+        error = errno;
+    errno = error;
+    if (error != 0) {
+        fail_errno(c);
+        return;
+    }
+    c->phase = OPEN;
+    want_write(c, false);
+    want_read(c, true);
+    tell(c, CONNECTION_READY, NULL);
+}
+
+static void on_writable(evutil_socket_t fd, short what, void *owner)
+{
+    struct connection *c = owner;
+    (void)fd, (void)what;
+    if (c->phase == CONNECTING) {
+        connected(c);
+    } else if (c->phase == HANDSHAKING) {
+        handshake(c);
+    } else if (c->phase == OPEN || c->phase == FINISHING) {
+        flush(c);
+        if (c->out.size > 0 || c->phase == FAILED)
+            return;
+        if (c->phase == FINISHING)
+            linger(c);
+        else if (c->next_tls == NULL)
+            tell(c, CONNECTION_DRAINED, NULL);
+        else if (begin_tls(c) < 0)
+            fail(c, "out of memory");
+    }
+}
+
+/* ---- what is known of it ---- */
+
+void connection_set_deadline(struct connection *c, int64_t at_ns)
+{
+    if (at_ns == 0)
+        timeout_clear(&c->timeout);
+    else
+        timeout_set(&c->timeout, at_ns);
+}
+
+const struct address *connection_peer(const struct connection *c)
+{
+    return &c->peer;
+}
+
+void connection_local(const struct connection *c, struct address *out)
+{
+    *out = (struct address){.size = sizeof out->storage};
+    if (getsockname(c->fd, &out->any, &out->size) < 0)
+        out->any.sa_family = AF_INET; /* 0.0.0.0:0 */
+}
+
+const char *connection_tls_version(const struct connection *c)
+{
+    return c->ssl == NULL ? "" : SSL_get_version(c->ssl);
+}
+
+const char *connection_tls_cipher(const struct connection *c)
+{
+    return c->ssl == NULL ? "" : SSL_get_cipher_name(c->ssl);
+}
+
+const char *connection_error(const struct connection *c)
+{
+    return c->error == NULL ? "" : c->error;
+}

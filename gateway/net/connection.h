@@ -1,0 +1,73 @@
+/* One connection, TCP with or without TLS: everything that can happen to it is one of six events.
+ *
+ * Reading goes through the process's one scratch buffer; a connection on which nothing waits holds
+ * no buffer at all. Writing is never waited for: what the peer doesn't take is kept, and whoever
+ * writes stops until CONNECTION_DRAINED. */
+#pragma once
+
+#include "base/address.h"
+#include "base/span.h"
+#include "net/loop.h"
+
+struct connection;
+struct tls_context;
+
+enum connection_event {
+    CONNECTION_READY,   /* connected; or, once asked for, the TLS handshake is done */
+    CONNECTION_DATA,    /* bytes have come: take them off the front of `in`; the rest comes again */
+    CONNECTION_DRAINED, /* all that was kept is written: go on */
+    CONNECTION_EOF,     /* the peer sends no more (said again at each resume); it may still read */
+    CONNECTION_TIMEOUT, /* the deadline has passed */
+    CONNECTION_FAILED,  /* it is dead; connection_error says why. Nothing comes after it */
+};
+
+/* Called by the loop, never from within one of the functions below. It may close the connection. */
+typedef void connection_fn(void *owner, enum connection_event event, struct span *in);
+
+/* Takes over an accepted socket, non-blocking, and reads from it. NULL without memory: the socket
+ * is then closed. */
+struct connection *connection_accept(struct loop *loop, int fd, const struct address *peer,
+                                     connection_fn *fn, void *owner);
+
+/* Begins to connect; CONNECTION_READY or CONNECTION_FAILED follows. NULL and why when it can't. */
+struct connection *connection_connect(struct loop *loop, const struct address *to,
+                                      connection_fn *fn, void *owner, struct error *why);
+
+/* Hands it to another owner. */
+void connection_set_owner(struct connection *c, connection_fn *fn, void *owner);
+
+/* Starts TLS, as server or as client, after what was written before has gone. All that the peer has
+ * sent so far and nobody took is thrown away. Returns 0, or -1 without memory. */
+int connection_start_tls(struct connection *c, const struct tls_context *context);
+
+/* Hot: writes the parts, one behind the other: one system call, or one a TLS record; no copy for
+ * what the peer takes of a single part. What is left is copied. An error comes as an event. */
+void connection_write(struct connection *c, const struct span *parts, size_t count);
+
+/* Is something kept that the peer has not taken? Then who can wait writes no more. */
+bool connection_is_blocked(const struct connection *c);
+
+/* Hot: stops and resumes CONNECTION_DATA; costs no system call unless the peer sends meanwhile. */
+void connection_pause(struct connection *c);
+void connection_resume(struct connection *c);
+
+/* CONNECTION_TIMEOUT at `at_ns` of the loop's clock; 0: none. Hot: a store when it moves later. */
+void connection_set_deadline(struct connection *c, int64_t at_ns);
+
+/* Closes at once. Takes the owner's pointer and leaves NULL. */
+void connection_close(struct connection **c);
+
+/* Sends what is kept, ends TLS and the stream, and reads until the peer has done the same, a few
+ * seconds at most, so that what was last written arrives. The owner hears no more of it. */
+void connection_finish(struct connection **c);
+
+/* The other end's address, and ours. */
+const struct address *connection_peer(const struct connection *c);
+void connection_local(const struct connection *c, struct address *out);
+
+/* "TLSv1.3", "TLS_AES_256_GCM_SHA384"; "" without TLS. */
+const char *connection_tls_version(const struct connection *c);
+const char *connection_tls_cipher(const struct connection *c);
+
+/* Why it failed. */
+const char *connection_error(const struct connection *c);

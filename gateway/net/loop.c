@@ -1,0 +1,295 @@
+#include "net/loop.h"
+
+#include "base/clock.h"
+#include "net/loop_libevent.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+enum { HOOKS_MAX = 8, SIGNALS_MAX = 8, LINGERING_MAX = 1000 };
+
+struct hook {
+    loop_fn *fn;
+    void *owner;
+};
+
+struct signal_watch {
+    struct event *event;
+    signal_fn *fn;
+    void *owner;
+};
+
+struct loop {
+    struct event_base *base;
+    int64_t now_ns; /* 0: not read in this turn */
+    bool is_stopped;
+    int lingering;
+    struct hook hooks[HOOKS_MAX];
+    size_t hook_count;
+    struct deferred *deferred;
+    struct signal_watch signals[SIGNALS_MAX];
+    size_t signal_count;
+    char scratch[LOOP_SCRATCH_SIZE];
+    char spare[LOOP_SPARE_SIZE];
+};
+
+struct loop *loop_create(struct error *why)
+{
+    struct loop *loop = calloc(1, sizeof *loop);
+    struct event_config *config = event_config_new();
+    if (loop != NULL && config != NULL &&
+        event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK) == 0)
+        loop->base = event_base_new_with_config(config);
+    if (config != NULL)
+        event_config_free(config);
+    if (loop == NULL || loop->base == NULL) {
+        free(loop);
+        (void)error_set(why, "event loop: could not be made");
+        return NULL;
+    }
+    return loop;
+}
+
+static void run_deferred(struct loop *loop)
+{
+    while (loop->deferred != NULL) {
+        struct deferred *d = loop->deferred;
+        loop->deferred = d->next;
+        d->fn(d->owner);
+    }
+}
+
+void loop_destroy(struct loop **loop)
+{
+    if (*loop == NULL)
+        return;
+    run_deferred(*loop);
+    for (size_t i = 0; i < (*loop)->signal_count; i++)
+        event_free((*loop)->signals[i].event);
+    event_base_free((*loop)->base);
+    free(*loop);
+    *loop = NULL;
+}
+
+void loop_forget(struct loop **loop)
+{
+    if (*loop == NULL)
+        return;
+    /* A base of its own first: else freeing would take the parent's descriptors out of the epoll
+     * set that both still share. */
+    if (event_reinit((*loop)->base) == 0)
+        loop_destroy(loop);
+    *loop = NULL;
+}
+
+int loop_run(struct loop *loop)
+{
+    while (!loop->is_stopped) {
+        if (event_base_loop(loop->base, EVLOOP_ONCE | EVLOOP_NO_EXIT_ON_EMPTY) < 0)
+            return -1;
+        run_deferred(loop);
+        for (size_t i = 0; i < loop->hook_count; i++)
+            loop->hooks[i].fn(loop->hooks[i].owner);
+        loop->now_ns = 0;
+    }
+    return 0;
+}
+
+void loop_stop(struct loop *loop)
+{
+    loop->is_stopped = true;
+    (void)event_base_loopbreak(loop->base); /* between turns it is not needed */
+}
+
+int64_t loop_now(struct loop *loop)
+{
+    if (loop->now_ns == 0)
+        loop->now_ns = clock_monotonic_ns();
+    return loop->now_ns;
+}
+
+char *loop_scratch(struct loop *loop)
+{
+    return loop->scratch;
+}
+
+char *loop_spare(struct loop *loop)
+{
+    return loop->spare;
+}
+
+int loop_count_lingering(struct loop *loop, int change)
+{
+    if (change > 0 && loop->lingering >= LINGERING_MAX)
+        return -1;
+    loop->lingering += change;
+    return 0;
+}
+
+struct event_base *loop_base(struct loop *loop)
+{
+    return loop->base;
+}
+
+void loop_at_turn_end(struct loop *loop, loop_fn *fn, void *owner)
+{
+    assert(loop->hook_count < HOOKS_MAX);
+    loop->hooks[loop->hook_count++] = (struct hook){fn, owner};
+}
+
+void loop_defer(struct loop *loop, struct deferred *d, loop_fn *fn, void *owner)
+{
+    *d = (struct deferred){loop->deferred, fn, owner};
+    loop->deferred = d;
+}
+
+static void on_signal(evutil_socket_t signal, short what, void *owner)
+{
+    const struct signal_watch *s = owner;
+    (void)what;
+    s->fn(s->owner, (int)signal);
+}
+
+int loop_on_signal(struct loop *loop, int signal, signal_fn *fn, void *owner)
+{
+    assert(loop->signal_count < SIGNALS_MAX);
+    struct signal_watch *s = &loop->signals[loop->signal_count];
+    *s = (struct signal_watch){evsignal_new(loop->base, signal, on_signal, s), fn, owner};
+    if (s->event == NULL || event_add(s->event, NULL) < 0)
+        return -1;
+    loop->signal_count++;
+    return 0;
+}
+
+struct watch {
+    struct event event;
+    struct loop *loop;
+    watch_fn *fn;
+    void *owner;
+    short wanted;
+};
+
+static void on_watch(evutil_socket_t fd, short what, void *owner)
+{
+    struct watch *w = owner;
+    (void)fd;
+    w->fn(w->owner, (what & EV_READ) != 0, (what & EV_WRITE) != 0);
+}
+
+struct watch *watch_create(struct loop *loop, int fd, watch_fn *fn, void *owner)
+{
+    struct watch *w = calloc(1, sizeof *w);
+    if (w == NULL)
+        return NULL;
+    w->loop = loop;
+    w->fn = fn;
+    w->owner = owner;
+    if (event_assign(&w->event, loop->base, fd, 0, on_watch, w) < 0) {
+        free(w);
+        return NULL;
+    }
+    return w;
+}
+
+void watch_destroy(struct watch **watch)
+{
+    if (*watch == NULL)
+        return;
+    (void)event_del(&(*watch)->event); /* not added is fine */
+    free(*watch);
+    *watch = NULL;
+}
+
+static int want(struct watch *w, short wanted)
+{
+    if (w->wanted == wanted)
+        return 0;
+    (void)event_del(&w->event); /* likewise */
+    w->wanted = wanted;
+    int fd = event_get_fd(&w->event);
+    if (wanted == 0)
+        return 0;
+    if (event_assign(&w->event, w->loop->base, fd, (short)(wanted | EV_PERSIST), on_watch, w) < 0)
+        return -1;
+    return event_add(&w->event, NULL);
+}
+
+int watch_want(struct watch *w, bool readable, bool writable)
+{
+    return want(w, (short)((readable ? EV_READ : 0) | (writable ? EV_WRITE : 0)));
+}
+
+int watch_want_edges(struct watch *w)
+{
+    return want(w, EV_READ | EV_ET);
+}
+
+/* Never before `at_ns`; a timer that was moved later is put back into the heap when it fires. */
+static void arm(struct timeout *t)
+{
+    int64_t delay = t->at_ns - loop_now(t->loop);
+    if (delay < 0)
+        delay = 0;
+    struct timeval tv = {delay / CLOCK_SECOND, (delay % CLOCK_SECOND + 999) / 1000};
+    if (tv.tv_usec == 1000000)
+        tv = (struct timeval){tv.tv_sec + 1, 0};
+    t->armed_ns = t->at_ns;
+    int failed = event_add(&t->event, &tv);
+    assert(!failed); /* fails without memory alone; a wait without end would be worse */
+}
+
+static void on_timeout(evutil_socket_t fd, short what, void *owner)
+{
+    struct timeout *t = owner;
+    (void)fd, (void)what;
+    t->armed_ns = 0;
+    if (t->at_ns == 0)
+        return;
+    if (t->at_ns > loop_now(t->loop)) {
+        arm(t);
+        return;
+    }
+    t->at_ns = 0;
+    t->fn(t->owner);
+}
+
+void timeout_init(struct timeout *t, struct loop *loop, loop_fn *fn, void *owner)
+{
+    *t = (struct timeout){.loop = loop, .fn = fn, .owner = owner};
+    int failed = evtimer_assign(&t->event, loop->base, on_timeout, t);
+    assert(!failed);
+}
+
+struct timeout *timeout_create(struct loop *loop, loop_fn *fn, void *owner)
+{
+    struct timeout *t = malloc(sizeof *t);
+    if (t != NULL)
+        timeout_init(t, loop, fn, owner);
+    return t;
+}
+
+void timeout_stop(struct timeout *t)
+{
+    (void)event_del(&t->event); /* not added is fine */
+}
+
+void timeout_destroy(struct timeout **timeout)
+{
+    if (*timeout == NULL)
+        return;
+    timeout_stop(*timeout);
+    free(*timeout);
+    *timeout = NULL;
+}
+
+void timeout_set(struct timeout *t, int64_t at_ns)
+{
+    t->at_ns = at_ns;
+    if (t->armed_ns == 0 || t->armed_ns > at_ns)
+        arm(t);
+}
+
+void timeout_clear(struct timeout *t)
+{
+    t->at_ns = 0;
+}

@@ -1,0 +1,268 @@
+#include "net/tls.h"
+
+
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+#include <openssl/x509v3.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+
+enum { CERTIFICATES_MAX = 4, DAYS_LEFT_MIN = 14 };
+
+/* Forward secrecy and authenticated encryption, nothing else (RFC 7525 section 4.2). */
+static const char ciphers_1_2[] =
+    "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:ECDHE-ECDSA-CHACHA20-POLY1305:"
+    "ECDHE-RSA-CHACHA20-POLY1305:ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384";
+
+struct tls_context {
+    SSL_CTX *ctx;
+    bool is_client;
+    const struct tls_config *config;
+    X509 *leaves[CERTIFICATES_MAX];
+    size_t leaf_count;
+};
+
+struct tls_contexts {
+    struct tls_context client;
+    struct tls_context *blocks; /* one for each of the configuration's, in its order */
+    size_t block_count;
+};
+
+/* The reason of OpenSSL's last failure. */
+static const char *reason(void)
+{
+    const char *text = ERR_reason_error_string(ERR_peek_last_error());
+    ERR_clear_error();
+    return text == NULL ? "unknown error" : text;
+}
+
+static SSL_CTX *new_ctx(const SSL_METHOD *method)
+{
+    SSL_CTX *ctx = SSL_CTX_new(method);
+    if (ctx == NULL)
+        abort(); /* out of memory at the start */
+    (void)SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
+                                    SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+    /* An end without close_notify is an end: no message is taken from what came before it. */
+    (void)SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION |
+                                       SSL_OP_CIPHER_SERVER_PREFERENCE |
+                                       SSL_OP_IGNORE_UNEXPECTED_EOF);
+    SSL_CTX_set_read_ahead(ctx, 1);
+    return ctx;
+}
+
+struct ssl_st *tls_new(const struct tls_context *context, int fd)
+{
+    SSL *ssl = SSL_new(context->ctx);
+    if (ssl == NULL || SSL_set_fd(ssl, fd) != 1) {
+        SSL_free(ssl);
+        return NULL;
+    }
+    if (context->is_client)
+        SSL_set_connect_state(ssl);
+    else
+        SSL_set_accept_state(ssl);
+    return ssl;
+}
+
+/* ---- which certificate ---- */
+
+static bool name_matches(const char *pattern, const char *name)
+{
+    const char *dot = strchr(name, '.');
+    if (pattern[0] == '*' && pattern[1] == '.')
+        return dot != NULL && span_equals_nocase(span_of(pattern + 1), dot);
+    return span_equals_nocase(span_of(pattern), name);
+}
+
+static bool serves(const struct tls_context *block, const char *name)
+{
+    for (size_t i = 0; i < block->config->names.count; i++)
+        if (name_matches(block->config->names.items[i], name))
+            return true;
+    if (block->config->names.count > 0)
+        return false;
+    for (size_t i = 0; i < block->leaf_count; i++)
+        if (X509_check_host(block->leaves[i], name, 0, 0, NULL) == 1)
+            return true;
+    return false;
+}
+
+/* The block that serves the name for which the client asked (RFC 6066 section 3); "default" after
+ * all others. Without one the listener's own stays. */
+static int on_server_name(SSL *ssl, int *alert, void *owner)
+{
+    const struct tls_contexts *contexts = owner;
+    const struct tls_context *found = NULL;
+    const char *name = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
+    (void)alert;
+    if (name == NULL || contexts->block_count == 1)
+        return SSL_TLSEXT_ERR_OK;
+    for (size_t i = 0; i < contexts->block_count; i++) {
+        const struct tls_context *block = &contexts->blocks[i];
+        bool is_default = strcmp(block->config->name, "default") == 0;
+        if (serves(block, name) && (found == NULL || !is_default)) {
+            found = block;
+            if (!is_default)
+                break;
+        }
+    }
+    if (found != NULL && found->ctx != SSL_get_SSL_CTX(ssl))
+        (void)SSL_set_SSL_CTX(ssl, found->ctx); /* else the listener's certificate is shown */
+    return SSL_TLSEXT_ERR_OK;
+}
+
+/* ---- loading ---- */
+
+struct loader {
+    const struct config *config;
+    struct errors *errors;
+    struct tls_context *block;
+};
+
+static void check_key_mode(const struct loader *l, const char *file)
+{
+    struct stat s;
+    if (stat(file, &s) == 0 && (s.st_mode & S_IROTH) != 0)
+        errors_warn_at(l->errors, &l->block->config->place,
+                       "tls.%s.key: %s can be read by everybody; chmod 600 it",
+                       l->block->config->name, file);
+}
+
+static void check_dates(const struct loader *l, const char *file, const X509 *leaf)
+{
+    int days, seconds;
+    if (ASN1_TIME_diff(&days, &seconds, NULL, X509_get0_notAfter(leaf)) != 1)
+        return;
+    if (days < 0 || seconds < 0)
+        errors_warn_at(l->errors, &l->block->config->place,
+                       "tls.%s.certificate: %s has expired; clients will refuse it",
+                       l->block->config->name, file);
+    else if (days < DAYS_LEFT_MIN)
+        errors_warn_at(l->errors, &l->block->config->place,
+                       "tls.%s.certificate: %s expires in %d days", l->block->config->name, file,
+                       days);
+}
+
+static void check_certificate(const struct loader *l, const char *file, X509 *leaf)
+{
+    STACK_OF(X509) *chain = NULL;
+    const struct tls_config *t = l->block->config;
+    (void)SSL_CTX_get0_chain_certs(l->block->ctx, &chain); /* of the one loaded last */
+    bool is_self_signed =
+        X509_NAME_cmp(X509_get_subject_name(leaf), X509_get_issuer_name(leaf)) == 0;
+    if (!is_self_signed && sk_X509_num(chain) <= 0)
+        errors_warn_at(l->errors, &t->place,
+                       "tls.%s.certificate: %s holds no chain; clients may not trust it; use the "
+                       "file with the full chain (certbot: fullchain.pem)",
+                       t->name, file);
+    check_dates(l, file, leaf);
+    if (strcmp(t->name, "default") == 0 &&
+        X509_check_host(leaf, l->config->hostname, 0, 0, NULL) != 1)
+        errors_warn_at(l->errors, &t->place,
+                       "tls.default.certificate: %s is not for hostname \"%s\"", file,
+                       l->config->hostname);
+}
+
+static void load_pair(const struct loader *l, const char *certificate, const char *key)
+{
+    struct tls_context *block = l->block;
+    const struct tls_config *t = block->config;
+    if (SSL_CTX_use_certificate_chain_file(block->ctx, certificate) != 1) {
+        errors_add_at(l->errors, &t->place, "tls.%s.certificate: %s: %s", t->name, certificate,
+                      reason());
+        return;
+    }
+    X509 *leaf = SSL_CTX_get0_certificate(block->ctx);
+    if (X509_up_ref(leaf) == 1)
+        block->leaves[block->leaf_count++] = leaf;
+    check_certificate(l, certificate, leaf);
+    check_key_mode(l, key);
+    if (SSL_CTX_use_PrivateKey_file(block->ctx, key, SSL_FILETYPE_PEM) != 1)
+        errors_add_at(l->errors, &t->place, "tls.%s.key: %s: %s", t->name, key, reason());
+    else if (SSL_CTX_check_private_key(block->ctx) != 1)
+        errors_add_at(l->errors, &t->place, "tls.%s.key: %s does not belong to %s", t->name, key,
+                      certificate);
+}
+
+/* A key behind a password would make the start wait at a terminal. */
+static int no_password(char *out, int room, int is_writing, void *owner)
+{
+    (void)out, (void)room, (void)is_writing, (void)owner;
+    return -1;
+}
+
+static void load_block(const struct loader *l, struct tls_contexts *contexts)
+{
+    struct tls_context *block = l->block;
+    const struct tls_config *t = block->config;
+    SSL_CTX *ctx = block->ctx = new_ctx(TLS_server_method());
+    int version = t->min_version == TLS_VERSION_1_3 ? TLS1_3_VERSION : TLS1_2_VERSION;
+    /* P-256 too: without it TLS 1.2 with an ECDSA certificate finds no shared cipher. */
+    char groups[] = "X25519:P-256";
+    if (SSL_CTX_set_min_proto_version(ctx, version) != 1 ||
+        SSL_CTX_set1_groups_list(ctx, groups) != 1 || SSL_CTX_set_num_tickets(ctx, 1) != 1)
+        errors_add_at(l->errors, &t->place, "tls.%s: %s", t->name, reason());
+    if (SSL_CTX_set_cipher_list(ctx, t->ciphers[0] == '\0' ? ciphers_1_2 : t->ciphers) != 1)
+        errors_add_at(l->errors, &t->place,
+                      "tls.%s.ciphers: no cipher of TLS 1.2 is named by \"%s\" (see openssl "
+                      "ciphers)",
+                      t->name, t->ciphers);
+    (void)SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF); /* tickets instead */
+    (void)SSL_CTX_set_session_id_context(ctx, (const unsigned char *)"porteiro", 8);
+    SSL_CTX_set_default_passwd_cb(ctx, no_password);
+    (void)SSL_CTX_set_tlsext_servername_callback(ctx, on_server_name);
+    (void)SSL_CTX_set_tlsext_servername_arg(ctx, contexts);
+    for (size_t i = 0; i < t->certificate.count && i < t->key.count; i++)
+        load_pair(l, t->certificate.items[i], t->key.items[i]);
+}
+
+struct tls_contexts *tls_prepare(const struct config *config, struct errors *errors)
+{
+    size_t before = errors_count(errors);
+    struct tls_contexts *contexts = calloc(1, sizeof *contexts);
+    if (contexts == NULL ||
+        (contexts->blocks = calloc(config->tls_count + 1, sizeof *contexts->blocks)) == NULL)
+        abort(); /* out of memory at the start */
+    contexts->client = (struct tls_context){.ctx = new_ctx(TLS_client_method()), .is_client = true};
+    (void)SSL_CTX_set_min_proto_version(contexts->client.ctx, TLS1_2_VERSION);
+    contexts->block_count = config->tls_count;
+    for (size_t i = 0; i < config->tls_count; i++) {
+        const struct loader l = {config, errors, &contexts->blocks[i]};
+        contexts->blocks[i].config = &config->tls[i];
+        load_block(&l, contexts);
+    }
+    if (errors_count(errors) > before)
+        tls_contexts_destroy(&contexts);
+    return contexts;
+}
+
+void tls_contexts_destroy(struct tls_contexts **contexts)
+{
+    struct tls_contexts *all = *contexts;
+    if (all == NULL)
+        return;
+    for (size_t i = 0; i < all->block_count; i++) {
+        for (size_t n = 0; n < all->blocks[i].leaf_count; n++)
+            X509_free(all->blocks[i].leaves[n]);
+        SSL_CTX_free(all->blocks[i].ctx);
+    }
+    SSL_CTX_free(all->client.ctx);
+    free(all->blocks);
+    free(all);
+    *contexts = NULL;
+}
+
+const struct tls_context *tls_server_context(const struct tls_contexts *contexts,
+                                             const struct tls_config *block)
+{
+    for (size_t i = 0; i < contexts->block_count; i++)
+        if (contexts->blocks[i].config == block)
+            return &contexts->blocks[i];
+    return NULL;
+}
+
+const struct tls_context *tls_client_context(const struct tls_contexts *contexts)
+{
+    return &contexts->client;
+}

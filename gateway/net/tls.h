@@ -1,0 +1,25 @@
+/* TLS contexts: which certificates are shown to whom, and which versions and suites are spoken. */
+#pragma once
+
+#include "config/config.h"
+
+struct tls_context;  /* what one side of a connection speaks */
+struct tls_contexts; /* those of a configuration */
+
+/* Loads all certificates and keys of the configuration, and what upstreams need. Whatever is wrong
+ * or odd is added to `errors`; NULL when something is wrong. */
+struct tls_contexts *tls_prepare(const struct config *config, struct errors *errors);
+
+/* Frees them, keys overwritten: also in a process that has no business with them. */
+void tls_contexts_destroy(struct tls_contexts **contexts);
+
+/* The server's context of a block of the configuration; a client that names a host served by
+ * another block gets that one's certificate. */
+const struct tls_context *tls_server_context(const struct tls_contexts *contexts,
+                                             const struct tls_config *block);
+
+/* The client's, for upstreams whose certificate nobody checks. */
+const struct tls_context *tls_client_context(const struct tls_contexts *contexts);
+
+/* An SSL on `fd`, ready for its handshake, or NULL without memory. For net/connection. */
+struct ssl_st *tls_new(const struct tls_context *context, int fd);

@@ -1,0 +1,18 @@
+/* Reverse and forward paths of RFC 5321 section 4.1.2, with the characters of RFC 6531. Pure. */
+#pragma once
+
+#include "base/span.h"
+
+/* A path; its spans point into the line it was parsed from. */
+struct smtp_path {
+    struct span address; /* "local@domain" as it is to be sent on; empty for <> */
+    struct span local, domain;
+    bool is_utf8; /* more than ASCII: needs SMTPUTF8 */
+};
+
+/* Takes "<...>" off the front of `in`; a source route is dropped. Returns NULL, or what is wrong
+ * with it, for a person. */
+const char *smtp_path_parse(struct span *in, struct smtp_path *path);
+
+/* Domain or address literal, as in EHLO and behind the @ (RFC 5321 section 4.1.3). */
+bool smtp_domain_is_valid(struct span domain);

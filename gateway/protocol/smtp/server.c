@@ -1,0 +1,285 @@
+#include "protocol/smtp/server.h"
+
+enum {
+    COMMAND_LINE_MAX = 2048, /* RFC 5321 says 512, and that extensions need more: RCPT with ORCPT */
+    AUTH_LINE_MAX = 12288,   /* RFC 4954 section 4 */
+    NAME_MAX_SIZE = 255,
+};
+
+enum {
+    HELLO_SAID = SMTP_CLEAR | SMTP_GREETED | SMTP_READY | SMTP_IN_ENVELOPE,
+    SECURE = SMTP_GREETED | SMTP_READY | SMTP_IN_ENVELOPE,
+    ANY = SMTP_CONNECTED | HELLO_SAID,
+};
+
+typedef void handler_fn(struct smtp_server *s, struct span argument, struct smtp_event *event);
+
+static handler_fn on_ehlo, on_helo, on_starttls, on_auth, on_mail, on_rcpt, on_data, on_rset,
+    on_noop, on_vrfy, on_help, on_quit;
+
+/* RFC 5321 section 4.1.4: which command may come when. In a state that neither column names, the
+ * state's own refusal is the answer. */
+static const struct verb {
+    const char *name;
+    unsigned states; /* where it may come */
+    handler_fn *handle;
+    bool ends_group; /* RFC 2920 section 3.1 */
+    unsigned refused_in;
+    enum smtp_reply_name refusal; /* in those */
+} verbs[] = {
+    {"EHLO", ANY, on_ehlo, true, 0, 0},
+    {"HELO", ANY, on_helo, true, 0, 0},
+    {"STARTTLS", SMTP_CLEAR, on_starttls, true, SECURE, SMTP_REPLY_tls_active},
+    {"AUTH", SMTP_GREETED, on_auth, true, SMTP_READY | SMTP_IN_ENVELOPE, SMTP_REPLY_auth_twice},
+    {"MAIL", SMTP_READY, on_mail, false, SMTP_IN_ENVELOPE, SMTP_REPLY_mail_nested},
+    {"RCPT", SMTP_IN_ENVELOPE, on_rcpt, false, 0, 0},
+    {"DATA", SMTP_IN_ENVELOPE, on_data, true, 0, 0},
+    {"RSET", SECURE | SMTP_CONNECTED, on_rset, false, 0, 0},
+    {"NOOP", ANY, on_noop, true, 0, 0},
+    {"VRFY", SMTP_READY | SMTP_IN_ENVELOPE, on_vrfy, true, SMTP_GREETED, SMTP_REPLY_auth_first},
+    {"HELP", SECURE | SMTP_CONNECTED, on_help, true, 0, 0},
+    {"QUIT", ANY, on_quit, true, 0, 0},
+};
+
+static enum smtp_reply_name refusal_of(enum smtp_state state)
+{
+    switch (state) {
+    case SMTP_CONNECTED: return SMTP_REPLY_hello_first;
+    case SMTP_CLEAR: return SMTP_REPLY_starttls_first;
+    case SMTP_GREETED: return SMTP_REPLY_auth_first;
+    case SMTP_READY: return SMTP_REPLY_mail_first;
+    case SMTP_IN_ENVELOPE:
+    case SMTP_IN_AUTH: break;
+    }
+    return SMTP_REPLY_bad_sequence;
+}
+
+/* A refusal ends the group: what was sent behind it was sent in a belief that has proved wrong,
+ * except behind a MAIL or RCPT, which clients pipeline. */
+static void refuse(struct smtp_event *event, enum smtp_reply_name refusal, struct span argument)
+{
+    event->kind = SMTP_EVENT_REFUSED;
+    event->refusal = refusal;
+    event->text = argument;
+}
+
+static void dispatch(struct smtp_server *s, struct span line, struct smtp_event *event)
+{
+    event->verb = span_split(&line, ' ');
+    event->ends_group = true;
+    for (size_t i = 0; i < sizeof verbs / sizeof *verbs; i++) {
+        if (!span_equals_nocase(event->verb, verbs[i].name))
+            continue;
+        event->ends_group = verbs[i].ends_group;
+        if ((verbs[i].states & s->state) != 0)
+            verbs[i].handle(s, line, event);
+        else if (s->state == SMTP_CLEAR && verbs[i].handle == on_auth)
+            refuse(event, SMTP_REPLY_auth_encryption, span_of(""));
+        else if ((verbs[i].refused_in & s->state) != 0)
+            refuse(event, verbs[i].refusal, span_of(""));
+        else
+            refuse(event, refusal_of(s->state), span_of(""));
+        return;
+    }
+    refuse(event, SMTP_REPLY_unknown_command, span_of(""));
+}
+
+static void on_auth_line(struct span line, struct smtp_event *event)
+{
+    event->kind = span_equals(line, "*") ? SMTP_EVENT_AUTH_CANCEL : SMTP_EVENT_AUTH_RESPONSE;
+    event->response = line;
+}
+
+int smtp_server_next(struct smtp_server *s, struct span *in, struct smtp_event *event)
+{
+    struct span line;
+    bool is_auth = s->state == SMTP_IN_AUTH;
+    size_t max = is_auth ? AUTH_LINE_MAX : COMMAND_LINE_MAX;
+    *event = (struct smtp_event){.ends_group = true};
+    switch (line_take(&s->lines, max, in, &line)) {
+    case LINE_MORE: return 0;
+    case LINE_TOO_LONG:
+        refuse(event, is_auth ? SMTP_REPLY_auth_too_long : SMTP_REPLY_line_too_long, span_of(""));
+        return 1;
+    case LINE_BARE: refuse(event, SMTP_REPLY_line_bare, span_of("")); return 1;
+    case LINE_WHOLE: break;
+    }
+    if (line_has_control(line))
+        refuse(event, SMTP_REPLY_line_bare, span_of(""));
+    else if (is_auth)
+        on_auth_line(line, event);
+    else
+        dispatch(s, line, event);
+    return 1;
+}
+
+static void take_hello(struct smtp_server *s, struct span name, struct smtp_event *event)
+{
+    (void)s;
+    event->kind = SMTP_EVENT_HELLO;
+    event->text = span_trim(name);
+    if (event->text.size == 0 || event->text.size > NAME_MAX_SIZE ||
+        memchr(event->text.data, ' ', event->text.size) != NULL)
+        refuse(event, SMTP_REPLY_bad_argument, span_of("give one host name"));
+}
+
+static void on_ehlo(struct smtp_server *s, struct span argument, struct smtp_event *event)
+{
+    event->is_extended = true;
+    take_hello(s, argument, event);
+}
+
+static void on_helo(struct smtp_server *s, struct span argument, struct smtp_event *event)
+{
+    take_hello(s, argument, event);
+}
+
+/* A command without argument. */
+static void take_bare(enum smtp_event_kind kind, struct span argument, struct smtp_event *event)
+{
+    event->kind = kind;
+    if (span_trim(argument).size > 0)
+        refuse(event, SMTP_REPLY_bad_argument, span_of("this command takes none"));
+}
+
+static void on_starttls(struct smtp_server *s, struct span argument, struct smtp_event *event)
+{
+    (void)s;
+    take_bare(SMTP_EVENT_STARTTLS, argument, event);
+}
+
+static void on_auth(struct smtp_server *s, struct span argument, struct smtp_event *event)
+{
+    struct span rest = span_trim(argument);
+    event->kind = SMTP_EVENT_AUTH;
+    event->text = span_split(&rest, ' ');
+    event->response = span_trim(rest);
+    event->has_response = event->response.size > 0;
+    if (event->text.size == 0)
+        refuse(event, SMTP_REPLY_bad_argument, span_of("name a mechanism"));
+    else if (memchr(event->response.data, ' ', event->response.size) != NULL)
+        refuse(event, SMTP_REPLY_bad_argument, span_of("one response at most"));
+    else
+        s->state = SMTP_IN_AUTH;
+}
+
+/* "FROM:" or "TO:" and the path; what is left are parameters. Clients put a space before the path.
+ */
+static const char *take_path(struct span *argument, const char *keyword, struct smtp_path *path)
+{
+    if (!span_starts_nocase(*argument, keyword))
+        return "FROM:<...> or TO:<...> is missing";
+    span_skip(argument, strlen(keyword));
+    *argument = span_trim(*argument);
+    return smtp_path_parse(argument, path);
+}
+
+static void take_parameters(enum smtp_parameters_result result, struct span wrong,
+                            struct smtp_event *event)
+{
+    if (result == SMTP_PARAMETERS_UNKNOWN)
+        refuse(event, SMTP_REPLY_unknown_parameter, wrong);
+    else if (result == SMTP_PARAMETERS_WRONG)
+        refuse(event, SMTP_REPLY_bad_argument, wrong);
+}
+
+static void on_mail(struct smtp_server *s, struct span argument, struct smtp_event *event)
+{
+    struct span unknown = span_of("");
+    event->kind = SMTP_EVENT_MAIL;
+    const char *wrong = take_path(&argument, "FROM:", &event->path);
+    if (wrong == NULL)
+        take_parameters(smtp_parameters_parse_mail(argument, s->offered, &event->parameters,
+                                                   &unknown),
+                        unknown, event);
+    else
+        refuse(event, SMTP_REPLY_bad_sender, span_of(wrong));
+    if (event->kind == SMTP_EVENT_MAIL && event->path.is_utf8 && !event->parameters.is_smtputf8)
+        refuse(event, SMTP_REPLY_needs_smtputf8, span_of(""));
+    if (event->kind == SMTP_EVENT_MAIL)
+        s->state = SMTP_IN_ENVELOPE;
+}
+
+static void on_rcpt(struct smtp_server *s, struct span argument, struct smtp_event *event)
+{
+    struct span unknown = span_of("");
+    event->kind = SMTP_EVENT_RCPT;
+    const char *wrong = take_path(&argument, "TO:", &event->path);
+    if (wrong == NULL && event->path.address.size == 0)
+        wrong = "it is empty";
+    if (wrong == NULL)
+        take_parameters(smtp_parameters_parse_rcpt(argument, s->offered, &event->parameters,
+                                                   &unknown),
+                        unknown, event);
+    else
+        refuse(event, SMTP_REPLY_bad_recipient, span_of(wrong));
+}
+
+static void on_data(struct smtp_server *s, struct span argument, struct smtp_event *event)
+{
+    (void)s;
+    take_bare(SMTP_EVENT_DATA, argument, event);
+}
+
+static void on_rset(struct smtp_server *s, struct span argument, struct smtp_event *event)
+{
+    take_bare(SMTP_EVENT_RSET, argument, event);
+    if (event->kind == SMTP_EVENT_RSET)
+        smtp_server_envelope_ended(s);
+}
+
+static void on_noop(struct smtp_server *s, struct span argument, struct smtp_event *event)
+{
+    (void)s, (void)argument;
+    event->kind = SMTP_EVENT_NOOP;
+}
+
+static void on_vrfy(struct smtp_server *s, struct span argument, struct smtp_event *event)
+{
+    (void)s;
+    event->kind = SMTP_EVENT_VERIFY;
+    if (span_trim(argument).size == 0)
+        refuse(event, SMTP_REPLY_bad_argument, span_of("name an address"));
+}
+
+static void on_help(struct smtp_server *s, struct span argument, struct smtp_event *event)
+{
+    (void)s, (void)argument;
+    event->kind = SMTP_EVENT_HELP;
+}
+
+static void on_quit(struct smtp_server *s, struct span argument, struct smtp_event *event)
+{
+    (void)s;
+    take_bare(SMTP_EVENT_QUIT, argument, event);
+}
+
+/* Where a client stands that has said EHLO and is in no message. */
+static enum smtp_state rest(const struct smtp_server *s)
+{
+    return s->needs_tls ? SMTP_CLEAR : s->needs_auth ? SMTP_GREETED : SMTP_READY;
+}
+
+void smtp_server_greeted(struct smtp_server *s)
+{
+    s->state = rest(s);
+}
+
+void smtp_server_secured(struct smtp_server *s)
+{
+    s->needs_tls = false;
+    s->lines = (struct line_reader){false};
+    s->state = SMTP_CONNECTED;
+}
+
+void smtp_server_auth_ended(struct smtp_server *s, bool is_authenticated)
+{
+    s->needs_auth = s->needs_auth && !is_authenticated;
+    s->state = rest(s);
+}
+
+void smtp_server_envelope_ended(struct smtp_server *s)
+{
+    if (s->state == SMTP_IN_ENVELOPE)
+        s->state = SMTP_READY;
+}

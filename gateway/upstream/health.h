@@ -1,0 +1,45 @@
+/* What all processes know of the servers behind: who is up, what it offers, and how many
+ * connections each process has to it. Lies in the shared mapping, a row for each server's label.
+ *
+ * A process killed at any moment leaves its own count alone, which the master takes back: a
+ * connection too many may be counted until then, never one too few. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum server_state { SERVER_UNKNOWN, SERVER_UP, SERVER_DOWN };
+
+struct health; /* in the shared mapping */
+
+size_t health_size(void);
+
+/* Forgets a row that has got a new name. */
+void health_clear(struct health *h, size_t server);
+
+/* The permit for one more connection of `process` to `server`, of which there are `max` over all
+ * processes. Returns 0, or -1: they are in use. */
+int health_take(struct health *h, size_t server, size_t process, uint32_t max, int64_t now_ns);
+void health_release(struct health *h, size_t server, size_t process);
+
+/* The master's: what a dead process held. */
+void health_release_all(struct health *h, size_t process);
+
+/* All connections to the server. */
+uint32_t health_connections(const struct health *h, size_t server);
+
+/* The server has said 421 to a new connection: for a minute no more than it has now. */
+void health_lower(struct health *h, size_t server, int64_t now_ns);
+
+/* Somebody waits for a permit until then: whoever gives one back rings the bell. */
+void health_want(struct health *h, size_t server, int64_t until_ns);
+bool health_is_wanted(const struct health *h, size_t server, int64_t now_ns);
+
+/* Sets the state; returns whether it changed. */
+bool health_set_state(struct health *h, size_t server, enum server_state state);
+enum server_state health_state(const struct health *h, size_t server);
+
+/* What it offered at the last probe: enum smtp_extension, and the limit told with SIZE. */
+void health_set_offer(struct health *h, size_t server, uint32_t extensions, uint64_t max_size);
+void health_offer(const struct health *h, size_t server, uint32_t *extensions, uint64_t *max_size);

@@ -1,0 +1,425 @@
+#include "upstream/pool.h"
+
+#include "base/clock.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+enum { FRESH_KEPT = 2 };
+
+/* What is kept of one server. */
+struct kept {
+    struct pool *pool;
+    struct server *server;
+    struct smtp_link **idle; /* shared, the one used last at the end */
+    size_t idle_count;
+    struct smtp_link *fresh[FRESH_KEPT]; /* greeted, not told */
+    size_t fresh_count, opening;         /* opening: to become fresh */
+};
+
+struct pool {
+    struct servers *servers;
+    const struct upstream_context *context;
+    struct kept *kept;
+    size_t kept_count;
+};
+
+static void on_request_link(void *owner, struct smtp_link *l, const struct smtp_link_event *event);
+static void on_fresh_link(void *owner, struct smtp_link *l, const struct smtp_link_event *event);
+static void on_idle_link(void *owner, struct smtp_link *l, const struct smtp_link_event *event);
+static void on_resetting_link(void *owner, struct smtp_link *l,
+                              const struct smtp_link_event *event);
+static void try_servers(struct pool *p, struct pool_request *r);
+static void on_bell(void *owner);
+
+static struct kept *kept_of(const struct server *s)
+{
+    return s->pool;
+}
+
+static struct server *server_of(const struct smtp_link *l)
+{
+    return smtp_link_server(l);
+}
+
+static uint32_t max_of(const struct server *s)
+{
+    return (uint32_t)server_upstream(s)->max_connections;
+}
+
+struct pool *pool_create(struct servers *servers)
+{
+    struct pool *p = calloc(1, sizeof *p);
+    if (p == NULL)
+        return NULL;
+    p->servers = servers;
+    p->context = servers_context(servers);
+    const struct config *c = p->context->config;
+    size_t total = 0;
+    for (size_t i = 0; i < c->upstream_count; i++)
+        total += c->upstreams[i].server_count;
+    p->kept = calloc(total + 1, sizeof *p->kept);
+    for (size_t i = 0; p->kept != NULL && i < c->upstream_count; i++) {
+        size_t count;
+        struct server *s = servers_of(servers, &c->upstreams[i], &count);
+        for (size_t n = 0; n < count; n++) {
+            struct kept *k = &p->kept[p->kept_count];
+            *k = (struct kept){.pool = p, .server = &s[n]};
+            k->idle = calloc((size_t)c->upstreams[i].max_connections, sizeof *k->idle);
+            if (k->idle == NULL) {
+                pool_destroy(&p);
+                return NULL;
+            }
+            s[n].pool = k;
+            p->kept_count++;
+        }
+    }
+    if (p->kept == NULL)
+        pool_destroy(&p);
+    else
+        servers_on_bell(servers, on_bell, p);
+    return p;
+}
+
+void pool_destroy(struct pool **pool)
+{
+    struct pool *p = *pool;
+    if (p == NULL)
+        return;
+    for (size_t i = 0; i < p->kept_count; i++) {
+        struct kept *k = &p->kept[i];
+        while (k->idle_count > 0)
+            smtp_link_quit(&k->idle[--k->idle_count]);
+        while (k->fresh_count > 0)
+            smtp_link_quit(&k->fresh[--k->fresh_count]);
+        free(k->idle);
+    }
+    free(p->kept);
+    free(p);
+    *pool = NULL;
+}
+
+/* ---- ending links ---- */
+
+void pool_discard(struct pool *p, struct smtp_link **link)
+{
+    if (*link == NULL)
+        return;
+    struct server *s = server_of(*link);
+    smtp_link_close(link);
+    server_return(p->servers, s);
+}
+
+/* Politely: with QUIT. */
+static void end(struct pool *p, struct smtp_link *l)
+{
+    struct server *s = server_of(l);
+    smtp_link_quit(&l);
+    server_return(p->servers, s);
+}
+
+/* ---- opening links ---- */
+
+/* A connection for which there is a permit; the permit is given back when it can't be opened. */
+static struct smtp_link *open_link(struct pool *p, struct server *s, smtp_link_fn *fn, void *owner)
+{
+    const struct smtp_link_options options = {.loop = p->context->loop,
+                                              .upstream = server_upstream(s),
+                                              .server = s->config,
+                                              .tls = p->context->tls,
+                                              .hostname = p->context->config->hostname,
+                                              .pool_server = s};
+    struct error why;
+    struct smtp_link *l = smtp_link_open(&options, fn, owner, &why);
+    counter_add(p->context->counters, COUNTER_upstream_connections, s->slot, 1);
+    if (l == NULL) {
+        server_failed(p->servers, s, why.text);
+        server_return(p->servers, s);
+    }
+    return l;
+}
+
+/* Why a link that was being opened is lost decides what others are told of its server. */
+static enum pool_failure count_loss(struct pool *p, struct server *s,
+                                    const struct smtp_link_event *event)
+{
+    switch (event->loss) {
+    case LOSS_BUSY: server_is_busy(p->servers, s, event->reason); return POOL_BUSY;
+    case LOSS_IDENTITY:
+        log_event(p->context->log, EVENT_upstream_refuses,
+                  field_text(KEY_upstream, s->config->name),
+                  field_text(KEY_reason, event->reason));
+        return POOL_REFUSED;
+    case LOSS_TLS:
+        log_event(p->context->log, EVENT_upstream_tls_failed,
+                  field_text(KEY_upstream, s->config->name),
+                  field_text(KEY_reason, event->reason));
+        break;
+    case LOSS_NETWORK:
+    case LOSS_REFUSED: break;
+    }
+    server_failed(p->servers, s, event->reason);
+    return POOL_DOWN;
+}
+
+/* ---- fresh ones, kept ready ---- */
+
+static void refill(struct pool *p, struct server *s)
+{
+    struct kept *k = kept_of(s);
+    while (k->fresh_count + k->opening < FRESH_KEPT &&
+           server_permit(p->servers, s, max_of(s) / 2) == 0) {
+        if (open_link(p, s, on_fresh_link, k) == NULL)
+            return;
+        k->opening++;
+    }
+}
+
+static void remove_from(struct smtp_link **links, size_t *count, const struct smtp_link *l)
+{
+    size_t i = 0;
+    while (i < *count && links[i] != l)
+        i++;
+    assert(i < *count);
+    for (--*count; i < *count; i++)
+        links[i] = links[i + 1];
+}
+
+static void on_fresh_link(void *owner, struct smtp_link *l, const struct smtp_link_event *event)
+{
+    struct kept *k = owner;
+    bool is_open = false;
+    for (size_t i = 0; i < k->fresh_count; i++)
+        is_open = is_open || k->fresh[i] == l;
+    if (event->kind == LINK_READY && k->fresh_count < FRESH_KEPT) {
+        k->opening--;
+        k->fresh[k->fresh_count++] = l;
+        smtp_link_rest(l);
+        servers_wake(k->pool->servers, server_upstream(k->server));
+        return;
+    }
+    if (is_open)
+        remove_from(k->fresh, &k->fresh_count, l);
+    else
+        k->opening--;
+    if (event->kind == LINK_LOST && !is_open)
+        (void)count_loss(k->pool, k->server, event); /* nobody waits for this one */
+    pool_discard(k->pool, &l);
+}
+
+/* ---- shared ones ---- */
+
+static void put_idle(struct pool *p, struct smtp_link *l)
+{
+    struct server *s = server_of(l);
+    struct kept *k = kept_of(s);
+    if (k->idle_count == max_of(s)) {
+        end(p, l);
+        return;
+    }
+    smtp_link_set_owner(l, on_idle_link, k);
+    smtp_link_rest(l);
+    k->idle[k->idle_count++] = l;
+    servers_wake(p->servers, server_upstream(s));
+    if (k->idle_count > 0 && server_is_wanted(p->servers, s) &&
+        !servers_has_waiter(p->servers, server_upstream(s)))
+        end(p, k->idle[--k->idle_count]); /* another process waits for the permit */
+}
+
+/* An idle link has nothing to say: it has timed out, was closed, or speaks out of turn. */
+static void on_idle_link(void *owner, struct smtp_link *l, const struct smtp_link_event *event)
+{
+    struct kept *k = owner;
+    (void)event;
+    remove_from(k->idle, &k->idle_count, l);
+    pool_discard(k->pool, &l);
+}
+
+/* Another process waits for a permit: one of ours that nobody uses is its. */
+static void on_bell(void *owner)
+{
+    struct pool *p = owner;
+    for (size_t i = 0; i < p->kept_count; i++) {
+        struct kept *k = &p->kept[i];
+        if (!server_is_wanted(p->servers, k->server) ||
+            servers_has_waiter(p->servers, server_upstream(k->server)))
+            continue;
+        if (k->idle_count > 0)
+            end(p, k->idle[--k->idle_count]);
+        else if (k->fresh_count > 0)
+            end(p, k->fresh[--k->fresh_count]);
+    }
+}
+
+static void on_resetting_link(void *owner, struct smtp_link *l, const struct smtp_link_event *event)
+{
+    struct pool *p = owner;
+    if (event->kind == LINK_LOST)
+        pool_discard(p, &l);
+    else if (event->kind == LINK_REPLY && event->command == SMTP_COMMAND_RSET &&
+             smtp_link_is_reusable(l) && event->reply->code == 250)
+        put_idle(p, l);
+    else if (event->kind == LINK_REPLY && event->command == SMTP_COMMAND_RSET)
+        end(p, l);
+}
+
+void pool_give_back(struct pool *p, struct smtp_link **link)
+{
+    struct smtp_link *l = *link;
+    *link = NULL;
+    if (l == NULL)
+        return;
+    if (smtp_link_is_reusable(l)) {
+        put_idle(p, l);
+    } else if (smtp_link_may_reset(l) &&
+               smtp_link_command(l, SMTP_COMMAND_RSET, span_of("RSET\r\n")) == 0) {
+        smtp_link_set_owner(l, on_resetting_link, p);
+        smtp_link_flush(l);
+    } else {
+        end(p, l);
+    }
+}
+
+/* ---- taking ---- */
+
+static void finish(struct pool_request *r, struct smtp_link *l, enum pool_failure failure)
+{
+    waiter_stop(&r->waiter);
+    r->link = NULL;
+    r->done(r->owner, l, failure);
+}
+
+/* The link is greeted: it is handed over, or told first. */
+static void greeted(struct pool *p, struct pool_request *r)
+{
+    struct smtp_link *l = r->link;
+    if (r->values == NULL || r->is_telling) {
+        finish(r, l, POOL_DOWN);
+        return;
+    }
+    if ((smtp_link_capabilities(l)->extensions & SMTP_XCLIENT) == 0) {
+        const struct smtp_link_event lost = {
+            .loss = LOSS_IDENTITY,
+            .reason = "XCLIENT is not offered; in Postfix: smtpd_authorized_xclient_hosts"};
+        enum pool_failure failure = count_loss(p, server_of(l), &lost);
+        r->link = NULL;
+        end(p, l);
+        finish(r, NULL, failure);
+        return;
+    }
+    r->is_telling = true;
+    smtp_link_tell(l, r->values);
+}
+
+static void on_request_link(void *owner, struct smtp_link *l, const struct smtp_link_event *event)
+{
+    struct pool_request *r = owner;
+    struct server *s = server_of(l);
+    struct pool *p = kept_of(s)->pool;
+    if (event->kind == LINK_READY) {
+        greeted(p, r);
+        return;
+    }
+    /* A fresh one from the pool may have died there: that says nothing of its server. */
+    if (r->is_kept && event->loss == LOSS_NETWORK) {
+        r->wants_new = true;
+    } else {
+        r->failure = count_loss(p, s, event);
+        r->tried |= server_bit(s);
+    }
+    r->is_telling = false;
+    pool_discard(p, &r->link);
+    try_servers(p, r);
+}
+
+/* Gets the request a connection to this server, now or soon. Returns -1: there is no permit. */
+static int try_server(struct pool *p, struct pool_request *r, struct server *s)
+{
+    struct kept *k = kept_of(s);
+    bool is_told = r->values != NULL;
+    r->is_kept = false;
+    if (!is_told && !r->wants_new && k->idle_count > 0) {
+        r->is_kept = true;
+        finish(r, k->idle[--k->idle_count], POOL_DOWN);
+        return 0;
+    }
+    if (is_told && !r->wants_new && k->fresh_count > 0) {
+        r->is_kept = true;
+        r->link = k->fresh[--k->fresh_count];
+        smtp_link_set_owner(r->link, on_request_link, r);
+        refill(p, s);
+        greeted(p, r);
+        return 0;
+    }
+    if (server_permit(p->servers, s, max_of(s)) < 0)
+        return -1;
+    r->link = open_link(p, s, on_request_link, r);
+    if (r->link == NULL) {
+        r->failure = POOL_DOWN;
+        r->tried |= server_bit(s);
+        try_servers(p, r);
+    } else if (is_told) {
+        refill(p, s);
+    }
+    return 0;
+}
+
+static void on_wake(void *owner, bool is_late)
+{
+    struct pool_request *r = owner;
+    struct pool *p = r->pool;
+    if (is_late) {
+        log_event(p->context->log, EVENT_upstream_busy, field_text(KEY_upstream, r->upstream->name),
+                  field_text(KEY_reason, "no connection became free in time"));
+        finish(r, NULL, POOL_BUSY);
+    } else {
+        try_servers(p, r);
+    }
+}
+
+static void try_servers(struct pool *p, struct pool_request *r)
+{
+    uint64_t busy = 0;
+    struct server *s;
+    while ((s = servers_choose(p->servers, r->upstream, r->tried | busy)) != NULL) {
+        if (try_server(p, r, s) == 0)
+            return;
+        busy |= server_bit(s);
+    }
+    if (busy == 0)
+        finish(r, NULL, r->failure);
+    else if (waiter_wait(p->servers, &r->waiter) < 0)
+        finish(r, NULL, POOL_BUSY);
+}
+
+void pool_take(struct pool *p, struct pool_request *r)
+{
+    r->pool = p;
+    r->link = NULL;
+    r->tried = 0;
+    r->failure = POOL_DOWN;
+    r->is_telling = false;
+    r->waiter = (struct waiter){.wake = on_wake, .owner = r, .upstream = r->upstream};
+    try_servers(p, r);
+}
+
+void pool_cancel(struct pool *p, struct pool_request *r)
+{
+    waiter_stop(&r->waiter);
+    pool_discard(p, &r->link);
+}
+
+bool pool_was_kept(const struct pool_request *r)
+{
+    return r->is_kept;
+}
+
+const char *pool_server_name(const struct smtp_link *link)
+{
+    return server_of(link)->config->name;
+}
+
+size_t pool_server_slot(const struct smtp_link *link)
+{
+    return server_of(link)->slot;
+}

@@ -1,0 +1,488 @@
+#include "upstream/smtp_link.h"
+
+#include "base/clock.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { ERRORS_MAX = 5, MESSAGES_MAX = 100 };
+#define AGE_MAX_NS (600 * CLOCK_SECOND)
+
+enum phase {
+    CONNECTING,
+    GREETING,
+    HELLO,      /* EHLO is sent */
+    STARTTLS,   /* STARTTLS is sent */
+    HANDSHAKE,
+    TELLING,    /* XCLIENT is sent */
+    SERVING,
+};
+
+struct smtp_link {
+    struct smtp_link_options options;
+    smtp_link_fn *fn;
+    void *owner;
+    struct connection *connection;
+    struct smtp_client client;
+    struct smtp_capabilities capabilities;
+    enum phase phase;
+    bool has_tls;
+    bool is_without_tls;   /* opportunistic, and the handshake has failed once */
+    bool is_helo;          /* it doesn't know EHLO */
+    bool is_told;
+    bool is_in_transaction, is_in_text;
+    bool is_data_due;      /* DATA has gone, its reply has not come */
+    bool is_lost;
+    bool has_surplus;      /* it sent what nobody asked for, behind the last reply */
+    unsigned errors, messages;
+    int64_t opened_ns;
+    const struct xclient_values *values;
+    unsigned next_value;   /* of XCLIENT, to be told next */
+    bool is_closed;        /* freed at the end of this turn */
+    struct deferred deferred;
+    struct error why;
+};
+
+static void on_event(void *owner, enum connection_event event, struct span *in);
+
+static int64_t now(const struct smtp_link *l)
+{
+    return loop_now(l->options.loop);
+}
+
+static void set_deadline(struct smtp_link *l, int64_t ms)
+{
+    connection_set_deadline(l->connection, now(l) + ms * CLOCK_MS);
+}
+
+static void tell(struct smtp_link *l, enum smtp_link_event_kind kind)
+{
+    const struct smtp_link_event event = {.kind = kind};
+    l->fn(l->owner, l, &event);
+}
+
+static void lose(struct smtp_link *l, enum smtp_link_loss loss, const char *reason)
+{
+    const struct smtp_link_event event = {.kind = LINK_LOST, .loss = loss, .reason = reason};
+    connection_close(&l->connection);
+    l->is_lost = true;
+    l->fn(l->owner, l, &event);
+}
+
+static int connect_now(struct smtp_link *l, struct error *why)
+{
+    l->connection = connection_connect(l->options.loop, &l->options.server->to, on_event, l, why);
+    if (l->connection == NULL)
+        return -1;
+    l->phase = CONNECTING;
+    l->has_tls = false;
+    smtp_client_clear(&l->client);
+    smtp_client_init(&l->client);
+    set_deadline(l, l->options.upstream->connect_timeout_ms);
+    return 0;
+}
+
+struct smtp_link *smtp_link_open(const struct smtp_link_options *options, smtp_link_fn *fn,
+                                 void *owner, struct error *why)
+{
+    struct smtp_link *l = calloc(1, sizeof *l);
+    if (l == NULL) {
+        (void)error_set(why, "out of memory");
+        return NULL;
+    }
+    l->options = *options;
+    l->fn = fn;
+    l->owner = owner;
+    l->opened_ns = now(l);
+    smtp_client_init(&l->client);
+    if (connect_now(l, why) < 0)
+        smtp_link_close(&l);
+    return l;
+}
+
+void smtp_link_close(struct smtp_link **link)
+{
+    struct smtp_link *l = *link;
+    if (l == NULL)
+        return;
+    l->is_closed = true;
+    connection_close(&l->connection);
+    smtp_client_clear(&l->client);
+    loop_defer(l->options.loop, &l->deferred, free, l);
+    *link = NULL;
+}
+
+void smtp_link_quit(struct smtp_link **link)
+{
+    struct smtp_link *l = *link;
+    static const struct span quit = {"QUIT\r\n", 6};
+    if (l != NULL && l->phase == SERVING && l->connection != NULL && !l->is_in_text &&
+        smtp_client_due(&l->client) == 0) {
+        connection_write(l->connection, &quit, 1);
+        connection_finish(&l->connection);
+    }
+    smtp_link_close(link);
+}
+
+void smtp_link_set_owner(struct smtp_link *l, smtp_link_fn *fn, void *owner)
+{
+    l->fn = fn;
+    l->owner = owner;
+}
+
+/* ---- commands ---- */
+
+int smtp_link_command(struct smtp_link *l, enum smtp_command command, struct span line)
+{
+    l->is_data_due = l->is_data_due || command == SMTP_COMMAND_DATA;
+    return smtp_client_queue(&l->client, command, line);
+}
+
+void smtp_link_flush(struct smtp_link *l)
+{
+    struct span bytes = smtp_client_output(&l->client);
+    if (bytes.size == 0 || l->is_lost)
+        return;
+    connection_write(l->connection, &bytes, 1);
+    smtp_client_written(&l->client, bytes.size);
+    set_deadline(l, l->options.upstream->command_timeout_ms);
+}
+
+/* A command of the link's own, alone. */
+static void send_alone(struct smtp_link *l, enum smtp_command command, const char *line,
+                       enum phase phase)
+{
+    l->phase = phase;
+    if (smtp_client_queue(&l->client, command, span_of(line)) < 0) {
+        lose(l, LOSS_NETWORK, "out of memory");
+        return;
+    }
+    smtp_link_flush(l);
+}
+
+static void send_hello(struct smtp_link *l, const char *verb)
+{
+    char line[300];
+    l->is_helo = verb[0] == 'H';
+    (void)snprintf(line, sizeof line, "%s %.255s\r\n", verb, l->options.hostname); /* fits */
+    send_alone(l, SMTP_COMMAND_EHLO, line, HELLO);
+}
+
+void smtp_link_text(struct smtp_link *l, const struct span *parts, size_t count, bool is_end)
+{
+    if (l->is_lost)
+        return;
+    connection_write(l->connection, parts, count);
+    l->is_in_text = true;
+    if (is_end && smtp_client_expect(&l->client, SMTP_COMMAND_DOT) == 0)
+        set_deadline(l, l->options.upstream->final_timeout_ms);
+    else if (connection_is_blocked(l->connection))
+        set_deadline(l, l->options.upstream->command_timeout_ms);
+    else
+        connection_set_deadline(l->connection, 0); /* it is the client's turn */
+}
+
+bool smtp_link_is_blocked(const struct smtp_link *l)
+{
+    return !l->is_lost && connection_is_blocked(l->connection);
+}
+
+void smtp_link_rest(struct smtp_link *l)
+{
+    if (!l->is_lost)
+        set_deadline(l, l->options.upstream->idle_timeout_ms);
+}
+
+/* ---- from connect to ready ---- */
+
+static void lose_reply(struct smtp_link *l, enum smtp_link_loss loss, const char *what,
+                       const struct smtp_reply *reply)
+{
+    int size = (int)(reply->text.size < 200 ? reply->text.size : 200);
+    (void)error_set(&l->why, "%s: %d %.*s", what, reply->code, size, reply->text.data);
+    lose(l, loss, l->why.text);
+}
+
+static void start_tls(struct smtp_link *l)
+{
+    l->phase = HANDSHAKE;
+    set_deadline(l, l->options.upstream->connect_timeout_ms);
+    if (connection_start_tls(l->connection, l->options.tls) < 0)
+        lose(l, LOSS_NETWORK, "out of memory");
+}
+
+/* With opportunistic a server that can't do TLS is spoken to in clear, on a connection anew. */
+static void tls_failed(struct smtp_link *l, const char *reason)
+{
+    struct error why;
+    (void)error_set(&l->why, "%s", reason);
+    connection_close(&l->connection);
+    if (l->options.upstream->tls != UPSTREAM_TLS_OPPORTUNISTIC) {
+        lose(l, LOSS_TLS, l->why.text);
+        return;
+    }
+    l->is_without_tls = true;
+    if (connect_now(l, &why) < 0) {
+        l->why = why;
+        lose(l, LOSS_NETWORK, l->why.text);
+    }
+}
+
+static void greeted(struct smtp_link *l, const struct smtp_reply *reply)
+{
+    if (reply->code == 220)
+        send_hello(l, "EHLO");
+    else
+        lose_reply(l, reply->code == 421 ? LOSS_BUSY : LOSS_REFUSED, "greeting", reply);
+}
+
+static void hello_answered(struct smtp_link *l, const struct smtp_reply *reply)
+{
+    if (reply->code >= 500 && reply->code <= 504 && !l->is_helo) {
+        send_hello(l, "HELO");
+        return;
+    }
+    if (reply->code != 250) {
+        lose_reply(l, reply->code == 421 ? LOSS_BUSY : LOSS_REFUSED, "EHLO", reply);
+        return;
+    }
+    l->capabilities = smtp_capabilities_parse(reply->text);
+    int tls = l->options.upstream->tls;
+    bool is_wanted = (tls == UPSTREAM_TLS_OPPORTUNISTIC || tls == UPSTREAM_TLS_REQUIRE) &&
+                     !l->has_tls && !l->is_without_tls && !l->is_told;
+    bool is_offered = (l->capabilities.extensions & SMTP_STARTTLS) != 0;
+    if (is_wanted && is_offered) {
+        send_alone(l, SMTP_COMMAND_STARTTLS, "STARTTLS\r\n", STARTTLS);
+    } else if (is_wanted && tls == UPSTREAM_TLS_REQUIRE) {
+        lose(l, LOSS_TLS, "it does not offer STARTTLS");
+    } else {
+        l->client.is_pipelining = (l->capabilities.extensions & SMTP_PIPELINING) != 0;
+        l->phase = SERVING;
+        connection_set_deadline(l->connection, 0);
+        tell(l, LINK_READY);
+    }
+}
+
+static void starttls_answered(struct smtp_link *l, const struct smtp_reply *reply)
+{
+    if (reply->code == 220)
+        start_tls(l);
+    else if (l->options.upstream->tls == UPSTREAM_TLS_REQUIRE)
+        lose_reply(l, LOSS_TLS, "STARTTLS", reply);
+    else
+        tls_failed(l, "STARTTLS was refused");
+}
+
+/* The next attributes, or EHLO again after the last. */
+static void tell_next(struct smtp_link *l)
+{
+    char line[513];
+    l->client.is_pipelining = false; /* never behind XCLIENT */
+    if (xclient_command(l->values, l->capabilities.xclient, &l->next_value, line) > 0)
+        send_alone(l, SMTP_COMMAND_XCLIENT, line, TELLING);
+    else
+        send_hello(l, "EHLO");
+}
+
+void smtp_link_tell(struct smtp_link *l, const struct xclient_values *values)
+{
+    l->values = values;
+    l->next_value = 0;
+    l->is_told = true;
+    tell_next(l);
+}
+
+static void told(struct smtp_link *l, const struct smtp_reply *reply)
+{
+    if (reply->code == 220)
+        tell_next(l);
+    else
+        lose_reply(l, LOSS_IDENTITY, "XCLIENT", reply);
+}
+
+/* ---- serving ---- */
+
+/* Keeps count of what decides whether the link may go on to others. */
+static void count_reply(struct smtp_link *l, enum smtp_command command, int code)
+{
+    if (code >= 400)
+        l->errors++;
+    if (command == SMTP_COMMAND_MAIL && code < 300)
+        l->is_in_transaction = true;
+    if ((command == SMTP_COMMAND_RSET || command == SMTP_COMMAND_DOT) && code < 300)
+        l->is_in_transaction = false;
+    if (command == SMTP_COMMAND_DATA) {
+        l->is_data_due = false;
+        l->is_in_text = code == 354;
+    }
+    if (command != SMTP_COMMAND_DOT)
+        return;
+    l->is_in_text = l->is_in_transaction = false; /* RFC 5321 section 4.1.1.4: whatever it said */
+    if (code < 300) {
+        l->messages++;
+        l->errors = 0;
+    }
+}
+
+static void serve_reply(struct smtp_link *l, enum smtp_command command,
+                        const struct smtp_reply *reply)
+{
+    const struct smtp_link_event event = {.kind = LINK_REPLY, .command = command, .reply = reply};
+    count_reply(l, command, reply->code);
+    if (smtp_client_due(&l->client) == 0)
+        connection_set_deadline(l->connection, 0);
+    else
+        set_deadline(l, l->options.upstream->command_timeout_ms);
+    l->fn(l->owner, l, &event);
+}
+
+static void take_reply(struct smtp_link *l, enum smtp_command command,
+                       const struct smtp_reply *reply)
+{
+    switch (l->phase) {
+    case GREETING: greeted(l, reply); return;
+    case HELLO: hello_answered(l, reply); return;
+    case STARTTLS: starttls_answered(l, reply); return;
+    case TELLING: told(l, reply); return;
+    case SERVING: serve_reply(l, command, reply); return;
+    case CONNECTING:
+    case HANDSHAKE: return;
+    }
+}
+
+/* Every whole reply in `in`. The link may be closed, lost or given away by any of them. What stands
+ * behind the last reply that is due nobody has asked for: it must not answer the next command. */
+static void take_replies(struct smtp_link *l, struct span *in)
+{
+    while (in->size > 0) {
+        enum smtp_command command;
+        const struct smtp_reply *reply;
+        struct error why;
+        int got = smtp_client_input(&l->client, in, &command, &reply, &why);
+        if (got == 0)
+            return;
+        if (got < 0) {
+            l->why = why;
+            lose(l, LOSS_NETWORK, l->why.text);
+            return;
+        }
+        bool is_surplus = in->size > 0 && l->client.sent == 0;
+        l->has_surplus = is_surplus;
+        take_reply(l, command, reply);
+        if (l->is_closed || l->is_lost || l->phase == HANDSHAKE || l->phase == CONNECTING)
+            return;
+        if (is_surplus) {
+            lose(l, LOSS_NETWORK, "it sends what nobody has asked for");
+            return;
+        }
+        smtp_link_flush(l);
+    }
+}
+
+static void ready(struct smtp_link *l)
+{
+    int tls = l->options.upstream->tls;
+    if (l->phase == CONNECTING && tls == UPSTREAM_TLS_IMPLICIT) {
+        start_tls(l);
+        return;
+    }
+    bool is_starttls = l->phase == HANDSHAKE && tls != UPSTREAM_TLS_IMPLICIT;
+    l->has_tls = l->phase == HANDSHAKE;
+    set_deadline(l, l->options.upstream->command_timeout_ms);
+    if (is_starttls) {
+        smtp_client_clear(&l->client); /* RFC 3207 section 4.2: nothing from before counts */
+        smtp_client_init(&l->client);
+        send_hello(l, "EHLO");
+        return;
+    }
+    l->phase = GREETING;
+    int failed = smtp_client_expect(&l->client, SMTP_COMMAND_GREETING);
+    assert(!failed);
+}
+
+static void failed(struct smtp_link *l)
+{
+    (void)error_set(&l->why, "%s", connection_error(l->connection));
+    if (l->phase == HANDSHAKE)
+        tls_failed(l, l->why.text);
+    else
+        lose(l, LOSS_NETWORK, l->why.text);
+}
+
+static void timed_out(struct smtp_link *l)
+{
+    static const char *const what[] = {"connecting took too long", "no greeting in time",
+                                       "no reply to EHLO in time", "no reply to STARTTLS in time",
+                                       "the TLS handshake took too long",
+                                       "no reply to XCLIENT in time", "no reply in time"};
+    if (l->phase == HANDSHAKE)
+        tls_failed(l, what[l->phase]);
+    else if (l->phase == SERVING && smtp_client_due(&l->client) == 0 && !l->is_in_text)
+        lose(l, LOSS_NETWORK, "idle");
+    else
+        lose(l, LOSS_NETWORK, what[l->phase]);
+}
+
+static void drained(struct smtp_link *l)
+{
+    if (l->phase != SERVING)
+        return;
+    if (smtp_client_due(&l->client) == 0)
+        connection_set_deadline(l->connection, 0);
+    tell(l, LINK_DRAINED);
+}
+
+static void on_event(void *owner, enum connection_event event, struct span *in)
+{
+    struct smtp_link *l = owner;
+    switch (event) {
+    case CONNECTION_READY: ready(l); return;
+    case CONNECTION_DATA: take_replies(l, in); return;
+    case CONNECTION_DRAINED: drained(l); return;
+    case CONNECTION_EOF: lose(l, LOSS_NETWORK, "it has closed the connection"); return;
+    case CONNECTION_TIMEOUT: timed_out(l); return;
+    case CONNECTION_FAILED: failed(l); return;
+    }
+}
+
+/* ---- what is known of it ---- */
+
+/* Whatever is under way, it can be ended in good order, and another client be served then. */
+static bool is_sound(const struct smtp_link *l)
+{
+    return l->phase == SERVING && !l->is_lost && !l->is_told && !l->is_in_text &&
+           !l->is_data_due && !l->has_surplus && l->errors <= ERRORS_MAX &&
+           l->messages < MESSAGES_MAX && now(l) - l->opened_ns < AGE_MAX_NS &&
+           !connection_is_blocked(l->connection);
+}
+
+bool smtp_link_is_reusable(const struct smtp_link *l)
+{
+    return is_sound(l) && !l->is_in_transaction && smtp_client_due(&l->client) == 0;
+}
+
+bool smtp_link_may_reset(const struct smtp_link *l)
+{
+    return is_sound(l);
+}
+
+bool smtp_link_is_in_text(const struct smtp_link *l)
+{
+    return l->is_in_text;
+}
+
+struct server *smtp_link_server(const struct smtp_link *l)
+{
+    return l->options.pool_server;
+}
+
+const struct smtp_capabilities *smtp_link_capabilities(const struct smtp_link *l)
+{
+    return &l->capabilities;
+}
+
+const char *smtp_link_tls_version(const struct smtp_link *l)
+{
+    return l->connection == NULL ? "" : connection_tls_version(l->connection);
+}

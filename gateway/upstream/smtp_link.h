@@ -1,0 +1,88 @@
+/* One connection to an SMTP server behind: greeted, over TLS where that is configured, told whose
+ * it is where the identity says so; then whatever its owner sends. */
+#pragma once
+
+#include "config/config.h"
+#include "net/connection.h"
+#include "net/tls.h"
+#include "protocol/smtp/capabilities.h"
+#include "protocol/smtp/client.h"
+
+struct smtp_link;
+struct server;
+
+enum smtp_link_event_kind {
+    LINK_READY,   /* greeted, or told: commands may go */
+    LINK_REPLY,   /* the reply to `command` */
+    LINK_DRAINED, /* it takes text again */
+    LINK_LOST,    /* it is dead, `reason` says why; to be closed */
+};
+
+enum smtp_link_loss {
+    LOSS_NETWORK,  /* no connection, broken off, time-out, nonsense */
+    LOSS_TLS,      /* TLS is required, and there is none */
+    LOSS_BUSY,     /* it has greeted with 421 */
+    LOSS_REFUSED,  /* it has greeted or answered EHLO with another refusal */
+    LOSS_IDENTITY, /* it doesn't take the identity: XCLIENT isn't offered, or refused */
+};
+
+struct smtp_link_event {
+    enum smtp_link_event_kind kind;
+    enum smtp_command command;
+    const struct smtp_reply *reply;
+    enum smtp_link_loss loss;
+    const char *reason;
+};
+
+/* Called by the loop, never from within a function below. It may close the link. */
+typedef void smtp_link_fn(void *owner, struct smtp_link *l, const struct smtp_link_event *event);
+
+struct smtp_link_options {
+    struct loop *loop;
+    const struct upstream_config *upstream;
+    const struct server_config *server;
+    const struct tls_context *tls;
+    const char *hostname;       /* for EHLO */
+    struct server *pool_server; /* given back by smtp_link_server */
+};
+
+/* Begins to connect. NULL and why when it can't. */
+struct smtp_link *smtp_link_open(const struct smtp_link_options *options, smtp_link_fn *fn,
+                                 void *owner, struct error *why);
+
+/* Closes at once: a text that has begun is thereby abandoned. */
+void smtp_link_close(struct smtp_link **l);
+
+/* Says QUIT first where nothing is under way. */
+void smtp_link_quit(struct smtp_link **l);
+
+void smtp_link_set_owner(struct smtp_link *l, smtp_link_fn *fn, void *owner);
+
+/* Tells whose it is by XCLIENT; LINK_READY or LINK_LOST follows. The values must stay until then. */
+void smtp_link_tell(struct smtp_link *l, const struct xclient_values *values);
+
+/* Queues a command; they go together with smtp_link_flush. Returns 0, or -1: too many. */
+int smtp_link_command(struct smtp_link *l, enum smtp_command command, struct span line);
+void smtp_link_flush(struct smtp_link *l);
+
+/* Hot: text after a 354, dots doubled, up to and with the final dot if `is_end`; one system call.
+ * When it is blocked afterwards, LINK_DRAINED follows. */
+void smtp_link_text(struct smtp_link *l, const struct span *parts, size_t count, bool is_end);
+bool smtp_link_is_blocked(const struct smtp_link *l);
+
+/* While no command is due: the link is lost (LOSS_NETWORK) after the upstream's idle_timeout. */
+void smtp_link_rest(struct smtp_link *l);
+
+/* May it serve another client: nothing due, nothing unread, no text begun, not too many errors
+ * since its last message, not too old? */
+bool smtp_link_is_reusable(const struct smtp_link *l);
+
+/* Would it be, once RSET is answered? */
+bool smtp_link_may_reset(const struct smtp_link *l);
+
+/* Has text been sent whose final reply has not come? */
+bool smtp_link_is_in_text(const struct smtp_link *l);
+
+struct server *smtp_link_server(const struct smtp_link *l);
+const struct smtp_capabilities *smtp_link_capabilities(const struct smtp_link *l);
+const char *smtp_link_tls_version(const struct smtp_link *l);

@@ -1,0 +1,138 @@
+#include "base/scan.h"
+
+#include "support/test.h"
+
+#include <stdalign.h>
+#include <stdint.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+enum { LENGTH_MAX = 80, ALIGNMENTS = 32, AREA_SIZE = ALIGNMENTS + LENGTH_MAX + 32 };
+
+static const char *naive_line_break(const char *at, const char *end)
+{
+    while (at != end && *at != '\r' && *at != '\n')
+        at++;
+    return at;
+}
+
+static const char *naive_pair(const char *at, const char *end, char a, char b)
+{
+    for (; at != end; at++)
+        if (*at == a && at + 1 != end && at[1] == b)
+            return at;
+    return end;
+}
+
+static uint32_t next_random(uint32_t *seed)
+{
+    *seed = *seed * UINT32_C(1664525) + UINT32_C(1013904223);
+    return *seed >> 16;
+}
+
+START_TEST(a_line_break_is_found_wherever_it_stands)
+{
+    alignas(64) char area[AREA_SIZE];
+    for (size_t start = 0; start < ALIGNMENTS; start++)
+        for (size_t length = 0; length <= LENGTH_MAX; length++)
+            for (size_t place = 0; place < length; place++) {
+                memset(area, 'x', sizeof area);
+                area[start + place] = place % 2 == 0 ? '\r' : '\n';
+                area[start + length - 1] = '\n';
+                if (scan_line_break(area + start, area + start + length) != area + start + place)
+                    ck_abort_msg("start %zu, length %zu, place %zu", start, length, place);
+            }
+}
+END_TEST
+
+START_TEST(a_line_break_outside_the_bytes_is_not_found)
+{
+    alignas(64) char area[AREA_SIZE];
+    for (size_t start = 0; start < ALIGNMENTS; start++)
+        for (size_t length = 0; length <= LENGTH_MAX; length++) {
+            memset(area, '\n', sizeof area);
+            memset(area + start, 'x', length);
+            if (scan_line_break(area + start, area + start + length) != area + start + length)
+                ck_abort_msg("start %zu, length %zu", start, length);
+        }
+}
+END_TEST
+
+START_TEST(a_pair_is_found_wherever_it_stands)
+{
+    alignas(64) char area[AREA_SIZE];
+    for (size_t start = 0; start < ALIGNMENTS; start++)
+        for (size_t length = 2; length <= LENGTH_MAX; length++)
+            for (size_t place = 0; place + 1 < length; place++) {
+                memset(area, '.', sizeof area); /* the second byte alone is no pair */
+                area[start + place] = '\n';
+                if (scan_pair(area + start, area + start + length, '\n', '.') !=
+                    area + start + place)
+                    ck_abort_msg("start %zu, length %zu, place %zu", start, length, place);
+            }
+}
+END_TEST
+
+START_TEST(a_pair_across_either_end_is_not_found)
+{
+    alignas(64) char area[1 + AREA_SIZE];
+    for (size_t start = 1; start <= ALIGNMENTS; start++)
+        for (size_t length = 1; length <= LENGTH_MAX; length++) {
+            memset(area, '\n', sizeof area);
+            memset(area + start, '.', length);
+            area[start + length - 1] = length > 1 ? '\n' : 'x';
+            area[start + length] = '.';
+            if (scan_pair(area + start, area + start + length, '\n', '.') != area + start + length)
+                ck_abort_msg("start %zu, length %zu", start, length);
+        }
+}
+END_TEST
+
+START_TEST(scanning_agrees_with_a_loop_over_single_bytes)
+{
+    static const char bytes[] = {'\r', '\n', '.', 'x', 'x', 'x', 'x', '\0', '\x8d', '\x8a', '\xff'};
+    alignas(64) char area[AREA_SIZE];
+    uint32_t seed = 1;
+    for (int round = 0; round < 20; round++)
+        for (size_t start = 0; start < ALIGNMENTS; start++)
+            for (size_t length = 0; length <= LENGTH_MAX; length++) {
+                for (size_t i = 0; i < sizeof area; i++)
+                    area[i] = next_random(&seed) % 8 == 0 ? bytes[next_random(&seed) % sizeof bytes]
+                                                          : 'x';
+                const char *at = area + start, *end = at + length;
+                char a = bytes[next_random(&seed) % sizeof bytes];
+                char b = bytes[next_random(&seed) % sizeof bytes];
+                if (scan_line_break(at, end) != naive_line_break(at, end))
+                    ck_abort_msg("line break: start %zu, length %zu", start, length);
+                if (scan_pair(at, end, a, b) != naive_pair(at, end, a, b))
+                    ck_abort_msg("pair: start %zu, length %zu", start, length);
+            }
+}
+END_TEST
+
+START_TEST(no_byte_at_the_end_or_behind_it_is_read)
+{
+    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    char *area = mmap(NULL, 2 * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    ck_assert(area != MAP_FAILED);
+    memset(area, '\n', page);
+    memset(area + page - LENGTH_MAX, 'x', LENGTH_MAX);
+    ck_assert_int_eq(mprotect(area + page, page, PROT_NONE), 0);
+    const char *end = area + page;
+    for (size_t length = 0; length <= LENGTH_MAX; length++) {
+        ck_assert(scan_line_break(end - length, end) == end);
+        ck_assert(scan_pair(end - length, end, 'x', '.') == end);
+    }
+    ck_assert_int_eq(munmap(area, 2 * page), 0);
+}
+END_TEST
+
+SUITE(scan)
+{
+    TEST(a_line_break_is_found_wherever_it_stands);
+    TEST(a_line_break_outside_the_bytes_is_not_found);
+    TEST(a_pair_is_found_wherever_it_stands);
+    TEST(a_pair_across_either_end_is_not_found);
+    TEST(scanning_agrees_with_a_loop_over_single_bytes);
+    TEST(no_byte_at_the_end_or_behind_it_is_read);
+}
