@@ -143,6 +143,9 @@ static bool is_wildcard(const struct address *a)
 
 static bool same_host(const struct address *a, const struct address *b)
 {
+    struct in_addr x, y;
+    if (get_v4(a, &x) && get_v4(b, &y))
+        return x.s_addr == y.s_addr;
     if (a->any.sa_family == AF_INET6)
         return IN6_ARE_ADDR_EQUAL(&a->v6.sin6_addr, &b->v6.sin6_addr);
     return a->v4.sin_addr.s_addr == b->v4.sin_addr.s_addr;
@@ -151,7 +154,7 @@ static bool same_host(const struct address *a, const struct address *b)
 bool address_reaches(const struct address *to, const struct address *bound,
                      bool (*is_local)(const struct address *))
 {
-    if (to->any.sa_family != bound->any.sa_family || address_port(to) != address_port(bound))
+    if (address_is_v6(to) != address_is_v6(bound) || address_port(to) != address_port(bound))
         return false;
     return same_host(to, bound) || (is_wildcard(bound) && is_local(to));
 }

@@ -76,7 +76,7 @@ static struct block *new_block(struct arena *a, size_t size)
 void *arena_alloc(struct arena *a, size_t size)
 {
     const size_t align = alignof(max_align_t);
-    if (size > a->limit - a->taken)
+    if (size > a->limit - a->taken || size > SIZE_MAX - sizeof(struct block) - align)
         return NULL;
     size_t whole = (size + align - 1) / align * align;
     struct block *b = a->blocks;

@@ -7,11 +7,13 @@
 
 enum { FIRST_CAPACITY = 256 };
 
-/* Makes room for `count` more bytes behind the last; moves them to the front or grows. */
-static int make_room(struct buffer *b, size_t count)
+/* Makes room for `count` more bytes behind the last, within the limit, and for `extra` that don't
+ * count; moves what is there to the front, or grows. */
+static int make_room(struct buffer *b, size_t count, size_t extra)
 {
     if (count > b->limit - b->size)
         return -1;
+    count += extra;
     if (b->capacity - b->start - b->size >= count)
         return 0;
     if (b->capacity - b->size >= count) {
@@ -27,6 +29,8 @@ static int make_room(struct buffer *b, size_t count)
         return -1;
     if (b->size > 0)
         memcpy(data, b->data + b->start, b->size);
+    if (b->data != NULL)
+        explicit_bzero(b->data, b->capacity); /* it may have held a secret */
     free(b->data);
     b->data = data;
     b->start = 0;
@@ -38,7 +42,7 @@ int buffer_append(struct buffer *b, struct span bytes)
 {
     if (bytes.size == 0)
         return 0;
-    if (make_room(b, bytes.size) < 0)
+    if (make_room(b, bytes.size, 0) < 0)
         return -1;
     memcpy(b->data + b->start + b->size, bytes.data, bytes.size);
     b->size += bytes.size;
@@ -53,7 +57,9 @@ int buffer_printf(struct buffer *b, const char *format, ...)
     int size = vsnprintf(NULL, 0, format, args);
     va_end(args);
     int outcome = -1;
-    if (size >= 0 && make_room(b, (size_t)size + 1) == 0) {
+    if (size == 0) {
+        outcome = 0;
+    } else if (size > 0 && make_room(b, (size_t)size, 1) == 0) {
         (void)vsnprintf(b->data + b->start + b->size, (size_t)size + 1, format, again); /* fits */
         b->size += (size_t)size;
         outcome = 0;

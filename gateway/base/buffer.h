@@ -12,7 +12,7 @@ struct buffer {
 
 static inline struct span buffer_bytes(const struct buffer *b)
 {
-    return span_make(b->data + b->start, b->size);
+    return b->data == NULL ? span_make("", 0) : span_make(b->data + b->start, b->size);
 }
 
 static inline size_t buffer_room(const struct buffer *b)

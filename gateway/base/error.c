@@ -67,8 +67,9 @@ void errors_destroy(struct errors **errors)
     *errors = NULL;
 }
 
-__attribute__((format(printf, 4, 0))) static void
-add(struct errors *e, enum finding kind, const struct place *at, const char *format, va_list args)
+__attribute__((format(printf, 4, 0))) static void add(struct errors *e, enum finding kind,
+                                                      const struct place *at, const char *format,
+                                                      va_list args)
 {
     struct error text;
     char where[PLACE_SIZE];

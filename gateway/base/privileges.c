@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 int privileges_find_user(const char *name, struct identity *out, struct error *why)
@@ -50,6 +51,43 @@ int privileges_drop(const struct identity *who, int root_fd, struct error *why)
     if (who->uid != 0 && setuid(0) == 0)
         return error_set(why, "root could be taken back");
     return 0;
+}
+
+/* The child's part: says 0 or 1 and the reason into the pipe. */
+static void try_as(const struct identity *who, int (*try)(const void *what, struct error *why),
+                   const void *what, int out)
+{
+    struct error why = {.text = ""};
+    int failed = who != NULL && privileges_drop(who, -1, &why) < 0;
+    failed = failed || try(what, &why) < 0;
+    char answer[sizeof why + 1] = {failed ? '1' : '0'};
+    memcpy(answer + 1, why.text, sizeof why.text);
+    (void)!write(out, answer, sizeof answer); /* else the parent reads nothing, and says so */
+}
+
+int privileges_try(const struct identity *who, int (*try)(const void *what, struct error *why),
+                   const void *what, struct error *why)
+{
+    int ends[2];
+    char answer[sizeof *why + 1];
+    if (pipe2(ends, O_CLOEXEC) < 0)
+        return error_set(why, "pipe: %s", strerror(errno));
+    pid_t child = fork();
+    if (child == 0) {
+        try_as(who, try, what, ends[1]);
+        _exit(0);
+    }
+    (void)close(ends[1]); /* the child's end */
+    ssize_t got = -1;
+    while (child > 0 && (got = read(ends[0], answer, sizeof answer)) < 0 && errno == EINTR)
+        continue;
+    (void)close(ends[0]); /* was only read */
+    while (child > 0 && waitpid(child, NULL, 0) < 0 && errno == EINTR)
+        continue;
+    if (got != (ssize_t)sizeof answer)
+        return error_set(why, "a child process could not try it");
+    (void)error_set(why, "%s", answer + 1);
+    return answer[0] == '0' ? 0 : -1;
 }
 
 int privileges_confine(struct error *why)

@@ -23,6 +23,11 @@ int privileges_open_empty_root(struct error *why);
  * Returns 0, or -1 and why: then the process must end. */
 int privileges_drop(const struct identity *who, int root_fd, struct error *why);
 
+/* Runs `try` in a child process as `who`, or as we are when that is NULL, and waits for it: to see
+ * whether that user could. Returns what `try` returned, with its reason. */
+int privileges_try(const struct identity *who, int (*try)(const void *what, struct error *why),
+                   const void *what, struct error *why);
+
 /* No new privileges by exec, no core, not to be traced or dumped. For every child that meets
  * strangers, whoever it runs as. */
 int privileges_confine(struct error *why);

@@ -258,7 +258,7 @@ static int print_number(const struct setting *s, int64_t number, struct buffer *
 {
     char text[32];
     format_number(s, number, text, sizeof text);
-    bool is_plain = text[strspn(text, "0123456789")] == '\0';
+    bool is_plain = text[strspn(text, "-0123456789")] == '\0';
     return buffer_printf(out, is_plain ? "%s" : "\"%s\"", text);
 }
 

@@ -52,6 +52,8 @@ int ticket_open(struct tickets *t, void *owner, struct ticket *out)
         return -1;
     t->slots[at].owner = owner;
     t->open++;
+    if (t->slots[at].generation == 0)
+        t->slots[at].generation = 1; /* so that a zeroed ticket opens nothing */
     *out = (struct ticket){at, t->slots[at].generation};
     return 0;
 }

@@ -44,9 +44,9 @@ static void check_names(const struct checker *k)
     const char *dot = strchr(c->hostname, '.');
     if (dot == NULL)
         errors_warn_at(k->errors, &file,
-             "hostname: \"%s\" has no domain; other servers expect a full name, as "
-             "hostname = \"mail.example.com\"",
-             c->hostname);
+                       "hostname: \"%s\" has no domain; other servers expect a full name, as "
+                       "hostname = \"mail.example.com\"",
+                       c->hostname);
     if (c->auth.realm[0] == '\0')
         c->auth.realm = dot == NULL ? c->hostname : copy(k, dot + 1);
     if (c->http.count > 0)
@@ -59,11 +59,15 @@ static void check_tls(const struct checker *k)
     for (size_t i = 0; i < c->tls_count; i++) {
         const struct tls_config *t = &c->tls[i];
         if (t->certificate.count == 0)
-            errors_add_at(k->errors, &t->place, "tls.%s.certificate: is missing; write the file of the full "
-                     "chain, as certificate = [\"/etc/porteiro/tls/fullchain.pem\"]", t->name);
+            errors_add_at(k->errors, &t->place,
+                          "tls.%s.certificate: is missing; write the file of the full "
+                          "chain, as certificate = [\"/etc/porteiro/tls/fullchain.pem\"]",
+                          t->name);
         if (t->key.count != t->certificate.count)
-            errors_add_at(k->errors, &t->place, "tls.%s.key: %zu keys for %zu certificates; list them in the "
-                     "same order", t->name, t->key.count, t->certificate.count);
+            errors_add_at(k->errors, &t->place,
+                          "tls.%s.key: %zu keys for %zu certificates; list them in the "
+                          "same order",
+                          t->name, t->key.count, t->certificate.count);
     }
 }
 
@@ -78,7 +82,8 @@ static bool is_local(const struct address *a)
         if (i->ifa_addr == NULL || i->ifa_addr->sa_family != a->any.sa_family)
             continue;
         struct address is = {.size = a->size};
-        memcpy(&is.storage, i->ifa_addr, a->any.sa_family == AF_INET6 ? sizeof is.v6 : sizeof is.v4);
+        memcpy(&is.storage, i->ifa_addr,
+               a->any.sa_family == AF_INET6 ? sizeof is.v6 : sizeof is.v4);
         found = a->any.sa_family == AF_INET6
                     ? IN6_ARE_ADDR_EQUAL(&a->v6.sin6_addr, &is.v6.sin6_addr)
                     : a->v4.sin_addr.s_addr == is.v4.sin_addr.s_addr ||
@@ -95,29 +100,34 @@ static void check_loop(const struct checker *k, const struct server_config *s)
     for (size_t i = 0; i < c->listener_count; i++)
         for (size_t n = 0; n < c->listeners[i].address_count; n++)
             if (address_reaches(&s->to, &c->listeners[i].addresses[n], is_local))
-                errors_add_at(k->errors, &s->place, "upstreams.%s: %s is the gateway's own listener \"%s\"; "
-                         "write the address of the server behind",
-                         s->name, s->address, c->listeners[i].name);
+                errors_add_at(k->errors, &s->place,
+                              "upstreams.%s: %s is the gateway's own listener \"%s\"; "
+                              "write the address of the server behind",
+                              s->name, s->address, c->listeners[i].name);
 }
 
 static void check_identity(const struct checker *k, const struct upstream_config *u)
 {
     bool is_password = u->identity == IDENTITY_PASSWORD;
     if (u->protocol == UPSTREAM_POP3 && !is_password)
-        errors_add_at(k->errors, &u->place, "upstreams.%s.identity: protocol \"pop3\" needs \"password\"",
-                 u->name);
+        errors_add_at(k->errors, &u->place,
+                      "upstreams.%s.identity: protocol \"pop3\" needs \"password\"", u->name);
     if (u->protocol == UPSTREAM_SMTP && is_password)
         errors_add_at(k->errors, &u->place,
-                 "upstreams.%s.identity: protocol \"smtp\" knows \"none\" and \"xclient\"", u->name);
+                      "upstreams.%s.identity: protocol \"smtp\" knows \"none\" and \"xclient\"",
+                      u->name);
     if (is_password && u->tls == UPSTREAM_TLS_OPPORTUNISTIC)
-        errors_add_at(k->errors, &u->place, "upstreams.%s.tls: \"opportunistic\" may send a password in clear; "
-                 "write \"require\", \"implicit\", or \"none\" on a private network", u->name);
+        errors_add_at(k->errors, &u->place,
+                      "upstreams.%s.tls: \"opportunistic\" may send a password in clear; "
+                      "write \"require\", \"implicit\", or \"none\" on a private network",
+                      u->name);
     for (size_t i = 0; i < u->server_count; i++)
         if (is_password && u->tls == UPSTREAM_TLS_NONE && u->servers[i].to.size > 0 &&
             !address_is_private(&u->servers[i].to))
-            errors_warn_at(k->errors, &u->servers[i].place,
-                 "upstreams.%s: passwords travel in clear to %s, which is no private address",
-                 u->servers[i].name, u->servers[i].address);
+            errors_warn_at(
+                k->errors, &u->servers[i].place,
+                "upstreams.%s: passwords travel in clear to %s, which is no private address",
+                u->servers[i].name, u->servers[i].address);
 }
 
 static void check_upstreams(const struct checker *k)
@@ -128,24 +138,27 @@ static void check_upstreams(const struct checker *k)
         struct upstream_config *u = &c->upstreams[i];
         servers += u->server_count;
         if (u->server_count == 0)
-            errors_add_at(k->errors, &u->place, "upstreams.%s.servers: is missing; write servers = { legacy = { "
-                     "address = \"10.0.0.5:%d\" } }", u->name,
-                     u->protocol == UPSTREAM_POP3 ? 110 : 25);
+            errors_add_at(k->errors, &u->place,
+                          "upstreams.%s.servers: is missing; write servers = { legacy = { "
+                          "address = \"10.0.0.5:%d\" } }",
+                          u->name, u->protocol == UPSTREAM_POP3 ? 110 : 25);
         if (u->protocol == UPSTREAM_POP3 && u->server_count > 1)
-            errors_add_at(k->errors, &u->place, "upstreams.%s.servers: a mailbox has one server; list one",
-                     u->name);
+            errors_add_at(k->errors, &u->place,
+                          "upstreams.%s.servers: a mailbox has one server; list one", u->name);
         for (size_t n = 0; n < u->server_count; n++) {
             struct server_config *s = &u->servers[n];
             if (s->address[0] == '\0')
-                errors_add_at(k->errors, &s->place, "upstreams.%s.address: is missing; write it as \"10.0.0.5:%d\"",
-                         s->name, u->protocol == UPSTREAM_POP3 ? 110 : 25);
+                errors_add_at(k->errors, &s->place,
+                              "upstreams.%s.address: is missing; write it as \"10.0.0.5:%d\"",
+                              s->name, u->protocol == UPSTREAM_POP3 ? 110 : 25);
             else if (address_parse(s->address, &s->to, NULL) == 0)
                 check_loop(k, s);
         }
         check_identity(k, u);
     }
     if (servers > 256)
-        errors_add_at(k->errors, &(struct place){c->file, 0}, "upstreams: %zu servers; at most 256", servers);
+        errors_add_at(k->errors, &(struct place){c->file, 0}, "upstreams: %zu servers; at most 256",
+                      servers);
 }
 
 static void check_listener_upstream(const struct checker *k, struct listener_config *l)
@@ -153,25 +166,30 @@ static void check_listener_upstream(const struct checker *k, struct listener_con
     l->upstream_config = config_find_upstream(k->config, l->upstream);
     int protocol = l->role == ROLE_POP3 ? UPSTREAM_POP3 : UPSTREAM_SMTP;
     if (l->upstream[0] == '\0')
-        errors_add_at(k->errors, &l->place, "listeners.%s.upstream: is missing; name one of upstreams", l->name);
+        errors_add_at(k->errors, &l->place,
+                      "listeners.%s.upstream: is missing; name one of upstreams", l->name);
     else if (l->upstream_config == NULL)
-        errors_add_at(k->errors, &l->place, "listeners.%s.upstream: \"%s\" is not in upstreams", l->name,
-                 l->upstream);
+        errors_add_at(k->errors, &l->place, "listeners.%s.upstream: \"%s\" is not in upstreams",
+                      l->name, l->upstream);
     else if (l->upstream_config->protocol != protocol)
-        errors_add_at(k->errors, &l->place, "listeners.%s.upstream: role \"%s\" needs one with protocol = \"%s\"",
-                 l->name, listener_role_name(l->role), l->role == ROLE_POP3 ? "pop3" : "smtp");
+        errors_add_at(k->errors, &l->place,
+                      "listeners.%s.upstream: role \"%s\" needs one with protocol = \"%s\"",
+                      l->name, listener_role_name(l->role), l->role == ROLE_POP3 ? "pop3" : "smtp");
 }
 
 static void check_listener_tls(const struct checker *k, struct listener_config *l)
 {
     l->tls_block = config_find_tls(k->config, l->certificate);
     if (l->tls == LISTENER_TLS_NONE)
-        errors_add_at(k->errors, &l->place, "listeners.%s.tls: nobody can log in without TLS; write \"implicit\" "
-                 "or \"starttls\"", l->name);
+        errors_add_at(k->errors, &l->place,
+                      "listeners.%s.tls: nobody can log in without TLS; write \"implicit\" "
+                      "or \"starttls\"",
+                      l->name);
     else if (l->tls_block == NULL)
-        errors_add_at(k->errors, &l->place, "listeners.%s.certificate: \"%s\" is not in tls; write "
-                 "tls = { %s = { certificate = [...]  key = [...] } }", l->name, l->certificate,
-                 l->certificate);
+        errors_add_at(k->errors, &l->place,
+                      "listeners.%s.certificate: \"%s\" is not in tls; write "
+                      "tls = { %s = { certificate = [...]  key = [...] } }",
+                      l->name, l->certificate, l->certificate);
 }
 
 /* The addresses of `bind`; one that was refused when it was read is left out. */
@@ -186,7 +204,8 @@ static void find_addresses(const struct checker *k, struct listener_config *l)
         l->address_count += found < 0 ? 0 : (size_t)found;
     }
     if (l->address_count == 0)
-        errors_add_at(k->errors, &l->place, "listeners.%s.bind: is missing; write bind = [\"*:465\"]", l->name);
+        errors_add_at(k->errors, &l->place,
+                      "listeners.%s.bind: is missing; write bind = [\"*:465\"]", l->name);
 }
 
 static void check_taken(const struct checker *k, const struct listener_config *l)
@@ -199,8 +218,9 @@ static void check_taken(const struct checker *k, const struct listener_config *l
                            l->addresses[i].size) == 0) {
                     char text[ADDRESS_TEXT_SIZE];
                     address_format(&l->addresses[i], text);
-                    errors_add_at(k->errors, &l->place, "listeners.%s.bind: %s is taken by listener \"%s\"",
-                             l->name, text, other->name);
+                    errors_add_at(k->errors, &l->place,
+                                  "listeners.%s.bind: %s is taken by listener \"%s\"", l->name,
+                                  text, other->name);
                 }
 }
 
@@ -214,15 +234,17 @@ static void check_listeners(const struct checker *k)
         check_taken(k, l);
         if (l->role == ROLE_REFUSE) {
             if (l->tls != LISTENER_TLS_NONE)
-                errors_add_at(k->errors, &l->place, "listeners.%s.tls: role \"refuse\" has none", l->name);
+                errors_add_at(k->errors, &l->place, "listeners.%s.tls: role \"refuse\" has none",
+                              l->name);
             continue;
         }
         check_listener_tls(k, l);
         check_listener_upstream(k, l);
     }
     if (c->listener_count == 0)
-        errors_add_at(k->errors, &file, "nothing to do: without listeners, upstreams must have one named \"smtp\" "
-                 "(served on 465 and 587) or \"pop3\" (served on 995)");
+        errors_add_at(k->errors, &file,
+                      "nothing to do: without listeners, upstreams must have one named \"smtp\" "
+                      "(served on 465 and 587) or \"pop3\" (served on 995)");
     if (c->listener_count > 64)
         errors_add_at(k->errors, &file, "listeners: %zu of them; at most 64", c->listener_count);
 }

@@ -23,7 +23,7 @@ enum log_format { LOG_FORMAT_TEXT, LOG_FORMAT_JSON };
 enum control_role { CONTROL_READ, CONTROL_SUPPORT, CONTROL_ADMIN };
 
 struct log_config {
-    const char *target; /* "stderr", "syslog" or a file */
+    const char *target;          /* "stderr", "syslog" or a file */
     int format, level, facility; /* enum log_format; enum log_level; index into the names */
 };
 
@@ -62,8 +62,8 @@ struct listener_config {
     int64_t max_message_size, max_recipients, idle_timeout_ms;
     struct address *addresses; /* of `bind` */
     size_t address_count;
-    const struct tls_config *tls_block;              /* `certificate`; NULL for role refuse */
-    const struct upstream_config *upstream_config;   /* `upstream`; NULL for role refuse */
+    const struct tls_config *tls_block;            /* `certificate`; NULL for role refuse */
+    const struct upstream_config *upstream_config; /* `upstream`; NULL for role refuse */
 };
 
 struct auth_config {

@@ -7,16 +7,17 @@
 
 static int check_absolute(const char *path, struct error *why)
 {
-    return path[0] == '/' ? 0
-                          : error_set(why, "\"%s\" is no absolute path; begin it with /", path);
+    return path[0] == '/' ? 0 : error_set(why, "\"%s\" is no absolute path; begin it with /", path);
 }
 
 static int check_log_target(const char *target, struct error *why)
 {
     if (strcmp(target, "stderr") == 0 || strcmp(target, "syslog") == 0 || target[0] == '/')
         return 0;
-    return error_set(why, "\"%s\" is unknown here; write \"stderr\", \"syslog\" or the absolute path "
-                          "of a file", target);
+    return error_set(why,
+                     "\"%s\" is unknown here; write \"stderr\", \"syslog\" or the absolute path "
+                     "of a file",
+                     target);
 }
 
 /* A label of a host name: letters, digits, hyphens inside. */
@@ -27,12 +28,12 @@ static int check_domain(const char *name, struct error *why)
     for (size_t i = 0; i < size && is_good; i++) {
         bool is_edge = label == 0 || name[i + 1] == '.' || name[i + 1] == '\0';
         label = name[i] == '.' ? 0 : label + 1;
-        is_good = name[i] == '.' ? i > 0 && name[i - 1] != '.' && i + 1 < size
-                                 : (ascii_is_alnum(name[i]) || (name[i] == '-' && !is_edge)) &&
-                                       label <= 63;
+        is_good = name[i] == '.'
+                      ? i > 0 && name[i - 1] != '.' && i + 1 < size
+                      : (ascii_is_alnum(name[i]) || (name[i] == '-' && !is_edge)) && label <= 63;
     }
-    return is_good ? 0 : error_set(why, "\"%s\" is no host name; write one as mail.example.com",
-                                   name);
+    return is_good ? 0
+                   : error_set(why, "\"%s\" is no host name; write one as mail.example.com", name);
 }
 
 static const char *const tls_versions[] = {"TLSv1.2", "TLSv1.3", NULL};
@@ -73,8 +74,9 @@ static const struct setting top_settings[] = {
     {"shutdown_grace", SETTING_DURATION, AT(config, shutdown_grace_ms), .preset = "30s",
      .max = 86400000, .help = "SIGTERM: transactions in progress may finish this long"},
     {"reload_grace", SETTING_DURATION, AT(config, reload_grace_ms), .preset = "2h",
-     .max = 7 * 86400000, .help = "reload: old sessions go on this long; then 421 between "
-                                  "transactions"},
+     .max = 7 * 86400000,
+     .help = "reload: old sessions go on this long; then 421 between "
+             "transactions"},
     {"drain_delay", SETTING_DURATION, AT(config, drain_delay_ms), .preset = "10s", .max = 3600000,
      .help = "porteiroctl drain: new clients are still served this long, then get 421 4.3.2"},
     {.name = NULL}};
@@ -113,8 +115,8 @@ static const struct setting listener_settings[] = {
      .check = address_check_listen, .help = "addresses, as \"*:465\" or \"[2001:db8::1]:465\""},
     {"role", SETTING_CHOICE, AT(listener_config, role), .preset = "submission", .choices = roles,
      .help = "submission, pop3, or refuse (greets with 554 and the ports to use)"},
-    {"tls", SETTING_CHOICE, AT(listener_config, tls), .preset = "implicit",
-     .choices = listener_tls, .help = "implicit, starttls, or none (role refuse alone)"},
+    {"tls", SETTING_CHOICE, AT(listener_config, tls), .preset = "implicit", .choices = listener_tls,
+     .help = "implicit, starttls, or none (role refuse alone)"},
     {"certificate", SETTING_TEXT, AT(listener_config, certificate), .preset = "default",
      .help = "the tls block for clients that name no other"},
     {"upstream", SETTING_TEXT, AT(listener_config, upstream), .preset = "",
@@ -136,8 +138,8 @@ unsigned listener_key_roles(const char *key)
         const char *key;
         unsigned roles;
     } narrowed[] = {
-        {"certificate", SUBMISSION | POP3},   {"upstream", SUBMISSION | POP3},
-        {"max_message_size", SUBMISSION},     {"max_recipients", SUBMISSION},
+        {"certificate", SUBMISSION | POP3},  {"upstream", SUBMISSION | POP3},
+        {"max_message_size", SUBMISSION},    {"max_recipients", SUBMISSION},
         {"idle_timeout", SUBMISSION | POP3},
     };
     for (size_t i = 0; i < sizeof narrowed / sizeof *narrowed; i++)
@@ -174,15 +176,16 @@ static const struct setting upstream_settings[] = {
      .max = 600000, .help = "for a free connection; then 451 4.3.2"},
     {"connect_timeout", SETTING_DURATION, AT(upstream_config, connect_timeout_ms), .preset = "5s",
      .min = 100, .max = 600000, .help = "for TCP and TLS to stand"},
-    {"command_timeout", SETTING_DURATION, AT(upstream_config, command_timeout_ms),
-     .preset = "5min", .min = 100, .max = 3600000, .help = "for the reply to a command"},
+    {"command_timeout", SETTING_DURATION, AT(upstream_config, command_timeout_ms), .preset = "5min",
+     .min = 100, .max = 3600000, .help = "for the reply to a command"},
     {"final_timeout", SETTING_DURATION, AT(upstream_config, final_timeout_ms), .preset = "10min",
      .min = 100, .max = 3600000, .help = "for the reply to the final dot (RFC 5321: 10 minutes)"},
     {"idle_timeout", SETTING_DURATION, AT(upstream_config, idle_timeout_ms), .preset = "60s",
      .min = 100, .max = 3600000, .help = "of a pooled connection that nobody uses"},
     {"health_check", SETTING_DURATION, AT(upstream_config, health_check_ms), .preset = "10s",
-     .min = 100, .max = 3600000, .help = "EHLO or CAPA, then QUIT; a server that fails is taken "
-                                         "out, and back in when it answers"},
+     .min = 100, .max = 3600000,
+     .help = "EHLO or CAPA, then QUIT; a server that fails is taken "
+             "out, and back in when it answers"},
     {.name = NULL}};
 const struct section section_upstream = {"upstreams", upstream_settings, "The servers behind"};
 

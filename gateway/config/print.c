@@ -160,7 +160,8 @@ int config_reference_print(bool as_roff, struct buffer *out)
     for (size_t i = 0; i < sizeof reference / sizeof *reference; i++) {
         const struct section *s = reference[i].section;
         if (as_roff)
-            failed |= buffer_printf(out, ".SS \"%s\"\n", s->name[0] == '\0' ? "Top level" : s->help);
+            failed |=
+                buffer_printf(out, ".SS \"%s\"\n", s->name[0] == '\0' ? "Top level" : s->help);
         else
             failed |= buffer_printf(out, "\n# %s\n", s->name[0] == '\0' ? "The gateway" : s->help);
         for (const struct setting *key = s->settings; key->name != NULL; key++) {

@@ -299,9 +299,9 @@ static void imply_listeners(struct reader *r)
 static void read_control_groups(struct reader *r, const config_setting_t *root)
 {
     const config_setting_t *group = find_group(r, root, "", "control_groups");
-    const struct setting role = {
-        .kind = SETTING_CHOICE, .offset = offsetof(struct control_group_config, role),
-        .choices = control_role_names};
+    const struct setting role = {.kind = SETTING_CHOICE,
+                                 .offset = offsetof(struct control_group_config, role),
+                                 .choices = control_role_names};
     r->config->control_groups = take(r, (members(group) + 1) * sizeof *r->config->control_groups);
     for (size_t i = 0; i < members(group); i++) {
         const config_setting_t *at = config_setting_get_elem(group, (unsigned)i);
@@ -318,8 +318,8 @@ static void read_control_groups(struct reader *r, const config_setting_t *root)
 
 static void read_all(struct reader *r, const config_setting_t *root)
 {
-    static const char *const groups[] = {"log",       "tls",  "listeners",     "auth",
-                                         "upstreams", "control_groups", NULL};
+    static const char *const groups[] = {
+        "log", "tls", "listeners", "auth", "upstreams", "control_groups", NULL};
     const config_setting_t *at;
     (void)read_settings(r, &section_top, root, "", groups, r->config);
     (void)read_settings(r, &section_log, find_group(r, root, "", "log"), "log", NULL,

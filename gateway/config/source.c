@@ -63,8 +63,8 @@ static int add_file(struct source *s, FILE *stream, size_t file, int depth, stru
     while (outcome == 0 && (size = getline(&line, &room, stream)) >= 0) {
         struct span text = span_make(line, (size_t)size);
         struct place here = {s->files[file], ++number};
-        while (text.size > 0 && (text.data[text.size - 1] == '\n' ||
-                                 text.data[text.size - 1] == '\r'))
+        while (text.size > 0 &&
+               (text.data[text.size - 1] == '\n' || text.data[text.size - 1] == '\r'))
             text.size--;
         if (memchr(text.data, '\0', text.size) != NULL) {
             errors_add_at(errors, &here, "a NUL byte: this is no text file");

@@ -36,7 +36,8 @@ static void complain(const struct checker *c, unsigned line, const char *what, s
 {
     struct place place = source_place(c->source, line);
     int size = (int)(text.size < 60 ? text.size : 60);
-    errors_add_at(c->errors, &place, "%.*s%s%s%s%s", size, text.data, text.size > 0 ? ": " : "", what, hint[0] == '\0' ? "" : "; ", hint);
+    errors_add_at(c->errors, &place, "%.*s%s%s%s%s", size, text.data, text.size > 0 ? ": " : "",
+                  what, hint[0] == '\0' ? "" : "; ", hint);
 }
 
 static void skip_to(struct checker *c, const char *end)
@@ -97,8 +98,8 @@ static void check_name(const struct checker *c, const struct token *t)
     bool is_good = t->kind == TOKEN_WORD && (ascii_lower(t->text.data[0]) >= 'a') &&
                    ascii_lower(t->text.data[0]) <= 'z';
     for (size_t i = 0; i < t->text.size && is_good; i++)
-        is_good = ascii_is_alnum(t->text.data[i]) || t->text.data[i] == '-' ||
-                  t->text.data[i] == '_';
+        is_good =
+            ascii_is_alnum(t->text.data[i]) || t->text.data[i] == '-' || t->text.data[i] == '_';
     if (span_starts_nocase(t->text, "@include"))
         complain(c, t->line, "can't be followed", t->text,
                  "write @include \"FILE\" on a line of its own");

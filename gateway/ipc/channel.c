@@ -70,7 +70,9 @@ static int receive(const struct channel *c, char *bytes, size_t room, struct mes
     char control[CMSG_SPACE(4 * sizeof(int))];
     uint32_t type;
     struct iovec parts[] = {{&type, sizeof type}, {bytes, room}};
-    struct msghdr head = {.msg_iov = parts, .msg_iovlen = 2, .msg_control = control,
+    struct msghdr head = {.msg_iov = parts,
+                          .msg_iovlen = 2,
+                          .msg_control = control,
                           .msg_controllen = sizeof control};
     ssize_t size = recvmsg(c->fd, &head, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
     if (size < 0 && (errno == EAGAIN || errno == EINTR))
@@ -88,8 +90,8 @@ static int receive(const struct channel *c, char *bytes, size_t room, struct mes
     }
     m->type = (enum message_type)type;
     m->payload = bytes;
-    m->tail = span_make(bytes + payload_sizes[type], (size_t)size - sizeof type -
-                                                         payload_sizes[type]);
+    m->tail =
+        span_make(bytes + payload_sizes[type], (size_t)size - sizeof type - payload_sizes[type]);
     return 1;
 }
 
@@ -155,6 +157,8 @@ static void on_event(void *owner, bool is_readable, bool is_writable)
         if (got == 0)
             break;
         c->fn(c->owner, got < 0 ? NULL : &m);
+        if (got > 0) /* passwords pass here */
+            explicit_bzero(bytes, payload_sizes[m.type] + m.tail.size);
         if (c->is_destroyed)
             return;
         if (got < 0) {
@@ -199,8 +203,7 @@ static int keep(struct channel *c, const struct iovec *parts, size_t count, int 
     size_t size = 0;
     for (size_t i = 0; i < count; i++)
         size += parts[i].iov_len;
-    struct waiting *w =
-        size > WAITING_MAX - c->waiting_size ? NULL : malloc(sizeof *w + size);
+    struct waiting *w = size > WAITING_MAX - c->waiting_size ? NULL : malloc(sizeof *w + size);
     if (w == NULL)
         return -1;
     w->next = NULL;

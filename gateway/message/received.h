@@ -4,10 +4,10 @@
 #include "base/span.h"
 
 struct received {
-    const char *by;         /* our name */
-    const char *id;         /* of the message */
-    const char *date;       /* RFC 5322 */
-    bool is_smtputf8;       /* "with UTF8SMTPSA", RFC 6531 section 4.3 */
+    const char *by;          /* our name */
+    const char *id;          /* of the message */
+    const char *date;        /* RFC 5322 */
+    bool is_smtputf8;        /* "with UTF8SMTPSA", RFC 6531 section 4.3 */
     const char *tls_version; /* as "TLSv1.3" */
     const char *cipher;
 };

@@ -30,7 +30,7 @@ enum phase {
     FINISHING, /* the last bytes are being written */
     LINGERING, /* the stream is ended; the peer's end is awaited */
     FAILED,
-    CLOSED,    /* freed at the end of this turn */
+    CLOSED, /* freed at the end of this turn */
 };
 
 struct connection {
@@ -41,8 +41,8 @@ struct connection {
     void *owner;
     SSL *ssl;
     const struct tls_context *next_tls; /* to be started when `out` is empty */
-    struct buffer pending; /* read, and not taken */
-    struct buffer out;     /* written, and not gone */
+    struct buffer pending;              /* read, and not taken */
+    struct buffer out;                  /* written, and not gone */
     struct address peer;
     struct deferred deferred;
     const char *error;
@@ -51,8 +51,9 @@ struct connection {
     enum phase phase;
     bool is_reading, is_writing; /* the events are added */
     bool is_paused;
+    bool was_resumed; /* while data was being delivered: what was left is to come again at once */
     bool is_eof;
-    bool has_undelivered; /* look at `pending` before reading more */
+    bool has_undelivered;     /* look at `pending` before reading more */
     bool wants_read_to_write; /* TLS must read before it can write */
 };
 
@@ -140,10 +141,10 @@ static struct connection *create(struct loop *loop, int fd, const struct address
     c->pending.limit = LOOP_SCRATCH_SIZE;
     c->out.limit = OUT_LIMIT;
     timeout_init(&c->timeout, loop, on_timeout, c);
-    int failed = event_assign(&c->read_event, loop_base(loop), fd, EV_READ | EV_PERSIST,
-                              on_readable, c);
-    failed |= event_assign(&c->write_event, loop_base(loop), fd, EV_WRITE | EV_PERSIST,
-                           on_writable, c);
+    int failed =
+        event_assign(&c->read_event, loop_base(loop), fd, EV_READ | EV_PERSIST, on_readable, c);
+    failed |=
+        event_assign(&c->write_event, loop_base(loop), fd, EV_WRITE | EV_PERSIST, on_writable, c);
     assert(!failed);
     return c;
 }
@@ -191,6 +192,8 @@ void connection_set_owner(struct connection *c, connection_fn *fn, void *owner)
 {
     c->fn = fn;
     c->owner = owner;
+    c->has_undelivered = true;
+    call_soon(c); /* what the other has left */
 }
 
 static void destroy(void *owner)
@@ -374,12 +377,19 @@ static ssize_t read_tls(struct connection *c, char *at, size_t room)
 static void deliver(struct connection *c, char *scratch, size_t size)
 {
     struct span in = span_make(scratch, size);
+    c->was_resumed = false;
     if (size > 0 && !c->is_paused)
         tell(c, CONNECTION_DATA, &in);
     if (c->phase == CLOSED || c->phase == HANDSHAKING || c->next_tls != NULL)
         return; /* what was left is of no account */
-    if (c->phase == OPEN && buffer_append(&c->pending, in) < 0)
+    if (c->phase != OPEN || in.size == 0)
+        return;
+    if (buffer_append(&c->pending, in) < 0) {
         fail(c, "out of memory");
+    } else if (c->was_resumed && !c->is_paused) {
+        c->has_undelivered = true;
+        call_soon(c);
+    }
 }
 
 static void read_some(struct connection *c)
@@ -447,6 +457,7 @@ void connection_pause(struct connection *c)
 
 void connection_resume(struct connection *c)
 {
+    c->was_resumed = true;
     if (!c->is_paused || c->phase == FAILED)
         return;
     c->is_paused = false;
@@ -488,8 +499,8 @@ static ssize_t write_plain(struct connection *c, const struct span *parts, size_
     struct iovec vector[PARTS_MAX];
     for (size_t i = 0; i < count; i++)
         vector[i] = (struct iovec){(void *)(uintptr_t)parts[i].data, parts[i].size};
-    ssize_t taken = count == 1 ? write(c->fd, parts[0].data, parts[0].size)
-                               : writev(c->fd, vector, (int)count);
+    ssize_t taken =
+        count == 1 ? write(c->fd, parts[0].data, parts[0].size) : writev(c->fd, vector, (int)count);
     if (taken < 0 && (errno == EAGAIN || errno == EINTR))
         return 0;
     if (taken < 0)

@@ -33,7 +33,7 @@ struct connection *connection_accept(struct loop *loop, int fd, const struct add
 struct connection *connection_connect(struct loop *loop, const struct address *to,
                                       connection_fn *fn, void *owner, struct error *why);
 
-/* Hands it to another owner. */
+/* Hands it to another owner; what the old one left in `in` comes to the new one. */
 void connection_set_owner(struct connection *c, connection_fn *fn, void *owner);
 
 /* Starts TLS, as server or as client, after what was written before has gone. All that the peer has

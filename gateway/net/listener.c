@@ -95,8 +95,12 @@ struct listener *listener_create(struct loop *loop, int fd, accept_fn *on_accept
     struct listener *l = calloc(1, sizeof *l);
     if (l == NULL)
         return NULL;
-    *l = (struct listener){.loop = loop, .fd = fd, .reserve = open_reserve(),
-                           .on_accept = on_accept, .on_paused = on_paused, .owner = owner};
+    *l = (struct listener){.loop = loop,
+                           .fd = fd,
+                           .reserve = open_reserve(),
+                           .on_accept = on_accept,
+                           .on_paused = on_paused,
+                           .owner = owner};
     l->watch = watch_create(loop, fd, on_client, l);
     l->pause = timeout_create(loop, on_pause_over, l);
     if (l->watch == NULL || l->pause == NULL || watch_want(l->watch, true, false) < 0)

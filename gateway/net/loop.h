@@ -16,7 +16,8 @@ struct loop *loop_create(struct error *why);
 /* Frees the loop and its own memory; whoever watches with it must have stopped. */
 void loop_destroy(struct loop **loop);
 
-/* In a child, right after fork: frees the parent's loop without touching what the parent watches. */
+/* In a child, right after fork: frees the parent's loop without touching what the parent watches.
+ */
 void loop_forget(struct loop **loop);
 
 /* Turns until loop_stop. Returns 0, or -1 when waiting itself failed. */

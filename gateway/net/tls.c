@@ -1,6 +1,5 @@
 #include "net/tls.h"
 
-
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>

@@ -9,9 +9,9 @@ struct line_reader {
 };
 
 enum line_result {
-    LINE_MORE,     /* none is whole; what is left in `in` must be there again, with more behind it */
-    LINE_WHOLE,    /* `line` is one, without its CRLF */
-    LINE_BARE,     /* a line that ended with LF alone, or holds a lone CR: taken, and to be refused */
+    LINE_MORE,  /* none is whole; what is left in `in` must be there again, with more behind it */
+    LINE_WHOLE, /* `line` is one, without its CRLF */
+    LINE_BARE,  /* a line that ended with LF alone, or holds a lone CR: taken, and to be refused */
     LINE_TOO_LONG, /* a line of more than `max` octets with its CRLF: taken, and to be refused */
 };
 

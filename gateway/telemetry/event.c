@@ -5,6 +5,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 static const struct {
     const char *name;
@@ -109,19 +110,25 @@ static void put_field(struct line *l, const struct field *f)
         put_number(l, f->key, digits);
         return;
     case FIELD_SECONDS:
-        (void)snprintf(digits, sizeof digits, "%" PRId64 ".%03d", f->number / CLOCK_SECOND,
-                       (int)(f->number % CLOCK_SECOND / CLOCK_MS)); /* fits */
+        (void)snprintf(digits, sizeof digits, "%s%lld.%03d", f->number < 0 ? "-" : "",
+                       llabs(f->number / CLOCK_SECOND),
+                       abs((int)(f->number % CLOCK_SECOND / CLOCK_MS))); /* fits */
         put_number(l, f->key, digits);
         return;
     case FIELD_END: return;
     }
 }
 
+bool event_is_logged(const struct event_log *log, enum event event)
+{
+    return log_takes(log->lines, events[event].level);
+}
+
 void log_event_fields(const struct event_log *log, enum event event, const struct field *fields)
 {
     struct line l = {.used = 0, .is_json = log->is_json};
     char time[CLOCK_ISO_SIZE];
-    if (!log_takes(log->lines, events[event].level))
+    if (!event_is_logged(log, event))
         return;
     if (l.is_json)
         put(&l, span_of("{"));

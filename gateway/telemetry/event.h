@@ -62,6 +62,9 @@ struct event_log {
 #define log_event(log, event, ...) \
     log_event_fields((log), (event), (const struct field[]){__VA_ARGS__, {.kind = FIELD_END}})
 
+/* Does the log take this event's level? */
+bool event_is_logged(const struct event_log *log, enum event event);
+
 /* `fields` ends with FIELD_END. */
 void log_event_fields(const struct event_log *log, enum event event, const struct field *fields);
 

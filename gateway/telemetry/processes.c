@@ -59,9 +59,9 @@ void process_set_state(struct process_table *t, size_t slot, enum process_state 
 
 int process_read(const struct process_table *t, size_t slot, struct process_row *out)
 {
-    const struct row *r = &t->rows[slot];
-    if (slot >= PROCESS_SLOT_MAX || !atomic_load(&r->is_used))
+    if (slot >= PROCESS_SLOT_MAX || !atomic_load(&t->rows[slot].is_used))
         return -1;
+    const struct row *r = &t->rows[slot];
     *out = (struct process_row){
         .pid = atomic_load(&r->pid),
         .role = atomic_load(&r->role),

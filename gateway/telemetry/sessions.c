@@ -45,7 +45,9 @@ int session_claim(const struct session_table *t, size_t limit, size_t slot)
         uint32_t none = 0;
         if (atomic_load_explicit(&t->region->owners[i], memory_order_relaxed) == 0 &&
             atomic_compare_exchange_strong(&t->region->owners[i], &none, (uint32_t)slot + 1)) {
+            static const struct session_row nothing;
             atomic_store_explicit(&t->region->hint, (uint32_t)(i + 1), memory_order_relaxed);
+            session_write(t, (int)i, &nothing); /* of the last that had the row */
             return (int)i;
         }
     }

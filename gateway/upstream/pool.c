@@ -147,13 +147,11 @@ static enum pool_failure count_loss(struct pool *p, struct server *s,
     case LOSS_BUSY: server_is_busy(p->servers, s, event->reason); return POOL_BUSY;
     case LOSS_IDENTITY:
         log_event(p->context->log, EVENT_upstream_refuses,
-                  field_text(KEY_upstream, s->config->name),
-                  field_text(KEY_reason, event->reason));
+                  field_text(KEY_upstream, s->config->name), field_text(KEY_reason, event->reason));
         return POOL_REFUSED;
     case LOSS_TLS:
         log_event(p->context->log, EVENT_upstream_tls_failed,
-                  field_text(KEY_upstream, s->config->name),
-                  field_text(KEY_reason, event->reason));
+                  field_text(KEY_upstream, s->config->name), field_text(KEY_reason, event->reason));
         break;
     case LOSS_NETWORK:
     case LOSS_REFUSED: break;

@@ -17,7 +17,7 @@ enum pool_failure {
 struct pool_request {
     const struct upstream_config *upstream;
     const struct xclient_values *values; /* what to tell; NULL: nothing, the connection is shared */
-    bool wants_new; /* none that has waited in the pool */
+    bool wants_new;                      /* none that has waited in the pool */
     /* `link` is NULL on failure. It is the owner's, with smtp_link_set_owner. May be called from
      * within pool_take. */
     void (*done)(void *owner, struct smtp_link *link, enum pool_failure failure);

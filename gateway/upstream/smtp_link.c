@@ -12,10 +12,10 @@ enum { ERRORS_MAX = 5, MESSAGES_MAX = 100 };
 enum phase {
     CONNECTING,
     GREETING,
-    HELLO,      /* EHLO is sent */
-    STARTTLS,   /* STARTTLS is sent */
+    HELLO,    /* EHLO is sent */
+    STARTTLS, /* STARTTLS is sent */
     HANDSHAKE,
-    TELLING,    /* XCLIENT is sent */
+    TELLING, /* XCLIENT is sent */
     SERVING,
 };
 
@@ -28,18 +28,19 @@ struct smtp_link {
     struct smtp_capabilities capabilities;
     enum phase phase;
     bool has_tls;
-    bool is_without_tls;   /* opportunistic, and the handshake has failed once */
-    bool is_helo;          /* it doesn't know EHLO */
+    bool is_without_tls; /* opportunistic, and the handshake has failed once */
+    bool is_helo;        /* it doesn't know EHLO */
     bool is_told;
     bool is_in_transaction, is_in_text;
-    bool is_data_due;      /* DATA has gone, its reply has not come */
+    bool is_resting;  /* the idle time-out runs once nothing is due */
+    bool is_data_due; /* DATA has gone, its reply has not come */
     bool is_lost;
-    bool has_surplus;      /* it sent what nobody asked for, behind the last reply */
+    bool has_surplus; /* it sent what nobody asked for, behind the last reply */
     unsigned errors, messages;
     int64_t opened_ns;
     const struct xclient_values *values;
-    unsigned next_value;   /* of XCLIENT, to be told next */
-    bool is_closed;        /* freed at the end of this turn */
+    unsigned next_value; /* of XCLIENT, to be told next */
+    bool is_closed;      /* freed at the end of this turn */
     struct deferred deferred;
     struct error why;
 };
@@ -135,6 +136,7 @@ void smtp_link_set_owner(struct smtp_link *l, smtp_link_fn *fn, void *owner)
 
 int smtp_link_command(struct smtp_link *l, enum smtp_command command, struct span line)
 {
+    l->is_resting = false;
     l->is_data_due = l->is_data_due || command == SMTP_COMMAND_DATA;
     return smtp_client_queue(&l->client, command, line);
 }
@@ -190,8 +192,17 @@ bool smtp_link_is_blocked(const struct smtp_link *l)
 
 void smtp_link_rest(struct smtp_link *l)
 {
-    if (!l->is_lost)
+    l->is_resting = true;
+    if (!l->is_lost && smtp_client_due(&l->client) == 0)
         set_deadline(l, l->options.upstream->idle_timeout_ms);
+}
+
+void smtp_link_reset(struct smtp_link *l)
+{
+    bool is_open = l->is_in_transaction || smtp_client_due(&l->client) > 0;
+    if (is_open && smtp_link_command(l, SMTP_COMMAND_RSET, span_of("RSET\r\n")) == 0)
+        smtp_link_flush(l);
+    smtp_link_rest(l);
 }
 
 /* ---- from connect to ready ---- */
@@ -330,10 +341,12 @@ static void serve_reply(struct smtp_link *l, enum smtp_command command,
 {
     const struct smtp_link_event event = {.kind = LINK_REPLY, .command = command, .reply = reply};
     count_reply(l, command, reply->code);
-    if (smtp_client_due(&l->client) == 0)
-        connection_set_deadline(l->connection, 0);
-    else
+    if (smtp_client_due(&l->client) > 0)
         set_deadline(l, l->options.upstream->command_timeout_ms);
+    else if (l->is_resting)
+        smtp_link_rest(l);
+    else
+        connection_set_deadline(l->connection, 0);
     l->fn(l->owner, l, &event);
 }
 
@@ -412,10 +425,13 @@ static void failed(struct smtp_link *l)
 
 static void timed_out(struct smtp_link *l)
 {
-    static const char *const what[] = {"connecting took too long", "no greeting in time",
-                                       "no reply to EHLO in time", "no reply to STARTTLS in time",
+    static const char *const what[] = {"connecting took too long",
+                                       "no greeting in time",
+                                       "no reply to EHLO in time",
+                                       "no reply to STARTTLS in time",
                                        "the TLS handshake took too long",
-                                       "no reply to XCLIENT in time", "no reply in time"};
+                                       "no reply to XCLIENT in time",
+                                       "no reply in time"};
     if (l->phase == HANDSHAKE)
         tls_failed(l, what[l->phase]);
     else if (l->phase == SERVING && smtp_client_due(&l->client) == 0 && !l->is_in_text)
@@ -451,10 +467,14 @@ static void on_event(void *owner, enum connection_event event, struct span *in)
 /* Whatever is under way, it can be ended in good order, and another client be served then. */
 static bool is_sound(const struct smtp_link *l)
 {
-    return l->phase == SERVING && !l->is_lost && !l->is_told && !l->is_in_text &&
-           !l->is_data_due && !l->has_surplus && l->errors <= ERRORS_MAX &&
-           l->messages < MESSAGES_MAX && now(l) - l->opened_ns < AGE_MAX_NS &&
-           !connection_is_blocked(l->connection);
+    return l->phase == SERVING && !l->is_lost && !l->is_told && !l->is_in_text && !l->is_data_due &&
+           !l->has_surplus && l->errors <= ERRORS_MAX && l->messages < MESSAGES_MAX &&
+           now(l) - l->opened_ns < AGE_MAX_NS && !connection_is_blocked(l->connection);
+}
+
+bool smtp_link_is_told(const struct smtp_link *l)
+{
+    return l->is_told;
 }
 
 bool smtp_link_is_reusable(const struct smtp_link *l)

@@ -58,7 +58,8 @@ void smtp_link_quit(struct smtp_link **l);
 
 void smtp_link_set_owner(struct smtp_link *l, smtp_link_fn *fn, void *owner);
 
-/* Tells whose it is by XCLIENT; LINK_READY or LINK_LOST follows. The values must stay until then. */
+/* Tells whose it is by XCLIENT; LINK_READY or LINK_LOST follows. The values must stay until then.
+ */
 void smtp_link_tell(struct smtp_link *l, const struct xclient_values *values);
 
 /* Queues a command; they go together with smtp_link_flush. Returns 0, or -1: too many. */
@@ -72,6 +73,12 @@ bool smtp_link_is_blocked(const struct smtp_link *l);
 
 /* While no command is due: the link is lost (LOSS_NETWORK) after the upstream's idle_timeout. */
 void smtp_link_rest(struct smtp_link *l);
+
+/* Ends what is open with RSET, whose reply the owner may pass over, and rests. */
+void smtp_link_reset(struct smtp_link *l);
+
+/* Was it told whose it is, so that it may serve nobody else? */
+bool smtp_link_is_told(const struct smtp_link *l);
 
 /* May it serve another client: nothing due, nothing unread, no text begun, not too many errors
  * since its last message, not too old? */

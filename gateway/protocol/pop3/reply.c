@@ -36,8 +36,8 @@ int pop3_reply_append(enum pop3_reply_name name, const char *argument, const cha
 /* "[CODE]" at the front of the text. */
 static struct span find_code(struct span text)
 {
-    const char *end = text.size > 0 && text.data[0] == '[' ? memchr(text.data, ']', text.size)
-                                                           : NULL;
+    const char *end =
+        text.size > 0 && text.data[0] == '[' ? memchr(text.data, ']', text.size) : NULL;
     return end == NULL ? span_make(text.data, 0)
                        : span_make(text.data + 1, (size_t)(end - text.data) - 1);
 }

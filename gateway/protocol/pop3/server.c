@@ -1,8 +1,8 @@
 #include "protocol/pop3/server.h"
 
 enum {
-    COMMAND_LINE_MAX = 512,  /* RFC 2449 section 4 says 255; passwords are longer than expected */
-    AUTH_LINE_MAX = 12288,   /* as in SMTP: RFC 5034 leaves it open */
+    COMMAND_LINE_MAX = 512, /* RFC 2449 section 4 says 255; passwords are longer than expected */
+    AUTH_LINE_MAX = 12288,  /* as in SMTP: RFC 5034 leaves it open */
     ANY = POP3_CLEAR | POP3_READY | POP3_HAS_USER,
     LOGIN = POP3_READY | POP3_HAS_USER,
 };

@@ -1,5 +1,6 @@
 /* What goes through a POP3 session after the login, watched without changing a byte: which commands
- * wait for their response, so that whoever wants to end the session can do it between them. Pure. */
+ * wait for their response, so that whoever wants to end the session can do it between them. Pure.
+ */
 #pragma once
 
 #include "base/span.h"
@@ -8,11 +9,11 @@ enum { POP3_TUNNEL_COMMANDS = 64 }; /* sent and not yet answered, at most */
 
 /* { 0 } is a tunnel right after the login. */
 struct pop3_tunnel {
-    unsigned first, waiting;                     /* a ring of the commands that wait */
-    bool is_multiline[POP3_TUNNEL_COMMANDS];     /* is the response one, if it begins with +OK? */
+    unsigned first, waiting;                 /* a ring of the commands that wait */
+    bool is_multiline[POP3_TUNNEL_COMMANDS]; /* is the response one, if it begins with +OK? */
     enum { TUNNEL_STATUS, TUNNEL_STATUS_REST, TUNNEL_BODY } state; /* of the response */
-    bool is_ok;      /* the response began with '+' */
-    unsigned match;  /* how much of CRLF . CRLF the last bytes are */
+    bool is_ok;                                                    /* the response began with '+' */
+    unsigned match; /* how much of CRLF . CRLF the last bytes are */
     uint64_t retrieved, deleted;
 };
 

@@ -11,11 +11,16 @@ static const struct {
     const char *keyword;
     enum smtp_extension extension;
 } extensions[] = {
-    {"PIPELINING", SMTP_PIPELINING}, {"SIZE", SMTP_SIZE},
-    {"STARTTLS", SMTP_STARTTLS},     {"ENHANCEDSTATUSCODES", SMTP_ENHANCEDSTATUSCODES},
-    {"8BITMIME", SMTP_8BITMIME},     {"SMTPUTF8", SMTP_SMTPUTF8},
-    {"DSN", SMTP_DSN},               {"CHUNKING", SMTP_CHUNKING},
-    {"XCLIENT", SMTP_XCLIENT},       {"AUTH", SMTP_AUTH},
+    {"PIPELINING", SMTP_PIPELINING},
+    {"SIZE", SMTP_SIZE},
+    {"STARTTLS", SMTP_STARTTLS},
+    {"ENHANCEDSTATUSCODES", SMTP_ENHANCEDSTATUSCODES},
+    {"8BITMIME", SMTP_8BITMIME},
+    {"SMTPUTF8", SMTP_SMTPUTF8},
+    {"DSN", SMTP_DSN},
+    {"CHUNKING", SMTP_CHUNKING},
+    {"XCLIENT", SMTP_XCLIENT},
+    {"AUTH", SMTP_AUTH},
 };
 
 static void add_xclient(struct smtp_capabilities *c, struct span names)

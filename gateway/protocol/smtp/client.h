@@ -48,7 +48,7 @@ unsigned smtp_client_due(const struct smtp_client *c);
 /* The command whose reply is due next; one must be. */
 enum smtp_command smtp_client_next(const struct smtp_client *c);
 
-/* Takes a reply off the front of `in`: 1 with the command that it answers; 0: more is needed; -1 and
- * why: nonsense, or nobody has asked. */
+/* Takes a reply off the front of `in`: 1 with the command that it answers; 0: more is needed; -1
+ * and why: nonsense, or nobody has asked. */
 int smtp_client_input(struct smtp_client *c, struct span *in, enum smtp_command *command,
                       const struct smtp_reply **reply, struct error *why);

@@ -20,9 +20,9 @@ enum smtp_extension {
 
 /* Spans point into the line; an empty one was not given. */
 struct smtp_parameters {
-    uint64_t size; /* 0: not given */
-    struct span body;   /* "7BIT", "8BITMIME" */
-    struct span ret, envid; /* MAIL */
+    uint64_t size;             /* 0: not given */
+    struct span body;          /* "7BIT", "8BITMIME" */
+    struct span ret, envid;    /* MAIL */
     struct span notify, orcpt; /* RCPT */
     bool is_smtputf8;
 };
@@ -33,7 +33,8 @@ enum smtp_parameters_result {
     SMTP_PARAMETERS_WRONG    /* 501: value not allowed, or given twice */
 };
 
-/* Parses all of `in`: parameters, each behind a space. `wrong` is set to the one that is refused. */
+/* Parses all of `in`: parameters, each behind a space. `wrong` is set to the one that is refused.
+ */
 enum smtp_parameters_result smtp_parameters_parse_mail(struct span in, unsigned offered,
                                                        struct smtp_parameters *out,
                                                        struct span *wrong);

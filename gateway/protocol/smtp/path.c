@@ -123,8 +123,8 @@ static const char *parse_mailbox(struct span *in, struct smtp_path *path)
 
 const char *smtp_path_parse(struct span *in, struct smtp_path *path)
 {
-    *path = (struct smtp_path){.address = {in->data, 0}, .local = {in->data, 0},
-                               .domain = {in->data, 0}};
+    *path = (struct smtp_path){
+        .address = {in->data, 0}, .local = {in->data, 0}, .domain = {in->data, 0}};
     if (in->size == 0 || in->data[0] != '<')
         return "it must stand in < and >";
     span_skip(in, 1);

@@ -57,8 +57,7 @@ int smtp_reply_append(enum smtp_reply_name name, const char *argument, const cha
     while (memchr(text.data, '\n', text.size) != NULL)
         failed |= append_line(code, '-', replies[name].enhanced, span_split(&text, '\n'),
                               span_of(""), out);
-    return failed |
-           append_line(code, ' ', replies[name].enhanced, text, span_of(ending), out);
+    return failed | append_line(code, ' ', replies[name].enhanced, text, span_of(ending), out);
 }
 
 int smtp_reply_pass(const struct smtp_reply *reply, struct buffer *out)

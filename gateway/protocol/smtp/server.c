@@ -189,9 +189,9 @@ static void on_mail(struct smtp_server *s, struct span argument, struct smtp_eve
     event->kind = SMTP_EVENT_MAIL;
     const char *wrong = take_path(&argument, "FROM:", &event->path);
     if (wrong == NULL)
-        take_parameters(smtp_parameters_parse_mail(argument, s->offered, &event->parameters,
-                                                   &unknown),
-                        unknown, event);
+        take_parameters(
+            smtp_parameters_parse_mail(argument, s->offered, &event->parameters, &unknown), unknown,
+            event);
     else
         refuse(event, SMTP_REPLY_bad_sender, span_of(wrong));
     if (event->kind == SMTP_EVENT_MAIL && event->path.is_utf8 && !event->parameters.is_smtputf8)
@@ -208,9 +208,9 @@ static void on_rcpt(struct smtp_server *s, struct span argument, struct smtp_eve
     if (wrong == NULL && event->path.address.size == 0)
         wrong = "it is empty";
     if (wrong == NULL)
-        take_parameters(smtp_parameters_parse_rcpt(argument, s->offered, &event->parameters,
-                                                   &unknown),
-                        unknown, event);
+        take_parameters(
+            smtp_parameters_parse_rcpt(argument, s->offered, &event->parameters, &unknown), unknown,
+            event);
     else
         refuse(event, SMTP_REPLY_bad_recipient, span_of(wrong));
 }

@@ -20,27 +20,27 @@ enum smtp_state {
 /* { .needs_tls, .needs_auth, .offered } with state SMTP_CONNECTED is one at its beginning. */
 struct smtp_server {
     enum smtp_state state;
-    bool needs_tls;      /* until STARTTLS is done */
-    bool needs_auth;     /* until AUTH is done */
-    unsigned offered;    /* enum smtp_extension: what EHLO told, so which parameters may come */
+    bool needs_tls;   /* until STARTTLS is done */
+    bool needs_auth;  /* until AUTH is done */
+    unsigned offered; /* enum smtp_extension: what EHLO told, so which parameters may come */
     struct line_reader lines;
 };
 
 enum smtp_event_kind {
-    SMTP_EVENT_HELLO,         /* text: the name; is_extended: EHLO */
+    SMTP_EVENT_HELLO, /* text: the name; is_extended: EHLO */
     SMTP_EVENT_STARTTLS,
     SMTP_EVENT_AUTH,          /* text: the mechanism; response, if has_response, still in base64 */
     SMTP_EVENT_AUTH_RESPONSE, /* response, in base64 */
     SMTP_EVENT_AUTH_CANCEL,
-    SMTP_EVENT_MAIL,          /* path, parameters */
-    SMTP_EVENT_RCPT,          /* path, parameters */
+    SMTP_EVENT_MAIL, /* path, parameters */
+    SMTP_EVENT_RCPT, /* path, parameters */
     SMTP_EVENT_DATA,
     SMTP_EVENT_RSET,
     SMTP_EVENT_NOOP,
-    SMTP_EVENT_VERIFY,        /* VRFY */
+    SMTP_EVENT_VERIFY, /* VRFY */
     SMTP_EVENT_HELP,
     SMTP_EVENT_QUIT,
-    SMTP_EVENT_REFUSED,       /* refusal; text: its argument */
+    SMTP_EVENT_REFUSED, /* refusal; text: its argument */
 };
 
 /* Spans point into the input of the call that returned it. */

@@ -123,6 +123,17 @@ START_TEST(what_is_not_strictly_base_64_is_refused)
 }
 END_TEST
 
+START_TEST(a_length_that_is_no_multiple_of_four_is_refused)
+{
+    const char *text = "Zm9vYmFyZm9vYmFy";
+    for (size_t size = 0; size <= 16; size++) {
+        char out[12];
+        ck_assert_int_eq(base64_decode(span_make(text, size), out, sizeof out),
+                         size % 4 == 0 ? (ssize_t)size / 4 * 3 : -1);
+    }
+}
+END_TEST
+
 START_TEST(each_octet_outside_the_alphabet_is_refused_in_each_place)
 {
     for (int c = 0; c < 256; c++) {
@@ -168,6 +179,7 @@ SUITE(base64)
     TEST(octets_of_every_value_and_length_come_back);
     TEST(encoding_agrees_with_taking_six_bits_at_a_time);
     TEST(what_is_not_strictly_base_64_is_refused);
+    TEST(a_length_that_is_no_multiple_of_four_is_refused);
     TEST(each_octet_outside_the_alphabet_is_refused_in_each_place);
     TEST(bits_left_over_must_be_zero);
     TEST(what_finds_no_room_is_refused);

@@ -179,6 +179,59 @@ START_TEST(without_a_new_root_the_old_one_stays)
 }
 END_TEST
 
+/* Succeeds, fails or dies, as `what` says; tells who it was. */
+static int try_it(const void *what, struct error *why)
+{
+    (void)error_set(why, "as uid %u", geteuid()); /* -1 always */
+    if (strcmp(what, "die") == 0)
+        _exit(0);
+    return strcmp(what, "succeed") == 0 ? 0 : -1;
+}
+
+START_TEST(a_trial_tells_its_outcome_and_reason)
+{
+    struct error why, expected;
+    (void)error_set(&expected, "as uid %u", geteuid()); /* -1 always */
+    ck_assert_int_eq(privileges_try(NULL, try_it, "succeed", &why), 0);
+    ck_assert_int_eq(privileges_try(NULL, try_it, "fail", &why), -1);
+    ck_assert_str_eq(why.text, expected.text);
+}
+END_TEST
+
+START_TEST(a_trial_that_dies_fails_with_a_reason)
+{
+    struct error why = {.text = ""};
+    ck_assert_int_eq(privileges_try(NULL, try_it, "die", &why), -1);
+    ck_assert_str_ne(why.text, "");
+}
+END_TEST
+
+START_TEST(a_trial_leaves_neither_child_nor_descriptor)
+{
+    struct error why;
+    int before = dup(STDIN_FILENO);
+    ck_assert_int_eq(close(before), 0);
+    ck_assert_int_eq(privileges_try(NULL, try_it, "succeed", &why), 0);
+    ck_assert_int_eq(privileges_try(NULL, try_it, "die", &why), -1);
+    int after = dup(STDIN_FILENO);
+    ck_assert_int_eq(after, before);
+    ck_assert_int_eq(close(after), 0);
+    ck_assert(waitpid(-1, NULL, WNOHANG) < 0 && errno == ECHILD);
+}
+END_TEST
+
+START_TEST(a_trial_is_run_as_the_other_user_and_we_stay_root)
+{
+    struct identity nobody;
+    struct error why, expected;
+    ck_assert_int_eq(privileges_find_user("nobody", &nobody, &why), 0);
+    (void)error_set(&expected, "as uid %u", nobody.uid); /* -1 always */
+    ck_assert_int_eq(privileges_try(&nobody, try_it, "fail", &why), -1);
+    ck_assert_str_eq(why.text, expected.text);
+    ck_assert_uint_eq(geteuid(), 0);
+}
+END_TEST
+
 static bool fails_with_a_reason(void)
 {
     struct identity nobody, other;
@@ -277,6 +330,10 @@ SUITE(privileges)
     TEST_AS_ROOT(no_other_groups_are_left);
     TEST_AS_ROOT(root_can_not_be_taken_back);
     TEST_AS_ROOT(without_a_new_root_the_old_one_stays);
+    TEST(a_trial_tells_its_outcome_and_reason);
+    TEST(a_trial_that_dies_fails_with_a_reason);
+    TEST(a_trial_leaves_neither_child_nor_descriptor);
+    TEST_AS_ROOT(a_trial_is_run_as_the_other_user_and_we_stay_root);
     TEST(who_is_not_root_can_not_become_another);
     TEST(a_root_that_is_no_directory_is_refused_with_a_reason);
     TEST(a_confined_process_is_not_to_be_dumped);

@@ -90,7 +90,7 @@ END_TEST
 
 START_TEST(a_ticket_that_was_never_given_out_finds_nobody)
 {
-    static const struct ticket forged[] = {{0, 1}, {0, UINT32_MAX}, {1, 0},
+    static const struct ticket forged[] = {{0, 0}, {0, 2},          {0, UINT32_MAX},         {1, 0},
                                            {4, 0}, {UINT32_MAX, 0}, {UINT32_MAX, UINT32_MAX}};
     struct tickets *t = tickets_create(4);
     ck_assert_ptr_null(ticket_owner(t, (struct ticket){0, 0}));
@@ -100,6 +100,22 @@ START_TEST(a_ticket_that_was_never_given_out_finds_nobody)
         ck_assert_ptr_null(ticket_owner(t, forged[i]));
         ticket_close(t, forged[i]);
     }
+    ck_assert_ptr_eq(ticket_owner(t, a.ticket), &a);
+    tickets_destroy(&t);
+}
+END_TEST
+
+START_TEST(a_ticket_that_is_yet_to_be_given_out_closes_nothing)
+{
+    struct tickets *t = tickets_create(1);
+    struct holder a = {0}, b = {0};
+    open_for(t, &a);
+    ck_assert_ptr_null(ticket_owner(t, (struct ticket){1, 0})); /* past a full table */
+    ticket_close(t, a.ticket);
+    ticket_close(t, (struct ticket){a.ticket.slot, a.ticket.generation + 1});
+    ck_assert_uint_eq(tickets_open(t), 0);
+    open_for(t, &a);
+    ck_assert_int_eq(ticket_open(t, &b, &b.ticket), -1);
     ck_assert_ptr_eq(ticket_owner(t, a.ticket), &a);
     tickets_destroy(&t);
 }
@@ -229,6 +245,7 @@ SUITE(ticket)
     TEST(closing_a_stale_ticket_leaves_the_next_in_its_slot_alone);
     TEST(closing_twice_does_not_give_a_slot_to_two);
     TEST(a_ticket_that_was_never_given_out_finds_nobody);
+    TEST(a_ticket_that_is_yet_to_be_given_out_closes_nothing);
     TEST(no_more_tickets_than_the_limit_are_open);
     TEST(tickets_are_found_as_in_a_list_of_all_ever_given_out);
     TEST(every_open_owner_is_visited_once);

@@ -239,6 +239,8 @@ START_TEST(an_event_below_the_threshold_is_left_out)
     ends.log.lines = log_create(ends.writer, LOG_LEVEL_WARNING);
     log_event(&ends.log, EVENT_login, field_text(KEY_account, "ana"));
     ck_assert_str_eq(said(), "");
+    ck_assert(!event_is_logged(&ends.log, EVENT_login));
+    ck_assert(event_is_logged(&ends.log, EVENT_login_failed));
     log_event(&ends.log, EVENT_login_failed, field_text(KEY_account, "ana"));
     ck_assert_str_eq(said(), "level=warning event=login_failed account=ana");
 }

@@ -31,6 +31,19 @@ START_TEST(a_name_has_the_same_slot_in_every_generation)
 }
 END_TEST
 
+START_TEST(a_claimed_name_is_found_in_its_slot)
+{
+    int smtp = claim(LABEL_LISTENER, "smtp", 1), smtps = claim(LABEL_LISTENER, "smtps", 1);
+    int server = claim(LABEL_SERVER, "smtps", 2);
+    ck_assert_uint_eq(label_slot(labels, LABEL_LISTENER, "smtps"), (size_t)smtps);
+    ck_assert_uint_eq(label_slot(labels, LABEL_LISTENER, "smtp"), (size_t)smtp);
+    ck_assert_uint_eq(label_slot(labels, LABEL_SERVER, "smtps"), (size_t)server);
+    ck_assert_int_eq(claim(LABEL_LISTENER, "smtps", 2), smtps);
+    labels_release(labels, 1);
+    ck_assert_uint_eq(label_slot(labels, LABEL_LISTENER, "smtps"), (size_t)smtps);
+}
+END_TEST
+
 START_TEST(only_a_slot_that_was_free_is_fresh)
 {
     int fresh = -1;
@@ -223,6 +236,7 @@ SUITE(labels)
 {
     tcase_add_checked_fixture(tests, make_labels, NULL);
     TEST(a_name_has_the_same_slot_in_every_generation);
+    TEST(a_claimed_name_is_found_in_its_slot);
     TEST(only_a_slot_that_was_free_is_fresh);
     TEST(a_name_stays_while_any_generation_names_it);
     TEST(a_release_leaves_the_names_of_other_generations);

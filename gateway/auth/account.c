@@ -1,0 +1,53 @@
+#include "auth/account.h"
+
+#include "base/utf8.h"
+
+#include <idn2.h>
+#include <stdio.h>
+
+enum { LOCAL_MAX = 64, DOMAIN_MAX = 253 };
+
+static bool is_allowed(struct span name)
+{
+    for (size_t i = 0; i < name.size; i++) {
+        char c = name.data[i];
+        if (((unsigned char)c <= ' ') || c == 0x7f || strchr("\\%!/\"<>,;:", c) != NULL)
+            return false;
+    }
+    return utf8_is_valid(name);
+}
+
+/* The domain in lower case, as A-labels. */
+static int canonical_domain(const char *domain, char out[DOMAIN_MAX + 1])
+{
+    char *ascii = NULL;
+    int failed = idn2_lookup_u8((const uint8_t *)domain, (uint8_t **)&ascii,
+                                IDN2_NFC_INPUT | IDN2_NONTRANSITIONAL) != IDN2_OK;
+    struct span found = failed ? span_of("") : span_of(ascii);
+    if (found.size > 0 && found.size <= DOMAIN_MAX)
+        for (size_t i = 0; i <= found.size; i++)
+            out[i] = ascii_lower(found.data[i]);
+    int outcome = found.size > 0 && found.size <= DOMAIN_MAX ? 0 : -1;
+    idn2_free(ascii);
+    return outcome;
+}
+
+int account_canonical(struct span given, const char *realm, char out[ACCOUNT_SIZE])
+{
+    char domain[ACCOUNT_SIZE], ascii[DOMAIN_MAX + 1], local[LOCAL_MAX + 1];
+    if (!is_allowed(given))
+        return -1;
+    bool has_realm = memchr(given.data, '@', given.size) != NULL;
+    struct span name = span_split(&given, '@');
+    if (name.size == 0 || name.size > LOCAL_MAX || given.size >= sizeof domain ||
+        (given.size > 0 && memchr(given.data, '@', given.size) != NULL))
+        return -1;
+    (void)span_copy(name, local, sizeof local); /* fits */
+    for (size_t i = 0; i < name.size; i++)
+        local[i] = ascii_lower(local[i]);
+    (void)span_copy(has_realm ? given : span_of(realm), domain, sizeof domain); /* fits */
+    if (canonical_domain(domain, ascii) < 0)
+        return -1;
+    (void)snprintf(out, ACCOUNT_SIZE, "%s@%s", local, ascii); /* fits */
+    return 0;
+}

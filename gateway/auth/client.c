@@ -1,0 +1,179 @@
+#include "auth/client.h"
+
+#include "ipc/channel.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+enum { EXCHANGES_MAX = 4096, PROCESSES_MAX = 64 };
+
+struct auth_process {
+    struct auth_client *client;
+    struct channel *channel; /* NULL: a free place */
+    unsigned open;           /* exchanges */
+};
+
+struct auth_exchange {
+    struct auth_client *client;
+    struct auth_process *process;
+    struct ticket ticket;
+    auth_answer_fn *fn;
+    void *owner;
+};
+
+struct auth_client {
+    struct loop *loop;
+    struct tickets *exchanges;
+    struct auth_process processes[PROCESSES_MAX];
+};
+
+struct auth_client *auth_client_create(struct loop *loop)
+{
+    struct auth_client *c = calloc(1, sizeof *c);
+    if (c == NULL)
+        return NULL;
+    c->loop = loop;
+    c->exchanges = tickets_create(EXCHANGES_MAX);
+    if (c->exchanges == NULL)
+        auth_client_destroy(&c);
+    return c;
+}
+
+static void free_exchange(void *owner, void *context)
+{
+    (void)context;
+    free(owner);
+}
+
+void auth_client_destroy(struct auth_client **client)
+{
+    struct auth_client *c = *client;
+    if (c == NULL)
+        return;
+    for (size_t i = 0; i < PROCESSES_MAX; i++)
+        channel_destroy(&c->processes[i].channel);
+    if (c->exchanges != NULL)
+        tickets_each(c->exchanges, free_exchange, NULL);
+    tickets_destroy(&c->exchanges);
+    free(c);
+    *client = NULL;
+}
+
+/* Closes it, so that its ticket is stale before its owner is told. */
+static void answer(struct auth_exchange *e, const struct auth_answer *a)
+{
+    auth_answer_fn *fn = e->fn;
+    void *owner = e->owner;
+    if (a->is_done) {
+        e->process->open--;
+        ticket_close(e->client->exchanges, e->ticket);
+        free(e);
+    }
+    fn(owner, a);
+}
+
+static void process_gone(void *owner, void *context)
+{
+    static const struct auth_answer gone = {
+        .is_done = true, .outcome = AUTH_UNAVAILABLE, .text = {"", 0}};
+    struct auth_exchange *e = owner;
+    if (e->process == context)
+        answer(e, &gone);
+}
+
+/* The exchange of a ticket, if this process has it. */
+static struct auth_exchange *find(const struct auth_process *p, struct ticket ticket)
+{
+    struct auth_exchange *e = ticket_owner(p->client->exchanges, ticket);
+    return e != NULL && e->process == p ? e : NULL;
+}
+
+static void on_message(void *owner, const struct message *m)
+{
+    struct auth_process *p = owner;
+    struct auth_exchange *e;
+    if (m == NULL) {
+        channel_destroy(&p->channel);
+        tickets_each(p->client->exchanges, process_gone, p);
+    } else if (m->type == MESSAGE_AUTH_CHALLENGE) {
+        const struct message_auth_step *step = m->payload;
+        const struct auth_answer a = {.text = m->tail};
+        if ((e = find(p, step->exchange)) != NULL)
+            answer(e, &a);
+    } else if (m->type == MESSAGE_AUTH_DONE) {
+        const struct message_auth_done *done = m->payload;
+        const struct auth_answer a = {.is_done = true,
+                                      .outcome = done->outcome <= AUTH_MALFORMED
+                                                     ? (enum auth_outcome)done->outcome
+                                                     : AUTH_UNAVAILABLE,
+                                      .text = m->tail};
+        if ((e = find(p, done->exchange)) != NULL)
+            answer(e, &a);
+    }
+}
+
+void auth_client_add(struct auth_client *c, int fd)
+{
+    for (size_t i = 0; i < PROCESSES_MAX; i++) {
+        struct auth_process *p = &c->processes[i];
+        if (p->channel != NULL)
+            continue;
+        *p = (struct auth_process){.client = c};
+        p->channel = channel_create(c->loop, fd, on_message, p);
+        return;
+    }
+    (void)close(fd); /* more than can be configured: nothing was written */
+}
+
+static struct auth_process *least_busy(struct auth_client *c)
+{
+    struct auth_process *best = NULL;
+    for (size_t i = 0; i < PROCESSES_MAX; i++)
+        if (c->processes[i].channel != NULL && (best == NULL || c->processes[i].open < best->open))
+            best = &c->processes[i];
+    return best;
+}
+
+struct auth_exchange *auth_begin(struct auth_client *c, enum auth_service service,
+                                 const char *mechanism, const struct span *response,
+                                 auth_answer_fn *fn, void *owner)
+{
+    struct auth_process *p = least_busy(c);
+    struct auth_exchange *e = p == NULL ? NULL : malloc(sizeof *e);
+    if (e == NULL)
+        return NULL;
+    *e = (struct auth_exchange){.client = c, .process = p, .fn = fn, .owner = owner};
+    if (ticket_open(c->exchanges, e, &e->ticket) < 0) {
+        free(e);
+        return NULL;
+    }
+    struct message_auth_start start = {
+        .exchange = e->ticket, .service = (uint32_t)service, .has_response = response != NULL};
+    (void)snprintf(start.mechanism, sizeof start.mechanism, "%s", mechanism); /* known names fit */
+    p->open++;
+    if (channel_send(p->channel, MESSAGE_AUTH_START, &start,
+                     response == NULL ? span_make("", 0) : *response, -1) < 0)
+        auth_cancel(&e);
+    return e;
+}
+
+int auth_step(struct auth_exchange *e, struct span response)
+{
+    const struct message_auth_step step = {.exchange = e->ticket};
+    return channel_send(e->process->channel, MESSAGE_AUTH_STEP, &step, response, -1);
+}
+
+void auth_cancel(struct auth_exchange **exchange)
+{
+    struct auth_exchange *e = *exchange;
+    if (e == NULL)
+        return;
+    const struct message_auth_step cancel = {.exchange = e->ticket};
+    /* A process that takes nothing is killed by the master, and forgets everything. */
+    (void)channel_send(e->process->channel, MESSAGE_AUTH_CANCEL, &cancel, span_make("", 0), -1);
+    e->process->open--;
+    ticket_close(e->client->exchanges, e->ticket);
+    free(e);
+    *exchange = NULL;
+}

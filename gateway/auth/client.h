@@ -1,0 +1,40 @@
+/* The worker's side of logging in: hands exchanges to the auth processes and gets their answers. */
+#pragma once
+
+#include "base/span.h"
+#include "ipc/messages.h"
+#include "net/loop.h"
+
+struct auth_client;
+struct auth_exchange;
+
+struct auth_answer {
+    bool is_done;              /* else `text` is a challenge for the client */
+    enum auth_outcome outcome; /* when done */
+    struct span text;          /* the challenge; the account's canonical name after AUTH_GOOD */
+};
+
+/* Called by the loop. After an answer that is done the exchange is over and freed. */
+typedef void auth_answer_fn(void *owner, const struct auth_answer *answer);
+
+/* NULL without memory. */
+struct auth_client *auth_client_create(struct loop *loop);
+void auth_client_destroy(struct auth_client **client);
+
+/* Takes over a channel to an auth process. When that one ends, its exchanges are answered
+ * AUTH_UNAVAILABLE. */
+void auth_client_add(struct auth_client *c, int fd);
+
+/* Begins an exchange with the least busy process; `response` is the client's first, decoded, or
+ * NULL when it waits for a challenge. NULL when there is no process that takes it: the answer is
+ * AUTH_UNAVAILABLE then. */
+struct auth_exchange *auth_begin(struct auth_client *c, enum auth_service service,
+                                 const char *mechanism, const struct span *response,
+                                 auth_answer_fn *fn, void *owner);
+
+/* The client's response to a challenge. Returns 0, or -1: the process is gone, and the exchange is
+ * to be cancelled. */
+int auth_step(struct auth_exchange *e, struct span response);
+
+/* Forgets it; no answer comes any more. */
+void auth_cancel(struct auth_exchange **e);

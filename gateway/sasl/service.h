@@ -1,0 +1,25 @@
+/* The auth process: many exchanges open, one step at a time, asked by the workers. */
+#pragma once
+
+#include "config/config.h"
+#include "net/loop.h"
+
+struct sasl_service;
+
+/* Checks, as auth_user and in a child of its own, that the library starts and the password store
+ * can be read; what is wrong or odd is added to `errors`. `auth_user` is NULL when we can't change
+ * users. */
+struct identity;
+void sasl_prepare(const struct config *config, const struct identity *auth_user,
+                  struct errors *errors);
+
+/* NULL and why when the library doesn't start. */
+struct sasl_service *sasl_service_create(struct loop *loop, const struct config *config,
+                                         struct error *why);
+void sasl_service_destroy(struct sasl_service **service);
+
+/* Takes over a channel to a worker; when that one ends, its exchanges are forgotten. */
+void sasl_service_add(struct sasl_service *s, int fd);
+
+/* How many workers are left. */
+size_t sasl_service_workers(const struct sasl_service *s);

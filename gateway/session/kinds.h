@@ -1,0 +1,13 @@
+/* The kinds of session, by the role of the door that a client has come to. */
+#pragma once
+
+#include "session/registry.h"
+
+/* Take over `fd` and `row`. NULL without memory: then `fd` is closed, and the row is the caller's.
+ */
+struct session *smtp_session_create(struct registry *r, const struct listener_config *listener,
+                                    int row, int fd, const struct address *peer);
+struct session *pop3_session_create(struct registry *r, const struct listener_config *listener,
+                                    int row, int fd, const struct address *peer);
+struct session *refuse_session_create(struct registry *r, const struct listener_config *listener,
+                                      int row, int fd, const struct address *peer);

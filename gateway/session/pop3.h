@@ -1,0 +1,43 @@
+/* A POP3 session, for the files that make it up: pop3_login up to the mailbox, then pop3_tunnel. */
+#pragma once
+
+#include "protocol/pop3/server.h"
+#include "protocol/pop3/tunnel.h"
+#include "session/registry.h"
+#include "upstream/pop3_link.h"
+
+struct pop3_session {
+    struct session base;
+    struct pop3_server server;
+    struct buffer replies;
+    void (*take)(struct pop3_session *s, struct span *in); /* who has the client's bytes now */
+    bool is_waiting;        /* for somebody else than the client, who is paused */
+    bool is_quitting;       /* ends when the replies have gone */
+    char *user;             /* of USER */
+    struct buffer password; /* from the client's login to that upstream */
+    struct auth_exchange *exchange;
+
+    struct waiter waiter;
+    struct server *permit; /* for a connection to this server */
+    struct pop3_link *link;
+
+    struct connection *upstream; /* the mailbox */
+    struct pop3_tunnel tunnel;
+    bool is_ending;    /* asked to end, or the client sends no more: at the next quiet moment */
+    bool is_throttled; /* too many commands wait for their response */
+};
+
+/* The server has let the user in: what follows goes through. */
+void pop3_tunnel_begin(struct pop3_session *s);
+
+/* Ends between commands, or when the client takes nothing. May free the session. */
+void pop3_tunnel_ask_to_end(struct pop3_session *s);
+void pop3_tunnel_timed_out(struct pop3_session *s);
+void pop3_tunnel_drained(struct pop3_session *s);
+void pop3_tunnel_client_gone(struct pop3_session *s, bool is_dead);
+
+/* Adds a reply of our own; written by pop3_continue or pop3_end. */
+void pop3_say(struct pop3_session *s, enum pop3_reply_name name, const char *argument);
+
+/* Frees the session and all that it has. `is_polite`: what was written is to arrive. */
+void pop3_end(struct pop3_session *s, bool is_polite);

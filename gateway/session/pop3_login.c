@@ -1,0 +1,511 @@
+/* POP3 up to the mailbox: TLS, the login here, then the same name and password at the server. */
+#include "base/base64.h"
+#include "session/kinds.h"
+#include "session/pop3.h"
+
+#include <stdlib.h>
+#include <unistd.h>
+
+enum {
+    TLS_TIMEOUT_MS = 30000,
+    AUTH_TIMEOUT_MS = 30000,
+    RESPONSE_MAX = 9216, /* decoded, of lines of 12,288 octets */
+    REPLIES_MAX = 16 * 1024,
+    PASSWORD_MAX = 1024,
+};
+
+static void on_client(void *owner, enum connection_event event, struct span *in);
+static void take_commands(struct pop3_session *s, struct span *in);
+static void ask_to_end(struct session *base);
+static void end_now(struct session *base);
+
+static const struct session_kind pop3_kind = {ask_to_end, end_now};
+
+static struct pop3_session *of(struct session *base)
+{
+    return (struct pop3_session *)base; /* it lies at the front */
+}
+
+/* ---- replies and waiting ---- */
+
+void pop3_say(struct pop3_session *s, enum pop3_reply_name name, const char *argument)
+{
+    if (pop3_reply_append(name, argument, s->base.id, &s->replies) < 0)
+        s->is_quitting = true; /* nothing can be said any more */
+}
+
+static void flush(struct pop3_session *s)
+{
+    struct span bytes = buffer_bytes(&s->replies);
+    if (bytes.size == 0)
+        return;
+    connection_write(s->base.client, &bytes, 1);
+    buffer_consume(&s->replies, bytes.size);
+}
+
+/* All that was waited for has come. Returns false when the session has ended. */
+static bool settle(struct pop3_session *s)
+{
+    s->is_waiting = false;
+    if (registry_is_ending(s->base.registry) && !s->is_quitting) {
+        pop3_say(s, POP3_REPLY_shutting_down, NULL);
+        s->is_quitting = true;
+    }
+    if (s->is_quitting) {
+        pop3_end(s, true);
+        return false;
+    }
+    flush(s);
+    session_state(&s->base, SESSION_LOGIN);
+    session_deadline(&s->base, s->base.listener->idle_timeout_ms);
+    connection_resume(s->base.client);
+    return true;
+}
+
+static void wait_for(struct pop3_session *s, enum session_state state, int64_t ms)
+{
+    s->is_waiting = true;
+    session_state(&s->base, state);
+    connection_pause(s->base.client);
+    session_deadline(&s->base, ms);
+}
+
+/* ---- beginning and end ---- */
+
+static void greet(struct pop3_session *s)
+{
+    pop3_say(s, POP3_REPLY_greeting, s->base.context->config->hostname);
+    session_show(&s->base);
+    (void)settle(s); /* nothing is done with it afterwards */
+}
+
+struct session *pop3_session_create(struct registry *r, const struct listener_config *listener,
+                                    int row, int fd, const struct address *peer)
+{
+    struct pop3_session *s = calloc(1, sizeof *s);
+    if (s == NULL) {
+        (void)close(fd); /* nothing was written */
+        return NULL;
+    }
+    s->server.state = POP3_CLEAR;
+    s->replies.limit = REPLIES_MAX;
+    s->password.limit = PASSWORD_MAX;
+    s->take = take_commands;
+    session_begin(&s->base, r, &pop3_kind, listener, row);
+    s->base.client = connection_accept(s->base.context->loop, fd, peer, on_client, s);
+    bool is_implicit = listener->tls == LISTENER_TLS_IMPLICIT;
+    const struct tls_context *tls = tls_server_context(s->base.context->tls, listener->tls_block);
+    if (s->base.client == NULL || (is_implicit && connection_start_tls(s->base.client, tls) < 0)) {
+        session_destroy(&s->base); /* gives the row back */
+        return &s->base;
+    }
+    session_add(&s->base, COUNTER_connections, 1);
+    session_event(&s->base, EVENT_connected, field_text(KEY_account, ""));
+    if (is_implicit) {
+        session_state(&s->base, SESSION_TLS);
+        session_show(&s->base);
+        session_deadline(&s->base, TLS_TIMEOUT_MS);
+    } else {
+        greet(s);
+    }
+    return &s->base;
+}
+
+void pop3_end(struct pop3_session *s, bool is_polite)
+{
+    struct servers *servers = s->base.context->servers;
+    struct server *permit = s->permit;
+    if (is_polite)
+        flush(s);
+    auth_cancel(&s->exchange);
+    waiter_stop(&s->waiter);
+    pop3_link_close(&s->link);
+    connection_close(&s->upstream); /* without QUIT: nothing is deleted that was not asked for */
+    s->permit = NULL;
+    buffer_clear(&s->replies);
+    buffer_clear(&s->password);
+    free(s->user);
+    s->base.is_polite = is_polite;
+    session_destroy(&s->base);
+    if (permit != NULL)
+        server_return(servers, permit);
+}
+
+static void end_now(struct session *base)
+{
+    pop3_end(of(base), true);
+}
+
+static void end_with(struct pop3_session *s, enum pop3_reply_name name)
+{
+    pop3_say(s, name, NULL);
+    pop3_end(s, true);
+}
+
+static void ask_to_end(struct session *base)
+{
+    struct pop3_session *s = of(base);
+    if (s->upstream != NULL)
+        pop3_tunnel_ask_to_end(s);
+    else if (s->base.state == SESSION_TLS)
+        pop3_end(s, true);
+    else if (!s->is_waiting)
+        end_with(s, POP3_REPLY_shutting_down);
+}
+
+/* ---- the mailbox ---- */
+
+static void refuse_login(struct pop3_session *s, enum pop3_reply_name name, const char *argument)
+{
+    buffer_clear(&s->password);
+    free(s->base.account);
+    s->base.account = NULL;
+    pop3_server_login_ended(&s->server);
+    pop3_say(s, name, argument);
+}
+
+static void give_up_mailbox(struct pop3_session *s, enum pop3_reply_name name, const char *reason)
+{
+    struct server *permit = s->permit;
+    session_event(&s->base, EVENT_mailbox_refused,
+                  field_text(KEY_upstream,
+                             permit == NULL ? s->base.listener->upstream : permit->config->name),
+                  field_text(KEY_reason, reason));
+    waiter_stop(&s->waiter);
+    pop3_link_close(&s->link);
+    s->permit = NULL;
+    if (permit != NULL)
+        server_return(s->base.context->servers, permit);
+    refuse_login(s, name, reason);
+    (void)settle(s); /* nothing is done with it afterwards */
+}
+
+static void mailbox_answered(struct pop3_session *s, const struct pop3_reply *reply)
+{
+    char text[400];
+    (void)span_copy(reply->text, text, sizeof text);
+    buffer_clear(&s->password);
+    if (!reply->is_ok) {
+        give_up_mailbox(s, POP3_REPLY_mailbox_refused, text);
+        return;
+    }
+    s->upstream = pop3_link_take_connection(s->link);
+    pop3_link_close(&s->link);
+    session_add(&s->base, COUNTER_mailboxes, 1);
+    session_event(&s->base, EVENT_mailbox_opened,
+                  field_text(KEY_upstream, s->permit->config->name));
+    pop3_say(s, POP3_REPLY_logged_in, NULL);
+    flush(s);
+    s->is_waiting = false;
+    pop3_tunnel_begin(s);
+}
+
+static void on_link(void *owner, struct pop3_link *l, const struct pop3_link_event *event)
+{
+    struct pop3_session *s = owner;
+    struct servers *servers = s->base.context->servers;
+    switch (event->kind) {
+    case POP3_LINK_READY:
+        pop3_link_login(l, span_of(s->base.account), buffer_bytes(&s->password));
+        return;
+    case POP3_LINK_LOGIN: mailbox_answered(s, event->reply); return;
+    case POP3_LINK_CAPA: return;
+    case POP3_LINK_LOST: break;
+    }
+    server_failed(servers, s->permit, event->reason);
+    give_up_mailbox(s, POP3_REPLY_upstream_down, event->reason);
+}
+
+static void connect_to(struct pop3_session *s)
+{
+    const struct upstream_context *c = servers_context(s->base.context->servers);
+    const struct smtp_link_options options = {.loop = c->loop,
+                                              .upstream = s->base.listener->upstream_config,
+                                              .server = s->permit->config,
+                                              .tls = c->tls,
+                                              .hostname = c->config->hostname};
+    struct error why;
+    counter_add(c->counters, COUNTER_upstream_connections, s->permit->slot, 1);
+    s->link = pop3_link_open(&options, on_link, s, &why);
+    if (s->link != NULL) {
+        session_state(&s->base, SESSION_MAILBOX_LOGIN);
+        return;
+    }
+    server_failed(s->base.context->servers, s->permit, why.text);
+    give_up_mailbox(s, POP3_REPLY_upstream_down, why.text);
+}
+
+/* A mailbox has one server; a connection to it may have to be waited for. */
+static void open_mailbox(void *owner, bool is_late)
+{
+    struct pop3_session *s = owner;
+    struct servers *servers = s->base.context->servers;
+    const struct upstream_config *u = s->base.listener->upstream_config;
+    struct server *server = servers_choose(servers, u, 0);
+    if (is_late) {
+        give_up_mailbox(s, POP3_REPLY_upstream_busy, "no connection became free in time");
+    } else if (server == NULL) {
+        give_up_mailbox(s, POP3_REPLY_upstream_down, "the server is out");
+    } else if (server_permit(servers, server, (uint32_t)u->max_connections) == 0) {
+        waiter_stop(&s->waiter);
+        s->permit = server;
+        connect_to(s);
+    } else if (waiter_wait(servers, &s->waiter) < 0) {
+        give_up_mailbox(s, POP3_REPLY_upstream_busy, "out of memory");
+    }
+}
+
+/* ---- the login ---- */
+
+static void logged_in(struct pop3_session *s, struct span account)
+{
+    if (session_login(&s->base, account) < 0) {
+        end_with(s, POP3_REPLY_out_of_memory);
+        return;
+    }
+    s->waiter = (struct waiter){
+        .wake = open_mailbox, .owner = s, .upstream = s->base.listener->upstream_config};
+    wait_for(s, SESSION_UPSTREAM, 0);
+    open_mailbox(s, false);
+}
+
+static void unavailable(struct pop3_session *s, const char *reason)
+{
+    auth_cancel(&s->exchange);
+    session_add(&s->base, COUNTER_logins_unavailable, 1);
+    session_event(&s->base, EVENT_login_unavailable, field_text(KEY_reason, reason));
+    refuse_login(s, POP3_REPLY_auth_unavailable, NULL);
+}
+
+static void on_answer(void *owner, const struct auth_answer *answer)
+{
+    struct pop3_session *s = owner;
+    if (!answer->is_done)
+        return;         /* PLAIN needs no second step; the time-out ends one that asks */
+    s->exchange = NULL; /* freed with its answer */
+    if (answer->outcome == AUTH_GOOD) {
+        logged_in(s, answer->text);
+        return;
+    }
+    if (answer->outcome == AUTH_UNAVAILABLE) {
+        unavailable(s, "the password store or its process is away");
+    } else {
+        session_add(&s->base, COUNTER_login_failures, 1);
+        session_event(&s->base, EVENT_login_failed, field_text(KEY_reason, "wrong credentials"));
+        refuse_login(s, POP3_REPLY_auth_invalid, NULL);
+    }
+    (void)settle(s); /* nothing is done with it afterwards */
+}
+
+/* Asks with the message of PLAIN (RFC 4616): identity NUL user NUL password. The password is kept
+ * for the server behind. */
+static void check(struct pop3_session *s, struct span message)
+{
+    struct span rest = message;
+    (void)span_split(&rest, '\0');
+    (void)span_split(&rest, '\0');
+    buffer_clear(&s->password);
+    bool is_clean = memchr(rest.data, '\0', rest.size) == NULL && !line_has_control(rest);
+    if (!is_clean || buffer_append(&s->password, rest) < 0) {
+        refuse_login(s, POP3_REPLY_auth_invalid, NULL);
+        return;
+    }
+    s->exchange = auth_begin(s->base.context->auth, AUTH_POP3, "PLAIN", &message, on_answer, s);
+    if (s->exchange == NULL)
+        unavailable(s, "no auth process takes it");
+    else
+        wait_for(s, SESSION_AUTH_CHECK, AUTH_TIMEOUT_MS);
+}
+
+/* ---- commands ---- */
+
+static void on_capa(struct pop3_session *s, const struct pop3_event *event)
+{
+    bool is_secure = s->server.state != POP3_CLEAR;
+    (void)event;
+    int failed = buffer_append(
+        &s->replies, span_of("+OK Capability list follows\r\nTOP\r\nUIDL\r\nRESP-CODES\r\n"
+                             "AUTH-RESP-CODE\r\nPIPELINING\r\nIMPLEMENTATION Porteiro\r\n"));
+    failed |= buffer_append(&s->replies,
+                            span_of(is_secure ? "USER\r\nSASL PLAIN\r\n.\r\n" : "STLS\r\n.\r\n"));
+    s->is_quitting = s->is_quitting || failed;
+}
+
+/* What was pipelined behind it is thrown away by connection_start_tls. */
+static void on_stls(struct pop3_session *s, const struct pop3_event *event)
+{
+    (void)event;
+    pop3_say(s, POP3_REPLY_starttls, NULL);
+    flush(s);
+    if (connection_start_tls(s->base.client, tls_server_context(s->base.context->tls,
+                                                                s->base.listener->tls_block)) < 0) {
+        s->is_quitting = true;
+        return;
+    }
+    session_state(&s->base, SESSION_TLS);
+    session_deadline(&s->base, TLS_TIMEOUT_MS);
+}
+
+static void on_user(struct pop3_session *s, const struct pop3_event *event)
+{
+    char *user = malloc(event->text.size + 1);
+    if (user == NULL) {
+        s->is_quitting = true;
+        return;
+    }
+    (void)span_copy(event->text, user, event->text.size + 1); /* fits */
+    free(s->user);
+    s->user = user;
+    pop3_say(s, POP3_REPLY_user_ok, NULL);
+}
+
+static void on_pass(struct pop3_session *s, const struct pop3_event *event)
+{
+    struct buffer message = {.limit = RESPONSE_MAX};
+    int failed = buffer_append(&message, span_make("\0", 1));
+    failed |= buffer_append(&message, span_of(s->user));
+    failed |= buffer_append(&message, span_make("\0", 1));
+    failed |= buffer_append(&message, event->text);
+    if (failed)
+        refuse_login(s, POP3_REPLY_auth_invalid, NULL);
+    else
+        check(s, buffer_bytes(&message));
+    buffer_clear(&message);
+}
+
+static void take_response(struct pop3_session *s, struct span response)
+{
+    char bytes[RESPONSE_MAX];
+    ssize_t size = span_equals(response, "=") ? 0 : base64_decode(response, bytes, sizeof bytes);
+    if (size < 0) {
+        refuse_login(s, POP3_REPLY_auth_base64, NULL);
+        return;
+    }
+    check(s, span_make(bytes, (size_t)size));
+    explicit_bzero(bytes, (size_t)size);
+}
+
+static void on_auth(struct pop3_session *s, const struct pop3_event *event)
+{
+    if (event->text.size == 0) {
+        if (buffer_append(&s->replies, span_of("+OK Mechanisms follow\r\nPLAIN\r\n.\r\n")) < 0)
+            s->is_quitting = true;
+    } else if (!span_equals_nocase(event->text, "PLAIN")) {
+        refuse_login(s, POP3_REPLY_auth_mechanism, NULL);
+    } else if (event->has_response) {
+        take_response(s, event->response);
+    } else {
+        pop3_say(s, POP3_REPLY_auth_continue, "");
+    }
+}
+
+static void on_auth_response(struct pop3_session *s, const struct pop3_event *event)
+{
+    take_response(s, event->response);
+}
+
+static void on_auth_cancel(struct pop3_session *s, const struct pop3_event *event)
+{
+    (void)event;
+    refuse_login(s, POP3_REPLY_auth_cancelled, NULL);
+}
+
+static void on_quit(struct pop3_session *s, const struct pop3_event *event)
+{
+    (void)event;
+    pop3_say(s, POP3_REPLY_bye, NULL);
+    s->is_quitting = true;
+}
+
+static void on_refused(struct pop3_session *s, const struct pop3_event *event)
+{
+    char argument[64];
+    (void)span_copy(event->text, argument, sizeof argument);
+    if (s->server.state == POP3_IN_AUTH)
+        pop3_server_login_ended(&s->server);
+    pop3_say(s, event->refusal, argument);
+}
+
+typedef void command_fn(struct pop3_session *s, const struct pop3_event *event);
+
+static command_fn *const commands[] = {
+    [POP3_EVENT_CAPA] = on_capa,
+    [POP3_EVENT_STLS] = on_stls,
+    [POP3_EVENT_USER] = on_user,
+    [POP3_EVENT_PASS] = on_pass,
+    [POP3_EVENT_AUTH] = on_auth,
+    [POP3_EVENT_AUTH_RESPONSE] = on_auth_response,
+    [POP3_EVENT_AUTH_CANCEL] = on_auth_cancel,
+    [POP3_EVENT_QUIT] = on_quit,
+    [POP3_EVENT_REFUSED] = on_refused,
+};
+
+static void take_commands(struct pop3_session *s, struct span *in)
+{
+    struct pop3_event event;
+    while (pop3_server_next(&s->server, in, &event) == 1) {
+        commands[event.kind](s, &event);
+        if (s->base.state == SESSION_TLS)
+            return; /* STLS: nothing that came before the handshake counts */
+        if (s->is_waiting) {
+            flush(s);
+            return;
+        }
+        if (!settle(s))
+            return;
+    }
+}
+
+/* ---- the client ---- */
+
+static void client_is_gone(struct pop3_session *s, bool is_dead)
+{
+    if (s->upstream != NULL) {
+        pop3_tunnel_client_gone(s, is_dead);
+        return;
+    }
+    if (s->base.state == SESSION_TLS) {
+        session_add(&s->base, COUNTER_tls_failures, 1);
+        session_event(&s->base, EVENT_tls_failed,
+                      field_text(KEY_reason, connection_error(s->base.client)));
+    }
+    pop3_end(s, true);
+}
+
+static void timed_out(struct pop3_session *s)
+{
+    if (s->upstream != NULL) {
+        pop3_tunnel_timed_out(s);
+    } else if (s->base.state == SESSION_AUTH_CHECK) {
+        unavailable(s, "the auth process does not answer");
+        (void)settle(s); /* nothing is done with it afterwards */
+    } else if (s->base.state == SESSION_TLS) {
+        pop3_end(s, true);
+    } else {
+        end_with(s, POP3_REPLY_idle);
+    }
+}
+
+static void on_client(void *owner, enum connection_event event, struct span *in)
+{
+    struct pop3_session *s = owner;
+    switch (event) {
+    case CONNECTION_READY:
+        pop3_server_secured(&s->server);
+        if (s->base.listener->tls == LISTENER_TLS_IMPLICIT) {
+            greet(s);
+            return;
+        }
+        session_show(&s->base);
+        (void)settle(s); /* nothing is done with it afterwards */
+        return;
+    case CONNECTION_DATA: s->take(s, in); return;
+    case CONNECTION_DRAINED:
+        if (s->upstream != NULL)
+            pop3_tunnel_drained(s);
+        return;
+    case CONNECTION_EOF: client_is_gone(s, false); return;
+    case CONNECTION_FAILED: client_is_gone(s, true); return;
+    case CONNECTION_TIMEOUT: timed_out(s); return;
+    }
+}

@@ -1,0 +1,256 @@
+#include "session/registry.h"
+
+#include "base/clock.h"
+#include "protocol/pop3/reply.h"
+#include "session/kinds.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+enum { FIELDS_MAX = 24 };
+
+struct registry {
+    const struct session_context *context;
+    struct session *first;
+    struct session *cursor; /* the next to be asked, while all are */
+    size_t count;
+    bool is_refusing, is_ending;
+    struct id_source ids;
+    loop_fn *on_empty;
+    void *empty_owner;
+};
+
+struct registry *registry_create(const struct session_context *context)
+{
+    struct registry *r = calloc(1, sizeof *r);
+    if (r != NULL)
+        *r = (struct registry){.context = context, .ids = id_source_create()};
+    return r;
+}
+
+void registry_destroy(struct registry **registry)
+{
+    if (*registry == NULL)
+        return;
+    registry_end_all(*registry);
+    free(*registry);
+    *registry = NULL;
+}
+
+/* ---- the door ---- */
+
+/* What is said to a client for whom there is no room, where it can be said in clear. */
+static void send_away(struct registry *r, const struct listener_config *l, int fd,
+                      const struct address *peer, enum event event, bool is_shutting_down)
+{
+    struct buffer out = {.limit = 600};
+    size_t slot = label_slot(r->context->labels, LABEL_LISTENER, l->name);
+    char client[ADDRESS_TEXT_SIZE];
+    address_format(peer, client);
+    counter_add(r->context->counters, COUNTER_connections_refused, slot, 1);
+    if (event != EVENT_COUNT)
+        log_event(r->context->log, event, field_text(KEY_listener, l->name),
+                  field_text(KEY_client, client));
+    if (l->role == ROLE_POP3)
+        (void)pop3_reply_append(is_shutting_down ? POP3_REPLY_shutting_down : POP3_REPLY_full, NULL,
+                                NULL, &out); /* then nothing is said */
+    else
+        (void)smtp_reply_append(is_shutting_down ? SMTP_REPLY_shutting_down
+                                                 : SMTP_REPLY_greeting_full,
+                                NULL, NULL, &out); /* likewise */
+    struct span text = buffer_bytes(&out);
+    if (l->tls != LISTENER_TLS_IMPLICIT && text.size > 0)
+        (void)!write(fd, text.data, text.size); /* a new socket takes a line, or nobody reads */
+    buffer_clear(&out);
+    (void)close(fd); /* the client has sent nothing that would reset it */
+}
+
+void registry_accept(struct registry *r, const struct listener_config *listener, int fd,
+                     const struct address *peer, bool is_last)
+{
+    if (r->is_refusing) {
+        send_away(r, listener, fd, peer, EVENT_COUNT, true);
+        return;
+    }
+    int row = is_last
+                  ? -1
+                  : session_claim(&r->context->table, (size_t)r->context->config->max_connections,
+                                  r->context->process);
+    if (row < 0) {
+        send_away(r, listener, fd, peer, EVENT_refused_full, false);
+        return;
+    }
+    struct session *s;
+    switch (listener->role) {
+    case ROLE_SUBMISSION: s = smtp_session_create(r, listener, row, fd, peer); break;
+    case ROLE_POP3: s = pop3_session_create(r, listener, row, fd, peer); break;
+    default: s = refuse_session_create(r, listener, row, fd, peer); break;
+    }
+    if (s == NULL)
+        session_free(&r->context->table, row);
+}
+
+void registry_refuse(struct registry *r, bool is_refusing)
+{
+    r->is_refusing = is_refusing;
+}
+
+bool registry_is_ending(const struct registry *r)
+{
+    return r->is_ending;
+}
+
+/* Any session may end while one is asked: what that one gives back, another waits for. */
+static void ask_all(struct registry *r, bool is_now)
+{
+    for (r->cursor = r->first; r->cursor != NULL;) {
+        struct session *s = r->cursor;
+        r->cursor = s->next;
+        if (is_now)
+            s->kind->end(s);
+        else
+            s->kind->ask_to_end(s);
+    }
+}
+
+void registry_ask_to_end(struct registry *r, bool is_ending)
+{
+    r->is_ending = is_ending;
+    if (is_ending)
+        ask_all(r, false);
+}
+
+void registry_end_all(struct registry *r)
+{
+    ask_all(r, true);
+}
+
+size_t registry_count(const struct registry *r)
+{
+    return r->count;
+}
+
+void registry_on_empty(struct registry *r, loop_fn *fn, void *owner)
+{
+    r->on_empty = fn;
+    r->empty_owner = owner;
+}
+
+/* ---- sessions ---- */
+
+void session_begin(struct session *s, struct registry *r, const struct session_kind *kind,
+                   const struct listener_config *listener, int row)
+{
+    s->registry = r;
+    s->context = r->context;
+    s->kind = kind;
+    s->listener = listener;
+    s->listener_slot = label_slot(r->context->labels, LABEL_LISTENER, listener->name);
+    s->row = row;
+    s->started_ns = loop_now(r->context->loop);
+    s->started_wall_ns = clock_wall_ns();
+    id_next(&r->ids, s->started_wall_ns, s->id);
+    s->next = r->first;
+    s->previous = &r->first;
+    if (s->next != NULL)
+        s->next->previous = &s->next;
+    r->first = s;
+    r->count++;
+}
+
+void session_new_id(const struct session *s, char out[ID_SIZE])
+{
+    id_next(&s->registry->ids, clock_wall_ns(), out);
+}
+
+void session_destroy(struct session *s)
+{
+    struct registry *r = s->registry;
+    session_event(s, EVENT_session_ended,
+                  field_seconds(KEY_duration, loop_now(s->context->loop) - s->started_ns),
+                  field_number(KEY_count, s->messages), field_number(KEY_bytes, (int64_t)s->bytes),
+                  field_text(KEY_state, session_state_name(s->state)));
+    if (r->cursor == s)
+        r->cursor = s->next;
+    *s->previous = s->next;
+    if (s->next != NULL)
+        s->next->previous = s->previous;
+    if (s->is_polite)
+        connection_finish(&s->client);
+    connection_close(&s->client);
+    session_free(&s->context->table, s->row);
+    free(s->account);
+    free(s);
+    if (--r->count == 0 && r->on_empty != NULL)
+        r->on_empty(r->empty_owner);
+}
+
+void session_finish(struct session *s)
+{
+    s->is_polite = true;
+    session_destroy(s);
+}
+
+void session_state(struct session *s, enum session_state state)
+{
+    s->state = state;
+    session_set_state(&s->context->table, s->row, state);
+}
+
+void session_show(const struct session *s)
+{
+    struct session_row row = {.started_wall_ns = s->started_wall_ns,
+                              .listener = (uint32_t)s->listener_slot,
+                              .messages = s->messages};
+    (void)span_copy(span_of(s->id), row.id, sizeof row.id); /* fits, or is cut for display */
+    (void)span_copy(span_of(s->account == NULL ? "" : s->account), row.account, sizeof row.account);
+    if (s->client != NULL) {
+        address_format(connection_peer(s->client), row.client);
+        row.is_tls = connection_tls_version(s->client)[0] != '\0';
+    }
+    session_write(&s->context->table, s->row, &row);
+}
+
+int session_login(struct session *s, struct span account)
+{
+    s->account = malloc(account.size + 1);
+    if (s->account == NULL)
+        return -1;
+    (void)span_copy(account, s->account, account.size + 1); /* fits */
+    session_show(s);
+    session_event(s, EVENT_login, field_text(KEY_tls_version, connection_tls_version(s->client)),
+                  field_text(KEY_cipher, connection_tls_cipher(s->client)));
+    session_add(s, COUNTER_logins, 1);
+    return 0;
+}
+
+void session_deadline(const struct session *s, int64_t ms)
+{
+    if (s->client != NULL)
+        connection_set_deadline(s->client,
+                                ms == 0 ? 0 : loop_now(s->context->loop) + ms * CLOCK_MS);
+}
+
+void session_event_fields(const struct session *s, enum event event, const struct field *fields)
+{
+    struct field all[FIELDS_MAX] = {field_text(KEY_session, s->id),
+                                    field_text(KEY_listener, s->listener->name)};
+    char client[ADDRESS_TEXT_SIZE] = "";
+    size_t count = 2;
+    if (!event_is_logged(s->context->log, event))
+        return;
+    if (s->client != NULL)
+        address_format(connection_peer(s->client), client);
+    all[count++] = field_text(KEY_client, client);
+    all[count++] = field_text(KEY_account, s->account);
+    for (; fields->kind != FIELD_END && count < FIELDS_MAX - 1; fields++)
+        all[count++] = *fields;
+    all[count].kind = FIELD_END;
+    log_event_fields(s->context->log, event, all);
+}
+
+void session_add(const struct session *s, enum counter counter, int64_t n)
+{
+    counter_add(s->context->counters, counter, s->listener_slot, n);
+}

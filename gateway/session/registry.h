@@ -1,0 +1,120 @@
+/* A worker's sessions: all of them, what they have in common, and how they are brought to an end.
+ *
+ * Every session has a row in the shared table of sessions, which is also its permit to exist. */
+#pragma once
+
+#include "auth/client.h"
+#include "base/id.h"
+#include "config/config.h"
+#include "net/connection.h"
+#include "net/tls.h"
+#include "telemetry/counters.h"
+#include "telemetry/event.h"
+#include "telemetry/sessions.h"
+#include "upstream/pool.h"
+
+/* What sessions work with; all of it outlives them. */
+struct session_context {
+    struct loop *loop;
+    const struct config *config;
+    const struct tls_contexts *tls;
+    const struct event_log *log;
+    struct counters *counters;
+    struct session_table table;
+    const struct labels *labels;
+    size_t process; /* this one's slot */
+    struct servers *servers;
+    struct pool *pool;
+    struct auth_client *auth;
+};
+
+struct session;
+
+/* What a kind of session (SMTP, POP3, refusing) does when it is asked from outside. */
+struct session_kind {
+    /* End as soon as nothing is under way, now if possible. May free the session. */
+    void (*ask_to_end)(struct session *s);
+    /* End now, whatever is under way. Frees the session. */
+    void (*end)(struct session *s);
+};
+
+/* The part that all sessions begin with. */
+struct session {
+    struct session *next, **previous;
+    struct registry *registry;
+    const struct session_context *context;
+    const struct session_kind *kind;
+    const struct listener_config *listener;
+    size_t listener_slot;
+    struct connection *client; /* NULL once it is gone */
+    char *account;             /* canonical; NULL before the login */
+    int64_t started_ns, started_wall_ns;
+    uint64_t bytes; /* to the client in POP3, of messages in SMTP */
+    uint32_t messages;
+    int row;
+    enum session_state state;
+    bool is_polite; /* the client's last reply is to arrive: session_finish */
+    char id[ID_SIZE];
+};
+
+struct registry;
+
+/* NULL without memory. */
+struct registry *registry_create(const struct session_context *context);
+void registry_destroy(struct registry **registry);
+
+/* A client at a door: a session begins, or it is sent away. `fd` is taken over; `is_last`: there
+ * are no descriptors left. */
+void registry_accept(struct registry *r, const struct listener_config *listener, int fd,
+                     const struct address *peer, bool is_last);
+
+/* New clients are sent away with 421, or are served again. */
+void registry_refuse(struct registry *r, bool is_refusing);
+
+/* Sessions end when nothing is under way, those that come too; or no longer. */
+void registry_ask_to_end(struct registry *r, bool is_ending);
+bool registry_is_ending(const struct registry *r);
+
+/* Every session ends now. */
+void registry_end_all(struct registry *r);
+
+size_t registry_count(const struct registry *r);
+
+/* `fn` is called whenever the last session has ended. */
+void registry_on_empty(struct registry *r, loop_fn *fn, void *owner);
+
+/* ---- for the sessions themselves ---- */
+
+/* Begins: the row is claimed already. `s` lies at the front of the kind's own struct, which is
+ * freed by session_destroy. */
+void session_begin(struct session *s, struct registry *r, const struct session_kind *kind,
+                   const struct listener_config *listener, int row);
+
+/* An id for a message of this session. */
+void session_new_id(const struct session *s, char out[ID_SIZE]);
+
+/* The end of everything: logs it, gives the row back, closes the client at once, and frees the
+ * struct. */
+void session_destroy(struct session *s);
+
+/* The same, but what was written to the client is to arrive. */
+void session_finish(struct session *s);
+
+/* Hot: one store. What the session waits for, for people. */
+void session_state(struct session *s, enum session_state state);
+
+/* Writes the row anew: after a login, a message. */
+void session_show(const struct session *s);
+
+/* Takes the account's name. Returns 0, or -1 without memory. */
+int session_login(struct session *s, struct span account);
+
+/* The client's deadline, from now. */
+void session_deadline(const struct session *s, int64_t ms);
+
+/* Logs with what is known of the session before the fields. */
+#define session_event(s, event, ...) \
+    session_event_fields((s), (event), (const struct field[]){__VA_ARGS__, {.kind = FIELD_END}})
+void session_event_fields(const struct session *s, enum event event, const struct field *fields);
+
+void session_add(const struct session *s, enum counter counter, int64_t n);

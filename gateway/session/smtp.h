@@ -1,0 +1,157 @@
+/* An SMTP session, for the files that make it up, one a phase:
+ * smtp_connect → smtp_auth → smtp_envelope → smtp_body → smtp_end, and again. */
+#pragma once
+
+#include "message/body.h"
+#include "protocol/smtp/server.h"
+#include "session/registry.h"
+#include "session/smtp_replies.h"
+
+struct arena;
+
+enum recipient_state {
+    RECIPIENT_NEW,      /* its RCPT is to be asked upstream */
+    RECIPIENT_ASKED,    /* and has been */
+    RECIPIENT_ACCEPTED, /* the client was told 2yz */
+    RECIPIENT_REFUSED,
+};
+
+struct recipient {
+    struct recipient *next;
+    enum recipient_state state;
+    bool is_repeated; /* accepted once; asked again on another connection, the client hears nothing
+                       */
+    const char *address, *notify, *orcpt; /* "" when not given */
+};
+
+/* Where the text of a message stands. */
+enum data_state {
+    DATA_NONE,    /* no DATA yet */
+    DATA_WANTED,  /* the client's is waiting for the recipients' answers */
+    DATA_STARTED, /* the client was told 354, the upstream's is to come */
+    DATA_OPEN,    /* text goes up */
+    DATA_ENDED,   /* the final dot is up */
+    DATA_DROPPED, /* `refusal` will be the answer; the text is read and dropped */
+};
+
+/* From MAIL to the answer to the final dot. Lies in its arena. */
+struct transaction {
+    struct arena *arena;
+    char id[ID_SIZE];
+    int64_t started_ns;
+    const char *sender, *body_type, *ret, *envid; /* "" when not given */
+    bool is_smtputf8;
+    uint64_t declared_size;
+    struct recipient *first, **last;
+    unsigned count;               /* recipients the client was not refused at once */
+    unsigned accepted;            /* by the upstream */
+    unsigned lost, lost_for_good; /* accepted once, and refused when asked again; with 5yz */
+
+    /* The envelope upstream. */
+    struct pool_request request;
+    struct xclient_values values;
+    bool is_taking;      /* a connection is awaited */
+    bool is_mail_sent;   /* on the present connection */
+    bool is_link_reused; /* it has served before: its first command may find it dead */
+    bool is_answered;    /* it has answered something */
+    bool is_replaced;    /* a dead one was replaced, which is done once */
+    bool is_parameter_dropped;
+    bool is_data_sent; /* DATA is up, its reply not yet here */
+    unsigned due;      /* replies to RCPT */
+    struct recipient *next_reply;
+    enum smtp_reply_name trouble; /* why there is no connection, for the answer to DATA */
+    const char *mail_refusal;     /* the upstream's answer to MAIL, for its recipients */
+    int mail_refusal_code;
+
+    enum data_state data;
+    struct body body;
+    const char *received; /* the trace line, until it is sent */
+    const char *refusal;  /* the answer to the final dot, whole lines */
+    int refusal_code;
+    uint64_t dropped;      /* octets since then */
+    bool ends_after_batch; /* RSET or EHLO stands behind recipients whose answers are to come */
+};
+
+struct smtp_session {
+    struct session base;
+    struct smtp_server server;
+    struct smtp_replies replies;
+    void (*take)(struct smtp_session *s, struct span *in); /* who has the client's bytes now */
+    bool is_waiting;     /* for somebody else than the client, who is paused */
+    bool is_quitting;    /* ends when the replies have gone */
+    bool is_client_gone; /* the reply to the final dot is awaited all the same */
+    char *helo;
+    struct auth_exchange *exchange;
+    struct transaction *transaction; /* NULL between messages */
+    struct smtp_link *link; /* of the transaction; one that was told whose it is stays behind it */
+};
+
+/* ---- smtp_connect: commands that need nobody else ---- */
+
+/* Takes the client's commands; the `take` of a session between texts. */
+void smtp_take_commands(struct smtp_session *s, struct span *in);
+
+/* What was waited for has come: replies go, and the client is listened to again. The last thing
+ * that a caller does with the session, which may be gone afterwards. */
+void smtp_continue(struct smtp_session *s);
+
+/* Waits for somebody else than the client, `ms` at most, 0: that one has its own time-out. */
+void smtp_wait(struct smtp_session *s, enum session_state state, int64_t ms);
+
+/* A reply of our own, with the session's id where it refuses; logged then. */
+void smtp_say(struct smtp_session *s, enum smtp_reply_name name, const char *argument);
+
+/* Out of memory: says 421 and ends. */
+void smtp_give_up(struct smtp_session *s);
+
+/* Frees the session and all that it has. `is_polite`: what was written is to arrive. */
+void smtp_end(struct smtp_session *s, bool is_polite);
+
+/* ---- smtp_auth ---- */
+
+void smtp_auth_begin(struct smtp_session *s, const struct smtp_event *event);
+void smtp_auth_response(struct smtp_session *s, const struct smtp_event *event);
+void smtp_auth_cancel(struct smtp_session *s, const struct smtp_event *event);
+void smtp_auth_timed_out(struct smtp_session *s);
+
+/* ---- smtp_envelope ---- */
+
+void smtp_mail(struct smtp_session *s, const struct smtp_event *event);
+void smtp_rcpt(struct smtp_session *s, const struct smtp_event *event);
+void smtp_data(struct smtp_session *s, const struct smtp_event *event);
+
+/* RSET, or EHLO: the message is given up, behind the answers that are to come. */
+void smtp_reset(struct smtp_session *s);
+
+/* The batch is read: whatever of it needs the upstream is sent, and the session waits. */
+void smtp_envelope_run(struct smtp_session *s);
+
+/* The message is over, however: its connection is given back, all is forgotten. */
+void smtp_transaction_end(struct smtp_session *s);
+
+/* Text for the client from a reply of the upstream, in the transaction's arena, with its code. NULL
+ * without memory. */
+const char *smtp_upstream_text(struct smtp_session *s, enum smtp_command command,
+                               const struct smtp_reply *reply, int *code);
+
+/* Likewise a reply of our own. */
+const char *smtp_own_text(struct smtp_session *s, enum smtp_reply_name name, const char *argument,
+                          int *code);
+
+/* ---- smtp_body ---- */
+
+/* The recipients are there: 354, and the text is taken. */
+void smtp_body_begin(struct smtp_session *s);
+
+/* The upstream has answered DATA, takes text again, or is gone. */
+void smtp_body_data_answered(struct smtp_session *s, const struct smtp_reply *reply);
+void smtp_body_drained(struct smtp_session *s);
+void smtp_body_lost(struct smtp_session *s, const char *reason);
+
+/* ---- smtp_end ---- */
+
+/* The upstream has answered the final dot. */
+void smtp_final_answered(struct smtp_session *s, const struct smtp_reply *reply);
+
+/* The message is not taken: `t->refusal` is the answer to its final dot, or to its DATA. */
+void smtp_final_refused(struct smtp_session *s, const char *reason);

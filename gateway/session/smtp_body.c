@@ -1,0 +1,227 @@
+/* DATA and the text: normalised once, and sent up as it comes.
+ *
+ * The client's 354 waits for the recipients' answers, not for the upstream's 354. When the upstream
+ * refuses or is lost midway, the rest is read and dropped, and the refusal answers the dot. */
+#include "base/arena.h"
+#include "base/clock.h"
+#include "message/received.h"
+#include "session/smtp.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+static void take_text(struct smtp_session *s, struct span *in);
+
+/* ---- DATA ---- */
+
+/* The answer to DATA itself: there is nobody to take the message for, or nowhere to. */
+static void refuse_data(struct smtp_session *s)
+{
+    struct transaction *t = s->transaction;
+    enum smtp_reply_name name = SMTP_REPLY_no_recipients;
+    if (t->accepted > 0 || t->lost > 0) {
+        bool is_for_good = t->accepted == 0 && t->lost == t->lost_for_good;
+        name = s->link == NULL ? t->trouble
+               : is_for_good   ? SMTP_REPLY_no_recipients
+                               : SMTP_REPLY_upstream_lost;
+    }
+    t->refusal = smtp_own_text(s, name, NULL, &t->refusal_code);
+    smtp_final_refused(s, "no recipient is left");
+}
+
+/* The trace line, for the front of the text. */
+static const char *trace(struct smtp_session *s)
+{
+    char text[RECEIVED_MAX], date[CLOCK_RFC5322_SIZE];
+    const struct transaction *t = s->transaction;
+    clock_format_rfc5322(clock_wall_ns(), date);
+    const struct received r = {.by = s->base.context->config->hostname,
+                               .id = t->id,
+                               .date = date,
+                               .is_smtputf8 = t->is_smtputf8,
+                               .tls_version = connection_tls_version(s->base.client),
+                               .cipher = connection_tls_cipher(s->base.client)};
+    size_t size = received_write(&r, text);
+    return arena_copy(t->arena, span_make(text, size));
+}
+
+void smtp_body_begin(struct smtp_session *s)
+{
+    struct transaction *t = s->transaction;
+    int code;
+    if (t->accepted == 0 && t->is_data_sent)
+        return; /* its reply says whether a lone dot is due (RFC 2920 section 3.1) */
+    if (t->accepted == 0 || t->lost > 0 || s->link == NULL) {
+        refuse_data(s);
+        return;
+    }
+    if (!t->is_data_sent &&
+        smtp_link_command(s->link, SMTP_COMMAND_DATA, span_of("DATA\r\n")) < 0) {
+        refuse_data(s);
+        return;
+    }
+    t->is_data_sent = true;
+    smtp_link_flush(s->link);
+    t->received = trace(s);
+    const char *text = smtp_own_text(s, SMTP_REPLY_data, NULL, &code);
+    if (t->received == NULL || text == NULL ||
+        smtp_replies_answer(&s->replies, span_of(text)) < 0) {
+        smtp_give_up(s);
+        smtp_continue(s);
+        return;
+    }
+    t->data = DATA_STARTED;
+    s->take = take_text;
+    session_state(&s->base, SESSION_BODY);
+    smtp_continue(s);
+}
+
+/* What comes from now on is dropped; `t->refusal` is kept for the dot. */
+static void begin_dropping(struct smtp_session *s)
+{
+    s->transaction->data = DATA_DROPPED;
+    session_state(&s->base, SESSION_BODY_DROP);
+    if (s->is_waiting)
+        smtp_continue(s);
+}
+
+void smtp_body_data_answered(struct smtp_session *s, const struct smtp_reply *reply)
+{
+    static const struct span dot = {".\r\n", 3};
+    struct transaction *t = s->transaction;
+    t->is_data_sent = false;
+    if (t->data == DATA_WANTED && reply->code == 354) {
+        smtp_link_text(s->link, &dot, 1, true); /* all recipients refused, and 354 still */
+        return;
+    }
+    if (t->data == DATA_WANTED) {
+        refuse_data(s);
+        return;
+    }
+    if (reply->code == 354) {
+        t->data = DATA_OPEN;
+        if (s->is_waiting) {
+            session_state(&s->base, SESSION_BODY);
+            smtp_continue(s);
+        }
+        return;
+    }
+    t->refusal = smtp_upstream_text(s, SMTP_COMMAND_DATA, reply, &t->refusal_code);
+    begin_dropping(s);
+}
+
+/* ---- the text ---- */
+
+/* The text can't go on: what has gone up is abandoned by closing. */
+static void abandon(struct smtp_session *s, enum smtp_reply_name name, const char *argument)
+{
+    struct transaction *t = s->transaction;
+    pool_discard(s->base.context->pool, &s->link);
+    t->refusal = smtp_own_text(s, name, argument, &t->refusal_code);
+    t->data = DATA_DROPPED;
+    session_state(&s->base, SESSION_BODY_DROP);
+}
+
+/* Hot: one system call for all of it; no copy, no allocation. */
+static void send_text(struct smtp_session *s, struct span text, bool is_end)
+{
+    struct transaction *t = s->transaction;
+    struct span parts[3];
+    size_t count = 0;
+    if (t->received != NULL)
+        parts[count++] = span_of(t->received);
+    if (text.size > 0)
+        parts[count++] = text;
+    if (is_end)
+        parts[count++] = span_of(".\r\n");
+    t->received = NULL;
+    if (count > 0)
+        smtp_link_text(s->link, parts, count, is_end);
+    s->base.bytes += text.size;
+}
+
+/* The dot has come. */
+static void text_ended(struct smtp_session *s)
+{
+    struct transaction *t = s->transaction;
+    s->take = smtp_take_commands;
+    if (t->data == DATA_DROPPED) {
+        smtp_final_refused(s, "");
+        return;
+    }
+    t->data = DATA_ENDED;
+    smtp_wait(s, SESSION_FINAL, 0);
+}
+
+static bool is_too_big(const struct smtp_session *s)
+{
+    return s->transaction->body.size > (uint64_t)s->base.listener->max_message_size;
+}
+
+/* Reads on without end for nobody. */
+static bool is_dropped_enough(const struct smtp_session *s)
+{
+    return s->transaction->dropped > (uint64_t)s->base.listener->max_message_size;
+}
+
+static void refuse_size(struct smtp_session *s)
+{
+    char max[24];
+    (void)snprintf(max, sizeof max, "%" PRId64, s->base.listener->max_message_size); /* fits */
+    abandon(s, SMTP_REPLY_too_big, max);
+}
+
+static void take_text(struct smtp_session *s, struct span *in)
+{
+    struct transaction *t = s->transaction;
+    struct span text;
+    if (t->data == DATA_STARTED) {
+        smtp_wait(s, SESSION_DATA_START, 0); /* the upstream's 354 is to come */
+        return;
+    }
+    size_t before = in->size;
+    enum body_result result = body_take(&t->body, in, loop_spare(s->base.context->loop), &text);
+    if (t->data == DATA_OPEN && is_too_big(s))
+        refuse_size(s);
+    if (t->data == DATA_OPEN)
+        send_text(s, text, result == BODY_WHOLE);
+    else
+        t->dropped += before - in->size;
+    if (result == BODY_WHOLE)
+        text_ended(s);
+    else if (t->data == DATA_OPEN && smtp_link_is_blocked(s->link))
+        smtp_wait(s, SESSION_BODY_SEND, 0);
+    else if (t->data == DATA_DROPPED && is_dropped_enough(s))
+        smtp_final_refused(s, "the client does not stop sending");
+    else
+        session_deadline(&s->base, s->base.listener->idle_timeout_ms);
+}
+
+void smtp_body_drained(struct smtp_session *s)
+{
+    const struct transaction *t = s->transaction;
+    if (t == NULL || t->data != DATA_OPEN || !s->is_waiting)
+        return;
+    session_state(&s->base, SESSION_BODY);
+    smtp_continue(s);
+}
+
+void smtp_body_lost(struct smtp_session *s, const char *reason)
+{
+    struct transaction *t = s->transaction;
+    bool is_ended = t->data == DATA_ENDED;
+    t->is_data_sent = false;
+    session_event(&s->base, EVENT_upstream_lost, field_text(KEY_message, t->id),
+                  field_text(KEY_reason, reason));
+    if (t->data == DATA_DROPPED)
+        return; /* the answer is there already */
+    if (t->data == DATA_WANTED) {
+        refuse_data(s);
+        return;
+    }
+    t->refusal = smtp_own_text(s, SMTP_REPLY_upstream_lost, NULL, &t->refusal_code);
+    if (is_ended)
+        smtp_final_refused(s, reason);
+    else
+        begin_dropping(s);
+}

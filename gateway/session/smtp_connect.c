@@ -1,0 +1,385 @@
+/* From the first byte to QUIT: the client's events, its commands in batches, and those that need
+ * nobody else. */
+#include "base/clock.h"
+#include "session/kinds.h"
+#include "session/smtp.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+enum { TLS_TIMEOUT_MS = 30000 };
+
+static void on_client(void *owner, enum connection_event event, struct span *in);
+static void ask_to_end(struct session *base);
+static void end_now(struct session *base);
+
+static const struct session_kind smtp_kind = {ask_to_end, end_now};
+
+static struct smtp_session *of(struct session *base)
+{
+    return (struct smtp_session *)base; /* it lies at the front */
+}
+
+/* What of the upstreams' extensions the client is offered, beside our own. */
+static unsigned offered(const struct smtp_session *s, uint64_t *max_size)
+{
+    uint64_t upstream_max;
+    unsigned common =
+        servers_offer(s->base.context->servers, s->base.listener->upstream_config, &upstream_max);
+    *max_size = (uint64_t)s->base.listener->max_message_size;
+    if (upstream_max > 0 && upstream_max < *max_size)
+        *max_size = upstream_max;
+    return (common & (SMTP_8BITMIME | SMTP_SMTPUTF8 | SMTP_DSN)) | SMTP_SIZE | SMTP_AUTH;
+}
+
+static void greet(struct smtp_session *s)
+{
+    smtp_say(s, SMTP_REPLY_greeting, s->base.context->config->hostname);
+    session_state(&s->base, SESSION_COMMAND);
+    session_show(&s->base);
+    smtp_continue(s);
+}
+
+struct session *smtp_session_create(struct registry *r, const struct listener_config *listener,
+                                    int row, int fd, const struct address *peer)
+{
+    struct smtp_session *s = calloc(1, sizeof *s);
+    if (s == NULL) {
+        (void)close(fd); /* nothing was written */
+        return NULL;
+    }
+    smtp_replies_init(&s->replies);
+    s->server =
+        (struct smtp_server){.state = SMTP_CONNECTED, .needs_tls = true, .needs_auth = true};
+    s->take = smtp_take_commands;
+    session_begin(&s->base, r, &smtp_kind, listener, row);
+    s->base.client = connection_accept(s->base.context->loop, fd, peer, on_client, s);
+    bool is_implicit = listener->tls == LISTENER_TLS_IMPLICIT;
+    const struct tls_context *tls = tls_server_context(s->base.context->tls, listener->tls_block);
+    if (s->base.client == NULL || (is_implicit && connection_start_tls(s->base.client, tls) < 0)) {
+        session_destroy(&s->base); /* gives the row back */
+        return &s->base;
+    }
+    session_add(&s->base, COUNTER_connections, 1);
+    session_event(&s->base, EVENT_connected, field_text(KEY_account, ""));
+    if (is_implicit) {
+        session_state(&s->base, SESSION_TLS);
+        session_show(&s->base);
+        session_deadline(&s->base, TLS_TIMEOUT_MS);
+    } else {
+        greet(s);
+    }
+    return &s->base;
+}
+
+/* ---- the end ---- */
+
+void smtp_end(struct smtp_session *s, bool is_polite)
+{
+    auth_cancel(&s->exchange);
+    smtp_transaction_end(s);
+    pool_give_back(s->base.context->pool, &s->link);
+    smtp_replies_clear(&s->replies);
+    free(s->helo);
+    s->base.is_polite = is_polite;
+    session_destroy(&s->base);
+}
+
+static void end_now(struct session *base)
+{
+    smtp_end(of(base), true);
+}
+
+/* Says a last word, if that can still be heard, and ends. */
+static void end_with(struct smtp_session *s, enum smtp_reply_name name)
+{
+    smtp_say(s, name, NULL);
+    s->is_quitting = true;
+    smtp_continue(s);
+}
+
+static bool is_at_rest(const struct smtp_session *s)
+{
+    return !s->is_waiting && s->transaction == NULL && s->take == smtp_take_commands;
+}
+
+static void ask_to_end(struct session *base)
+{
+    struct smtp_session *s = of(base);
+    if (s->base.state == SESSION_TLS)
+        smtp_end(s, true);
+    else if (is_at_rest(s) && !s->is_quitting)
+        end_with(s, SMTP_REPLY_shutting_down);
+}
+
+void smtp_give_up(struct smtp_session *s)
+{
+    smtp_replies_clear(&s->replies);
+    s->is_quitting = true;
+    if (s->transaction != NULL)
+        smtp_transaction_end(s);
+    smtp_say(s, SMTP_REPLY_out_of_memory, NULL);
+}
+
+/* ---- replies and waiting ---- */
+
+void smtp_say(struct smtp_session *s, enum smtp_reply_name name, const char *argument)
+{
+    if (smtp_replies_add(&s->replies, name, argument, s->base.id) < 0)
+        s->is_quitting = true; /* nothing can be said any more */
+}
+
+void smtp_wait(struct smtp_session *s, enum session_state state, int64_t ms)
+{
+    s->is_waiting = true;
+    session_state(&s->base, state);
+    connection_pause(s->base.client);
+    session_deadline(&s->base, ms);
+}
+
+/* Writes what may go. */
+static void flush(struct smtp_session *s)
+{
+    struct span bytes = buffer_bytes(&s->replies.ready);
+    if (bytes.size == 0)
+        return;
+    connection_write(s->base.client, &bytes, 1);
+    buffer_consume(&s->replies.ready, bytes.size);
+}
+
+/* All replies that are due have come: they go. Returns false when the session has ended. */
+static bool settle(struct smtp_session *s)
+{
+    if (s->is_client_gone) {
+        smtp_end(s, false);
+        return false;
+    }
+    s->is_waiting = false;
+    if (is_at_rest(s) && registry_is_ending(s->base.registry) && !s->is_quitting) {
+        smtp_say(s, SMTP_REPLY_shutting_down, NULL);
+        s->is_quitting = true;
+    }
+    flush(s);
+    if (s->is_quitting) {
+        smtp_end(s, true);
+        return false;
+    }
+    if (s->take == smtp_take_commands)
+        session_state(&s->base,
+                      s->server.state == SMTP_IN_AUTH ? SESSION_AUTH_CLIENT : SESSION_COMMAND);
+    session_deadline(&s->base, s->base.listener->idle_timeout_ms);
+    connection_resume(s->base.client);
+    return true;
+}
+
+void smtp_continue(struct smtp_session *s)
+{
+    (void)settle(s); /* nothing is done with it afterwards */
+}
+
+/* ---- the client ---- */
+
+static void tls_stands(struct smtp_session *s)
+{
+    bool is_first = s->base.listener->tls == LISTENER_TLS_IMPLICIT;
+    smtp_server_secured(&s->server);
+    free(s->helo); /* said in clear: forgotten (RFC 3207 section 4.2) */
+    s->helo = NULL;
+    if (is_first) {
+        greet(s);
+        return;
+    }
+    session_show(&s->base);
+    smtp_continue(s);
+}
+
+static void client_is_gone(struct smtp_session *s)
+{
+    const struct transaction *t = s->transaction;
+    if (s->base.state == SESSION_TLS) {
+        session_add(&s->base, COUNTER_tls_failures, 1);
+        session_event(&s->base, EVENT_tls_failed,
+                      field_text(KEY_reason, connection_error(s->base.client)));
+    }
+    if (t != NULL && t->data == DATA_ENDED) {
+        s->is_client_gone = true; /* the answer is awaited, and logged */
+        return;
+    }
+    if (t != NULL && t->data != DATA_NONE)
+        session_event(&s->base, EVENT_message_abandoned, field_text(KEY_message, t->id),
+                      field_number(KEY_bytes, (int64_t)t->body.size),
+                      field_text(KEY_reason, connection_error(s->base.client)));
+    smtp_end(s, true);
+}
+
+static void timed_out(struct smtp_session *s)
+{
+    if (s->base.state == SESSION_AUTH_CHECK)
+        smtp_auth_timed_out(s);
+    else if (s->base.state == SESSION_TLS)
+        smtp_end(s, true);
+    else
+        end_with(s, SMTP_REPLY_idle);
+}
+
+static void on_client(void *owner, enum connection_event event, struct span *in)
+{
+    struct smtp_session *s = owner;
+    switch (event) {
+    case CONNECTION_READY: tls_stands(s); return;
+    case CONNECTION_DATA: s->take(s, in); return;
+    case CONNECTION_DRAINED: return;
+    case CONNECTION_EOF:
+    case CONNECTION_FAILED: client_is_gone(s); return;
+    case CONNECTION_TIMEOUT: timed_out(s); return;
+    }
+}
+
+/* ---- commands ---- */
+
+static void on_hello(struct smtp_session *s, const struct smtp_event *event)
+{
+    char text[512];
+    uint64_t max_size;
+    unsigned extensions = offered(s, &max_size);
+    smtp_reset(s);
+    char *helo = malloc(event->text.size + 1);
+    if (helo == NULL) {
+        smtp_give_up(s);
+        return;
+    }
+    (void)span_copy(event->text, helo, event->text.size + 1); /* fits */
+    free(s->helo);
+    s->helo = helo;
+    smtp_server_greeted(&s->server);
+    s->server.offered = event->is_extended ? extensions : 0;
+    if (!event->is_extended) {
+        smtp_say(s, SMTP_REPLY_hello, s->base.context->config->hostname);
+        return;
+    }
+    (void)snprintf(text, sizeof text, "%s\nPIPELINING\nSIZE %llu\nENHANCEDSTATUSCODES%s%s%s%s%s",
+                   s->base.context->config->hostname, (unsigned long long)max_size,
+                   s->server.needs_tls ? "\nSTARTTLS" : "",
+                   !s->server.needs_tls && s->server.needs_auth ? "\nAUTH PLAIN LOGIN" : "",
+                   (extensions & SMTP_8BITMIME) != 0 ? "\n8BITMIME" : "",
+                   (extensions & SMTP_SMTPUTF8) != 0 ? "\nSMTPUTF8" : "",
+                   (extensions & SMTP_DSN) != 0 ? "\nDSN" : ""); /* fits */
+    smtp_say(s, SMTP_REPLY_hello, text);
+}
+
+/* What was pipelined behind it is thrown away by connection_start_tls. */
+static void on_starttls(struct smtp_session *s, const struct smtp_event *event)
+{
+    (void)event;
+    smtp_say(s, SMTP_REPLY_starttls, NULL);
+    flush(s);
+    if (connection_start_tls(s->base.client, tls_server_context(s->base.context->tls,
+                                                                s->base.listener->tls_block)) < 0) {
+        smtp_give_up(s);
+        return;
+    }
+    session_state(&s->base, SESSION_TLS);
+    session_deadline(&s->base, TLS_TIMEOUT_MS);
+}
+
+static void on_rset(struct smtp_session *s, const struct smtp_event *event)
+{
+    (void)event;
+    smtp_reset(s);
+    smtp_say(s, SMTP_REPLY_ok, NULL);
+}
+
+static void on_noop(struct smtp_session *s, const struct smtp_event *event)
+{
+    (void)event;
+    smtp_say(s, SMTP_REPLY_ok, NULL);
+}
+
+static void on_verify(struct smtp_session *s, const struct smtp_event *event)
+{
+    (void)event;
+    smtp_say(s, SMTP_REPLY_verify, NULL);
+}
+
+static void on_help(struct smtp_session *s, const struct smtp_event *event)
+{
+    (void)event;
+    smtp_say(s, SMTP_REPLY_help, NULL);
+}
+
+static void on_quit(struct smtp_session *s, const struct smtp_event *event)
+{
+    (void)event;
+    smtp_say(s, SMTP_REPLY_bye, NULL);
+    s->is_quitting = true;
+}
+
+static void on_refused(struct smtp_session *s, const struct smtp_event *event)
+{
+    char argument[128];
+    (void)span_copy(event->text, argument, sizeof argument);
+    session_event(&s->base, EVENT_command_refused,
+                  field_number(KEY_code, smtp_reply_code(event->refusal)),
+                  field_span(KEY_reason, event->text));
+    if (s->server.state == SMTP_IN_AUTH) {
+        auth_cancel(&s->exchange); /* a line that can't be a response ends the exchange */
+        smtp_server_auth_ended(&s->server, false);
+    }
+    smtp_say(s, event->refusal, argument);
+}
+
+typedef void command_fn(struct smtp_session *s, const struct smtp_event *event);
+
+static command_fn *const commands[] = {
+    [SMTP_EVENT_HELLO] = on_hello,
+    [SMTP_EVENT_STARTTLS] = on_starttls,
+    [SMTP_EVENT_AUTH] = smtp_auth_begin,
+    [SMTP_EVENT_AUTH_RESPONSE] = smtp_auth_response,
+    [SMTP_EVENT_AUTH_CANCEL] = smtp_auth_cancel,
+    [SMTP_EVENT_MAIL] = smtp_mail,
+    [SMTP_EVENT_RCPT] = smtp_rcpt,
+    [SMTP_EVENT_DATA] = smtp_data,
+    [SMTP_EVENT_RSET] = on_rset,
+    [SMTP_EVENT_NOOP] = on_noop,
+    [SMTP_EVENT_VERIFY] = on_verify,
+    [SMTP_EVENT_HELP] = on_help,
+    [SMTP_EVENT_QUIT] = on_quit,
+    [SMTP_EVENT_REFUSED] = on_refused,
+};
+
+/* One batch: the commands of this read, up to one that must end a group. Then whatever of them
+ * needs the upstream is asked; else the replies go. */
+static bool take_batch(struct smtp_session *s, struct span *in)
+{
+    struct smtp_event event;
+    bool is_any = false;
+    while (!s->is_quitting && !smtp_replies_are_full(&s->replies)) {
+        if (smtp_server_next(&s->server, in, &event) == 0)
+            break;
+        is_any = true;
+        commands[event.kind](s, &event);
+        bool is_reset = s->transaction != NULL && s->transaction->ends_after_batch;
+        if (event.ends_group || s->is_waiting || is_reset)
+            break;
+    }
+    return is_any;
+}
+
+void smtp_take_commands(struct smtp_session *s, struct span *in)
+{
+    while (s->take == smtp_take_commands && take_batch(s, in)) {
+        if (s->base.state == SESSION_TLS)
+            return; /* STARTTLS: nothing that came before the handshake counts */
+        if (s->is_waiting) {
+            flush(s);
+            return;
+        }
+        if (smtp_replies_are_due(&s->replies)) {
+            smtp_envelope_run(s);
+            return;
+        }
+        if (!settle(s))
+            return;
+    }
+}

@@ -1,0 +1,81 @@
+/* The answer to the final dot: 250 only after the upstream's. */
+#include "session/smtp.h"
+
+static void count_message(struct smtp_session *s)
+{
+    const struct transaction *t = s->transaction;
+    s->base.messages++;
+    session_add(&s->base, COUNTER_messages, 1);
+    session_add(&s->base, COUNTER_recipients, t->accepted);
+    session_add(&s->base, COUNTER_message_bytes, (int64_t)t->body.size);
+    counter_add(s->base.context->counters, COUNTER_upstream_messages, pool_server_slot(s->link), 1);
+    session_show(&s->base);
+}
+
+static void log_message(const struct smtp_session *s, enum event event, int code, struct span reply,
+                        const char *reason)
+{
+    const struct transaction *t = s->transaction;
+    session_event(&s->base, event, field_text(KEY_message, t->id),
+                  field_text(KEY_sender, t->sender[0] == '\0' ? "<>" : t->sender),
+                  field_text(KEY_recipient, t->accepted == 1 ? t->first->address : ""),
+                  field_number(KEY_recipients, t->accepted), field_number(KEY_code, code),
+                  field_text(KEY_upstream, s->link == NULL ? s->base.listener->upstream
+                                                           : pool_server_name(s->link)),
+                  field_number(KEY_bytes, (int64_t)t->body.size),
+                  field_seconds(KEY_duration, loop_now(s->base.context->loop) - t->started_ns),
+                  field_span(KEY_reply, reply), field_text(KEY_reason, reason));
+}
+
+static void log_dropped_parameters(const struct smtp_session *s)
+{
+    if (s->transaction->is_parameter_dropped)
+        session_event(&s->base, EVENT_parameter_dropped,
+                      field_text(KEY_message, s->transaction->id),
+                      field_text(KEY_upstream, pool_server_name(s->link)));
+}
+
+/* All recipients were refused, and the upstream took DATA: a lone dot was sent, which it has now
+ * answered. Whatever it says, nobody gets the message. */
+static bool was_lone_dot(const struct transaction *t)
+{
+    return t->data == DATA_WANTED;
+}
+
+void smtp_final_answered(struct smtp_session *s, const struct smtp_reply *reply)
+{
+    struct transaction *t = s->transaction;
+    if (was_lone_dot(t)) {
+        t->refusal = smtp_own_text(s, SMTP_REPLY_no_recipients, NULL, &t->refusal_code);
+        smtp_final_refused(s, "no recipient is left");
+        return;
+    }
+    if (reply->code < 200 || reply->code > 299) {
+        t->refusal = smtp_upstream_text(s, SMTP_COMMAND_DOT, reply, &t->refusal_code);
+        smtp_final_refused(s, "");
+        return;
+    }
+    count_message(s);
+    log_dropped_parameters(s);
+    log_message(s, EVENT_message_accepted, 250, reply->text, "");
+    smtp_say(s, SMTP_REPLY_queued, t->id);
+    smtp_transaction_end(s);
+    smtp_continue(s);
+}
+
+void smtp_final_refused(struct smtp_session *s, const char *reason)
+{
+    struct transaction *t = s->transaction;
+    struct span text = span_of(t->refusal == NULL ? "" : t->refusal);
+    bool is_to_data = smtp_replies_are_due(&s->replies);
+    session_add(&s->base, COUNTER_messages_refused, 1);
+    log_message(s, EVENT_message_refused, t->refusal_code, span_trim(text), reason);
+    int failed = text.size == 0 || (is_to_data ? smtp_replies_answer(&s->replies, text)
+                                               : buffer_append(&s->replies.ready, text)) < 0;
+    /* A client that goes on sending text would have it taken for commands. */
+    if (failed || s->take != smtp_take_commands)
+        s->is_quitting = true;
+    s->take = smtp_take_commands;
+    smtp_transaction_end(s);
+    smtp_continue(s);
+}

@@ -1,0 +1,563 @@
+/* MAIL and RCPT: the envelope as the client gives it, and as it goes upstream.
+ *
+ * The recipients of a batch are asked upstream together; each reply there is the client's answer.
+ * Where the connection is lost or given away in between, the envelope is repeated on another one,
+ * unseen by the client. */
+#include "base/arena.h"
+#include "session/smtp.h"
+
+#include "base/clock.h"
+#include "message/received.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum {
+    ARENA_BASE = 64 * 1024,
+    ARENA_RECIPIENT = 1400, /* the longest address with the longest parameters */
+    LINE_MAX_SIZE = 2200,
+    RCPT_AT_ONCE = 200, /* below what a link keeps in order */
+};
+
+static void on_link(void *owner, struct smtp_link *l, const struct smtp_link_event *event);
+static void taken(void *owner, struct smtp_link *link, enum pool_failure failure);
+static void send_envelope(struct smtp_session *s);
+static void answered(struct smtp_session *s);
+
+/* ---- what the client says ---- */
+
+static const char *keep(struct transaction *t, struct span text)
+{
+    return arena_copy(t->arena, text);
+}
+
+/* A transaction with what MAIL has said, or NULL without memory. */
+static struct transaction *begin(struct smtp_session *s, const struct smtp_event *event)
+{
+    const struct smtp_parameters *p = &event->parameters;
+    struct arena *arena =
+        arena_create(ARENA_BASE + (size_t)s->base.listener->max_recipients * ARENA_RECIPIENT);
+    struct transaction *t = arena == NULL ? NULL : arena_alloc(arena, sizeof *t);
+    if (t == NULL) {
+        arena_destroy(&arena);
+        return NULL;
+    }
+    t->arena = arena;
+    t->last = &t->first;
+    t->started_ns = loop_now(s->base.context->loop);
+    t->sender = keep(t, event->path.address);
+    t->body_type = keep(t, p->body);
+    t->ret = keep(t, p->ret);
+    t->envid = keep(t, p->envid);
+    t->is_smtputf8 = p->is_smtputf8;
+    t->declared_size = p->size;
+    t->trouble = SMTP_REPLY_upstream_lost;
+    session_new_id(&s->base, t->id);
+    return t; /* the first block has room for all of it */
+}
+
+static void refuse_size(struct smtp_session *s)
+{
+    char max[24];
+    (void)snprintf(max, sizeof max, "%" PRId64, s->base.listener->max_message_size); /* fits */
+    smtp_say(s, SMTP_REPLY_too_big, max);
+    session_event(&s->base, EVENT_message_refused, field_number(KEY_code, 552),
+                  field_text(KEY_reason, "SIZE is more than max_message_size"));
+    session_add(&s->base, COUNTER_messages_refused, 1);
+}
+
+void smtp_mail(struct smtp_session *s, const struct smtp_event *event)
+{
+    if (event->parameters.size > (uint64_t)s->base.listener->max_message_size) {
+        smtp_server_envelope_ended(&s->server);
+        refuse_size(s);
+        return;
+    }
+    assert(s->transaction == NULL);
+    s->transaction = begin(s, event);
+    if (s->transaction == NULL)
+        smtp_give_up(s);
+    else
+        smtp_say(s, SMTP_REPLY_sender_ok, NULL);
+}
+
+void smtp_rcpt(struct smtp_session *s, const struct smtp_event *event)
+{
+    struct transaction *t = s->transaction;
+    struct recipient *r = NULL;
+    char max[24];
+    if (event->path.is_utf8 && !t->is_smtputf8) {
+        smtp_say(s, SMTP_REPLY_needs_smtputf8, NULL);
+        return;
+    }
+    if (t->count < (unsigned)s->base.listener->max_recipients)
+        r = arena_alloc(t->arena, sizeof *r);
+    if (r != NULL) {
+        r->address = keep(t, event->path.address);
+        r->notify = keep(t, event->parameters.notify);
+        r->orcpt = keep(t, event->parameters.orcpt);
+    }
+    if (r == NULL || r->address == NULL || r->notify == NULL || r->orcpt == NULL ||
+        smtp_replies_expect(&s->replies) < 0) {
+        (void)snprintf(max, sizeof max, "%" PRId64, s->base.listener->max_recipients); /* fits */
+        smtp_say(s, SMTP_REPLY_too_many_recipients, max);
+        return;
+    }
+    *t->last = r;
+    t->last = &r->next;
+    t->count++;
+}
+
+void smtp_data(struct smtp_session *s, const struct smtp_event *event)
+{
+    (void)event;
+    if (smtp_replies_expect(&s->replies) < 0)
+        smtp_give_up(s);
+    else
+        s->transaction->data = DATA_WANTED;
+}
+
+void smtp_reset(struct smtp_session *s)
+{
+    if (s->transaction == NULL)
+        return;
+    if (smtp_replies_are_due(&s->replies))
+        s->transaction->ends_after_batch = true;
+    else
+        smtp_transaction_end(s);
+}
+
+void smtp_transaction_end(struct smtp_session *s)
+{
+    struct transaction *t = s->transaction;
+    struct pool *pool = s->base.context->pool;
+    if (t == NULL)
+        return;
+    s->transaction = NULL;
+    if (t->is_taking)
+        pool_cancel(pool, &t->request);
+    if (s->link != NULL && (smtp_link_is_in_text(s->link) || t->is_data_sent))
+        pool_discard(pool, &s->link); /* a text that has begun is abandoned by closing alone */
+    else if (s->link != NULL && smtp_link_is_told(s->link))
+        smtp_link_reset(s->link);
+    else
+        pool_give_back(pool, &s->link);
+    smtp_server_envelope_ended(&s->server);
+    struct arena *arena = t->arena;
+    arena_destroy(&arena);
+}
+
+/* ---- texts for the client ---- */
+
+static const char *in_arena(struct transaction *t, struct buffer *text)
+{
+    const char *copy = arena_copy(t->arena, buffer_bytes(text));
+    buffer_clear(text);
+    return copy;
+}
+
+const char *smtp_own_text(struct smtp_session *s, enum smtp_reply_name name, const char *argument,
+                          int *code)
+{
+    struct buffer text = {.limit = 1024};
+    *code = smtp_reply_code(name);
+    if (smtp_reply_append(name, argument, s->base.id, &text) < 0)
+        return NULL;
+    return in_arena(s->transaction, &text);
+}
+
+const char *smtp_upstream_text(struct smtp_session *s, enum smtp_command command,
+                               const struct smtp_reply *reply, int *code)
+{
+    struct buffer text = {.limit = 1024};
+    enum smtp_reply_name instead;
+    bool is_admins;
+    if (!smtp_replies_pass(command, reply->code, &instead, &is_admins)) {
+        if (is_admins)
+            session_event(&s->base, EVENT_upstream_refuses,
+                          field_text(KEY_upstream, pool_server_name(s->link)),
+                          field_number(KEY_code, reply->code), field_span(KEY_reply, reply->text));
+        return smtp_own_text(s, instead, NULL, code);
+    }
+    *code = reply->code;
+    if (smtp_reply_pass(reply, &text) < 0)
+        return NULL;
+    return in_arena(s->transaction, &text);
+}
+
+/* ---- answers to recipients ---- */
+
+/* The client is told of a recipient. `text` NULL: out of memory. */
+static void answer(struct smtp_session *s, struct recipient *r, const char *text, int code)
+{
+    struct transaction *t = s->transaction;
+    bool is_accepted = text != NULL && code < 300;
+    r->state = is_accepted ? RECIPIENT_ACCEPTED : RECIPIENT_REFUSED;
+    if (is_accepted) {
+        t->accepted++;
+    } else if (r->is_repeated) {
+        t->lost++;
+        t->lost_for_good += code >= 500;
+    } else {
+        session_add(&s->base, COUNTER_recipients_refused, 1);
+        session_event(&s->base, EVENT_recipient_refused, field_text(KEY_message, t->id),
+                      field_text(KEY_sender, t->sender), field_text(KEY_recipient, r->address),
+                      field_number(KEY_code, code),
+                      field_text(KEY_upstream, s->link == NULL ? s->base.listener->upstream
+                                                               : pool_server_name(s->link)),
+                      field_span(KEY_reply, span_trim(span_of(text == NULL ? "" : text))));
+    }
+    if (!r->is_repeated && (text == NULL || smtp_replies_answer(&s->replies, span_of(text)) < 0))
+        s->is_quitting = true;
+    r->is_repeated = false;
+}
+
+/* All recipients that still wait for an answer get the same one, those of before stay. */
+static void answer_rest(struct smtp_session *s, enum smtp_reply_name name)
+{
+    struct transaction *t = s->transaction;
+    int code;
+    const char *text = smtp_own_text(s, name, NULL, &code);
+    for (struct recipient *r = t->first; r != NULL; r = r->next) {
+        if (r->state != RECIPIENT_NEW && r->state != RECIPIENT_ASKED)
+            continue;
+        if (r->is_repeated) {
+            r->state = RECIPIENT_ACCEPTED; /* to be asked once more, if the client goes on */
+            r->is_repeated = false;
+            t->accepted++;
+        } else {
+            answer(s, r, text, code);
+        }
+    }
+    t->due = 0;
+    t->trouble = name;
+}
+
+/* ---- taking a connection ---- */
+
+static const char *xclient_address(struct transaction *t, const struct address *a)
+{
+    char host[ADDRESS_TEXT_SIZE];
+    address_format_host(a, host);
+    return arena_printf(t->arena, address_is_v6(a) ? "IPV6:%s" : "%s", host);
+}
+
+static void fill_in_identity(struct smtp_session *s)
+{
+    struct transaction *t = s->transaction;
+    struct address local;
+    const struct address *peer = connection_peer(s->base.client);
+    connection_local(s->base.client, &local);
+    t->values = (struct xclient_values){
+        .value = {[XCLIENT_NAME] = "[UNAVAILABLE]",
+                  [XCLIENT_PROTO] = "ESMTP",
+                  [XCLIENT_HELO] = s->helo,
+                  [XCLIENT_LOGIN] = s->base.account,
+                  [XCLIENT_ADDR] = xclient_address(t, peer),
+                  [XCLIENT_PORT] = arena_printf(t->arena, "%u", address_port(peer)),
+                  [XCLIENT_DESTADDR] = xclient_address(t, &local),
+                  [XCLIENT_DESTPORT] = arena_printf(t->arena, "%u", address_port(&local))}};
+}
+
+static void take(struct smtp_session *s, bool wants_new)
+{
+    struct transaction *t = s->transaction;
+    const struct upstream_config *u = s->base.listener->upstream_config;
+    bool is_told = u->identity == IDENTITY_XCLIENT;
+    if (is_told)
+        fill_in_identity(s);
+    t->request = (struct pool_request){.upstream = u,
+                                       .values = is_told ? &t->values : NULL,
+                                       .wants_new = wants_new,
+                                       .done = taken,
+                                       .owner = s};
+    t->is_taking = true;
+    pool_take(s->base.context->pool, &t->request);
+}
+
+void smtp_envelope_run(struct smtp_session *s)
+{
+    bool has_link = s->link != NULL;
+    smtp_wait(s, has_link ? SESSION_ENVELOPE : SESSION_UPSTREAM, 0);
+    if (has_link) {
+        s->transaction->is_link_reused = !s->transaction->is_answered;
+        send_envelope(s);
+    } else {
+        take(s, false);
+    }
+}
+
+/* The connection is another: it has heard nothing of the envelope yet. */
+static void repeat_envelope(struct transaction *t)
+{
+    t->is_mail_sent = t->is_answered = t->is_data_sent = false;
+    t->due = 0;
+    t->mail_refusal = NULL;
+    for (struct recipient *r = t->first; r != NULL; r = r->next) {
+        if (r->state == RECIPIENT_ACCEPTED) {
+            r->is_repeated = true;
+            t->accepted--;
+        }
+        if (r->state != RECIPIENT_REFUSED)
+            r->state = RECIPIENT_NEW;
+    }
+}
+
+static void taken(void *owner, struct smtp_link *link, enum pool_failure failure)
+{
+    struct smtp_session *s = owner;
+    struct transaction *t = s->transaction;
+    t->is_taking = false;
+    if (link == NULL) {
+        static const enum smtp_reply_name names[] = {[POOL_DOWN] = SMTP_REPLY_upstream_down,
+                                                     [POOL_BUSY] = SMTP_REPLY_upstream_busy,
+                                                     [POOL_REFUSED] = SMTP_REPLY_upstream_refuses};
+        answer_rest(s, names[failure]);
+        answered(s);
+        return;
+    }
+    s->link = link;
+    t->is_link_reused = pool_was_kept(&t->request);
+    smtp_link_set_owner(link, on_link, s);
+    repeat_envelope(t);
+    send_envelope(s);
+}
+
+/* ---- sending it ---- */
+
+static bool has(const struct smtp_session *s, enum smtp_extension extension)
+{
+    return (smtp_link_capabilities(s->link)->extensions & (unsigned)extension) != 0;
+}
+
+/* Appends " NAME=VALUE" where both the client and the server know it. */
+static void add_parameter(struct smtp_session *s, struct buffer *line, const char *name,
+                          const char *value, enum smtp_extension extension)
+{
+    if (value[0] == '\0')
+        return;
+    if (has(s, extension))
+        (void)buffer_printf(line, " %s=%s", name, value); /* the limit leaves room for all */
+    else
+        s->transaction->is_parameter_dropped = true;
+}
+
+static int send_mail(struct smtp_session *s)
+{
+    struct transaction *t = s->transaction;
+    struct buffer line = {.limit = LINE_MAX_SIZE};
+    char size[24] = "";
+    int failed = buffer_printf(&line, "MAIL FROM:<%s>", t->sender);
+    if (t->declared_size > 0 && has(s, SMTP_SIZE))
+        (void)snprintf(size, sizeof size, "%" PRIu64, t->declared_size + RECEIVED_MAX); /* fits */
+    add_parameter(s, &line, "SIZE", size, SMTP_SIZE);
+    add_parameter(s, &line, "BODY", t->body_type, SMTP_8BITMIME);
+    add_parameter(s, &line, "RET", t->ret, SMTP_DSN);
+    add_parameter(s, &line, "ENVID", t->envid, SMTP_DSN);
+    if (t->is_smtputf8)
+        failed |= buffer_append(&line, span_of(" SMTPUTF8"));
+    failed |= buffer_append(&line, span_of("\r\n"));
+    failed |= smtp_link_command(s->link, SMTP_COMMAND_MAIL, buffer_bytes(&line));
+    buffer_clear(&line);
+    t->is_mail_sent = true;
+    return failed;
+}
+
+static int send_rcpt(struct smtp_session *s, struct recipient *r)
+{
+    struct buffer line = {.limit = LINE_MAX_SIZE};
+    int failed = buffer_printf(&line, "RCPT TO:<%s>", r->address);
+    add_parameter(s, &line, "NOTIFY", r->notify, SMTP_DSN);
+    add_parameter(s, &line, "ORCPT", r->orcpt, SMTP_DSN);
+    failed |= buffer_append(&line, span_of("\r\n"));
+    failed |= smtp_link_command(s->link, SMTP_COMMAND_RCPT, buffer_bytes(&line));
+    buffer_clear(&line);
+    r->state = RECIPIENT_ASKED;
+    s->transaction->due++;
+    return failed;
+}
+
+/* A message that needs SMTPUTF8 waits for a server that has it, if there is one. */
+static bool refuse_utf8(struct smtp_session *s)
+{
+    uint64_t ignored;
+    if (!s->transaction->is_smtputf8 || has(s, SMTP_SMTPUTF8))
+        return false;
+    unsigned common =
+        servers_offer(s->base.context->servers, s->base.listener->upstream_config, &ignored);
+    pool_give_back(s->base.context->pool, &s->link);
+    answer_rest(s,
+                (common & SMTP_SMTPUTF8) != 0 ? SMTP_REPLY_upstream_down : SMTP_REPLY_no_smtputf8);
+    answered(s);
+    return true;
+}
+
+/* DATA may go in one write with its batch, unless the envelope is repeated: then all its replies
+ * are looked at first. */
+static bool may_send_data(const struct smtp_session *s, bool is_repeated)
+{
+    const struct transaction *t = s->transaction;
+    return t->data == DATA_WANTED && !t->is_data_sent && !is_repeated && t->accepted + t->due > 0 &&
+           has(s, SMTP_PIPELINING);
+}
+
+static void give_up_link(struct smtp_session *s)
+{
+    pool_discard(s->base.context->pool, &s->link);
+    answer_rest(s, SMTP_REPLY_upstream_lost);
+    answered(s);
+}
+
+/* Everything of the envelope that the connection has not heard yet. */
+static void send_envelope(struct smtp_session *s)
+{
+    struct transaction *t = s->transaction;
+    bool is_repeated = false;
+    int failed = 0;
+    if (refuse_utf8(s))
+        return;
+    session_state(&s->base, SESSION_ENVELOPE);
+    t->next_reply = t->due == 0 ? NULL : t->next_reply;
+    for (struct recipient *r = t->first; r != NULL && !failed && t->due < RCPT_AT_ONCE;
+         r = r->next) {
+        if (r->state != RECIPIENT_NEW)
+            continue;
+        if (!t->is_mail_sent)
+            failed = send_mail(s);
+        is_repeated = is_repeated || r->is_repeated;
+        failed |= send_rcpt(s, r);
+    }
+    if (!failed && may_send_data(s, is_repeated)) {
+        failed = smtp_link_command(s->link, SMTP_COMMAND_DATA, span_of("DATA\r\n"));
+        t->is_data_sent = true;
+    }
+    if (failed)
+        give_up_link(s);
+    else if (t->due > 0)
+        smtp_link_flush(s->link);
+    else
+        answered(s); /* nothing to ask: the recipients are known, and DATA is wanted */
+}
+
+/* ---- its replies ---- */
+
+static void mail_answered(struct smtp_session *s, const struct smtp_reply *reply)
+{
+    struct transaction *t = s->transaction;
+    if (reply->code >= 250 && reply->code <= 252)
+        return;
+    t->mail_refusal = smtp_upstream_text(s, SMTP_COMMAND_MAIL, reply, &t->mail_refusal_code);
+    t->is_mail_sent = false; /* the next recipient tries again */
+    if (t->mail_refusal == NULL)
+        s->is_quitting = true;
+}
+
+/* Replies come in the order in which the recipients were asked, which is that of the list. */
+static struct recipient *oldest_asked(struct transaction *t)
+{
+    struct recipient *r = t->next_reply == NULL ? t->first : t->next_reply;
+    while (r != NULL && r->state != RECIPIENT_ASKED)
+        r = r->next;
+    assert(r != NULL);
+    t->next_reply = r->next;
+    return r;
+}
+
+static void rcpt_answered(struct smtp_session *s, const struct smtp_reply *reply)
+{
+    struct transaction *t = s->transaction;
+    struct recipient *r = oldest_asked(t);
+    const char *text = t->mail_refusal;
+    int code = t->mail_refusal_code;
+    t->due--;
+    if (text == NULL)
+        text = smtp_upstream_text(s, SMTP_COMMAND_RCPT, reply, &code);
+    answer(s, r, text, code);
+    if (t->due > 0)
+        return;
+    t->mail_refusal = NULL;
+    t->next_reply = NULL;
+    for (r = t->first; r != NULL; r = r->next)
+        if (r->state == RECIPIENT_NEW) {
+            send_envelope(s); /* more than fit at once */
+            return;
+        }
+    answered(s);
+}
+
+/* The connection is of no use for this envelope: MAIL was refused on it. */
+static void leave_link(struct smtp_session *s)
+{
+    if (s->link != NULL && !smtp_link_is_told(s->link) && !s->transaction->is_mail_sent)
+        pool_give_back(s->base.context->pool, &s->link);
+}
+
+/* Every recipient of the batch has its answer. */
+static void answered(struct smtp_session *s)
+{
+    struct transaction *t = s->transaction;
+    if (t->data == DATA_WANTED) {
+        smtp_body_begin(s);
+        return;
+    }
+    leave_link(s);
+    if (t->ends_after_batch)
+        smtp_transaction_end(s);
+    smtp_continue(s);
+}
+
+static void link_lost(struct smtp_session *s, const char *reason)
+{
+    struct transaction *t = s->transaction;
+    bool is_first = t != NULL && t->is_link_reused && !t->is_answered && !t->is_replaced;
+    pool_discard(s->base.context->pool, &s->link);
+    if (t == NULL || (t->data == DATA_NONE && t->due == 0)) {
+        if (t != NULL)
+            t->is_mail_sent = false; /* the envelope is repeated when the client goes on */
+        return;
+    }
+    if (t->data > DATA_WANTED || t->due == 0) {
+        smtp_body_lost(s, reason);
+        return;
+    }
+    if (is_first) {
+        t->is_replaced = true;
+        repeat_envelope(t);
+        take(s, true);
+        return;
+    }
+    session_event(&s->base, EVENT_upstream_lost, field_text(KEY_message, t->id),
+                  field_text(KEY_reason, reason));
+    t->is_data_sent = false;
+    answer_rest(s, SMTP_REPLY_upstream_lost);
+    answered(s);
+}
+
+static void replied(struct smtp_session *s, const struct smtp_link_event *event)
+{
+    if (s->transaction == NULL || event->command == SMTP_COMMAND_RSET)
+        return; /* a RSET of ours */
+    s->transaction->is_answered = true;
+    if (event->command == SMTP_COMMAND_MAIL)
+        mail_answered(s, event->reply);
+    else if (event->command == SMTP_COMMAND_RCPT)
+        rcpt_answered(s, event->reply);
+    else if (event->command == SMTP_COMMAND_DATA)
+        smtp_body_data_answered(s, event->reply);
+    else if (event->command == SMTP_COMMAND_DOT)
+        smtp_final_answered(s, event->reply);
+}
+
+static void on_link(void *owner, struct smtp_link *l, const struct smtp_link_event *event)
+{
+    struct smtp_session *s = owner;
+    (void)l;
+    if (event->kind == LINK_REPLY)
+        replied(s, event);
+    else if (event->kind == LINK_DRAINED)
+        smtp_body_drained(s);
+    else if (event->kind == LINK_LOST)
+        link_lost(s, event->reason);
+}
