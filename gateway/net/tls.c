@@ -236,16 +236,22 @@ struct tls_contexts *tls_prepare(const struct config *config, struct errors *err
     return contexts;
 }
 
+void tls_contexts_forget_keys(struct tls_contexts *contexts)
+{
+    for (size_t i = 0; i < contexts->block_count; i++) {
+        for (size_t n = 0; n < contexts->blocks[i].leaf_count; n++)
+            X509_free(contexts->blocks[i].leaves[n]);
+        SSL_CTX_free(contexts->blocks[i].ctx);
+    }
+    contexts->block_count = 0;
+}
+
 void tls_contexts_destroy(struct tls_contexts **contexts)
 {
     struct tls_contexts *all = *contexts;
     if (all == NULL)
         return;
-    for (size_t i = 0; i < all->block_count; i++) {
-        for (size_t n = 0; n < all->blocks[i].leaf_count; n++)
-            X509_free(all->blocks[i].leaves[n]);
-        SSL_CTX_free(all->blocks[i].ctx);
-    }
+    tls_contexts_forget_keys(all);
     SSL_CTX_free(all->client.ctx);
     free(all->blocks);
     free(all);

@@ -10,8 +10,11 @@ struct tls_contexts; /* those of a configuration */
  * or odd is added to `errors`; NULL when something is wrong. */
 struct tls_contexts *tls_prepare(const struct config *config, struct errors *errors);
 
-/* Frees them, keys overwritten: also in a process that has no business with them. */
+/* Frees them, keys overwritten. */
 void tls_contexts_destroy(struct tls_contexts **contexts);
+
+/* In a process that has no business with keys: what is left is the client's context. */
+void tls_contexts_forget_keys(struct tls_contexts *contexts);
 
 /* The server's context of a block of the configuration; a client that names a host served by
  * another block gets that one's certificate. */

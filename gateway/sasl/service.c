@@ -28,6 +28,8 @@ struct sasl_service {
     struct loop *loop;
     const struct config *config;
     struct worker *workers;
+    loop_fn *on_empty;
+    void *empty_owner;
 };
 
 static void forget(struct worker *w)
@@ -83,7 +85,10 @@ static void on_message(void *owner, const struct message *m)
 {
     struct worker *w = owner;
     if (m == NULL) {
+        struct sasl_service *s = w->service;
         forget(w);
+        if (s->workers == NULL && s->on_empty != NULL)
+            s->on_empty(s->empty_owner);
         return;
     }
     if (m->fd >= 0)
@@ -147,12 +152,15 @@ void sasl_service_add(struct sasl_service *s, int fd)
     s->workers = w;
 }
 
-size_t sasl_service_workers(const struct sasl_service *s)
+void sasl_service_on_empty(struct sasl_service *s, loop_fn *fn, void *owner)
 {
-    size_t count = 0;
-    for (const struct worker *w = s->workers; w != NULL; w = w->next)
-        count++;
-    return count;
+    s->on_empty = fn;
+    s->empty_owner = owner;
+}
+
+bool sasl_service_is_empty(const struct sasl_service *s)
+{
+    return s->workers == NULL;
 }
 
 /* ---- before the start ---- */

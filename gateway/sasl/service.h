@@ -21,5 +21,6 @@ void sasl_service_destroy(struct sasl_service **service);
 /* Takes over a channel to a worker; when that one ends, its exchanges are forgotten. */
 void sasl_service_add(struct sasl_service *s, int fd);
 
-/* How many workers are left. */
-size_t sasl_service_workers(const struct sasl_service *s);
+/* `fn` is called whenever the last worker's channel has ended. */
+void sasl_service_on_empty(struct sasl_service *s, loop_fn *fn, void *owner);
+bool sasl_service_is_empty(const struct sasl_service *s);

@@ -42,6 +42,11 @@ void process_set_pid(struct process_table *t, size_t slot, int32_t pid)
     atomic_store(&t->rows[slot].pid, pid);
 }
 
+void process_set_generation(struct process_table *t, size_t slot, uint32_t generation)
+{
+    atomic_store(&t->rows[slot].generation, generation);
+}
+
 void process_free(struct process_table *t, size_t slot)
 {
     atomic_store(&t->rows[slot].is_used, 0);

@@ -30,6 +30,7 @@ size_t process_table_size(void);
 /* The master's. A free slot filled in, or -1. */
 int process_claim(struct process_table *t, const struct process_row *row);
 void process_set_pid(struct process_table *t, size_t slot, int32_t pid);
+void process_set_generation(struct process_table *t, size_t slot, uint32_t generation);
 void process_free(struct process_table *t, size_t slot);
 
 /* The process's own. */

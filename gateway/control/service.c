@@ -1,0 +1,96 @@
+#include "control/service.h"
+
+#include "control/log_writer.h"
+#include "upstream/probe.h"
+
+#include <stdlib.h>
+#include <unistd.h>
+
+struct control_service {
+    struct control_service_options options;
+    struct log_writer *writer;
+    struct control_socket *socket;
+    struct probes *probes;
+};
+
+static void on_log_lost(void *owner)
+{
+    const struct control_service *s = owner;
+    const struct message_empty empty = {0};
+    (void)channel_send(s->options.master, MESSAGE_LOG_LOST, &empty, span_make("", 0),
+                       -1); /* asked again in a second */
+}
+
+/* The master takes what we send, or is gone, and we with it. */
+static void ask_reload(void *owner, uint32_t request)
+{
+    const struct control_service *s = owner;
+    const struct message_request m = {.request = request};
+    (void)channel_send(s->options.master, MESSAGE_RELOAD, &m, span_make("", 0), -1);
+}
+
+static void ask_drain(void *owner, uint32_t request, bool is_drain)
+{
+    const struct control_service *s = owner;
+    const struct message_set_drain m = {.request = request, .is_drain = is_drain};
+    (void)channel_send(s->options.master, MESSAGE_SET_DRAIN, &m, span_make("", 0), -1);
+}
+
+struct control_service *control_service_create(const struct control_service_options *options)
+{
+    struct control_service *s = calloc(1, sizeof *s);
+    if (s == NULL)
+        return NULL;
+    s->options = *options;
+    const struct upstream_context *u = &s->options.upstream;
+    const struct log_writer_options writer = {.loop = u->loop,
+                                              .config = &u->config->log,
+                                              .counters = u->counters,
+                                              .on_lost = on_log_lost,
+                                              .owner = s};
+    const struct control_socket_options socket = {
+        .loop = u->loop,
+        .fd = options->socket,
+        .grants = options->grants,
+        .board = options->board,
+        .log = u->log,
+        .actions = {.reload = ask_reload, .set_drain = ask_drain, .owner = s}};
+    s->writer = log_writer_create(&writer);
+    s->socket = control_socket_create(&socket);
+    s->probes = probes_create(u);
+    if (s->writer == NULL || s->socket == NULL || s->probes == NULL)
+        control_service_destroy(&s);
+    return s;
+}
+
+void control_service_destroy(struct control_service **service)
+{
+    struct control_service *s = *service;
+    if (s == NULL)
+        return;
+    probes_destroy(&s->probes);
+    control_socket_destroy(&s->socket);
+    log_writer_destroy(&s->writer);
+    free(s);
+    *service = NULL;
+}
+
+void control_service_message(struct control_service *s, const struct message *m)
+{
+    if (m->type == MESSAGE_LOG_SOURCE && m->fd >= 0) {
+        log_writer_add(s->writer, m->fd);
+    } else if (m->type == MESSAGE_LOG_TARGET && m->fd >= 0) {
+        log_writer_set_target(s->writer, m->fd);
+    } else if (m->type == MESSAGE_ANSWER) {
+        const struct message_answer *answer = m->payload;
+        control_socket_answer(s->socket, answer->request, answer->is_good != 0, m->tail);
+    } else if (m->fd >= 0) {
+        (void)close(m->fd); /* not for us */
+    }
+}
+
+void control_service_retire(struct control_service *s, loop_fn *fn, void *owner)
+{
+    probes_destroy(&s->probes);
+    control_socket_close_door(s->socket, fn, owner);
+}

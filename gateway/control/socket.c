@@ -1,0 +1,297 @@
+#include "control/socket.h"
+
+#include "base/clock.h"
+#include "net/connection.h"
+
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum { CLIENTS_MAX = 32, REQUEST_MAX = 4096, ROWS_A_TURN = 64 };
+#define CLIENT_TIMEOUT_NS (60 * CLOCK_SECOND)
+
+struct control_client {
+    struct control_client *next;
+    struct control_socket *socket;
+    struct connection *connection;
+    enum control_role role;
+    uid_t uid;
+    uint32_t request;  /* an action that is under way; 0: none */
+    bool is_listing;   /* sessions: from `next_row` on */
+    size_t next_row;
+};
+
+struct control_socket {
+    struct control_socket_options options;
+    struct watch *watch;
+    struct control_client *clients;
+    size_t count;
+    uint32_t last_request;
+    loop_fn *on_empty;
+    void *empty_owner;
+};
+
+static void on_client(void *owner, enum connection_event event, struct span *in);
+
+static void remove_client(struct control_client *c)
+{
+    struct control_socket *s = c->socket;
+    struct control_client **at = &s->clients;
+    while (*at != c)
+        at = &(*at)->next;
+    *at = c->next;
+    s->count--;
+    connection_finish(&c->connection);
+    free(c);
+    if (s->count == 0 && s->on_empty != NULL)
+        s->on_empty(s->empty_owner);
+}
+
+/* Sends a line; takes over `line`. NULL, for want of memory, sends nothing. */
+static void send_json(struct control_client *c, json_t *line)
+{
+    char *text = line == NULL ? NULL : json_dumps(line, JSON_COMPACT);
+    if (text != NULL) {
+        const struct span parts[] = {span_of(text), {"\n", 1}};
+        connection_write(c->connection, parts, 2);
+    }
+    free(text);
+    json_decref(line);
+}
+
+static void send_result(struct control_client *c, bool is_good, const char *text)
+{
+    send_json(c, is_good ? json_pack("{s:b, s:s}", "ok", 1, "text", text)
+                         : json_pack("{s:b, s:s}", "ok", 0, "error", text));
+}
+
+/* Sends rows as long as the client takes them. */
+static void list_sessions(struct control_client *c)
+{
+    const struct board *b = c->socket->options.board;
+    int64_t now = clock_wall_ns();
+    while (c->next_row < b->sessions.capacity && !connection_is_blocked(c->connection)) {
+        json_t *row = board_session(b, c->next_row++, now);
+        if (row != NULL)
+            send_json(c, row);
+    }
+    if (c->next_row < b->sessions.capacity)
+        return; /* CONNECTION_DRAINED goes on */
+    c->is_listing = false;
+    send_result(c, true, "");
+}
+
+static void on_status(struct control_client *c, const json_t *request)
+{
+    (void)request;
+    send_json(c, board_status(c->socket->options.board, clock_wall_ns()));
+    send_result(c, true, "");
+}
+
+static void on_sessions(struct control_client *c, const json_t *request)
+{
+    (void)request;
+    c->is_listing = true;
+    c->next_row = 0;
+    list_sessions(c);
+}
+
+static void new_request(struct control_client *c)
+{
+    if (++c->socket->last_request == 0)
+        c->socket->last_request = 1;
+    c->request = c->socket->last_request;
+}
+
+static void on_reload(struct control_client *c, const json_t *request)
+{
+    const struct control_actions *a = &c->socket->options.actions;
+    (void)request;
+    new_request(c);
+    a->reload(a->owner, c->request);
+}
+
+static void on_drain(struct control_client *c, const json_t *request)
+{
+    const struct control_actions *a = &c->socket->options.actions;
+    (void)request;
+    new_request(c);
+    a->set_drain(a->owner, c->request, true);
+}
+
+static void on_undrain(struct control_client *c, const json_t *request)
+{
+    const struct control_actions *a = &c->socket->options.actions;
+    (void)request;
+    new_request(c);
+    a->set_drain(a->owner, c->request, false);
+}
+
+/* The commands, and who may give them. */
+static const struct {
+    const char *name;
+    enum control_role role;
+    void (*run)(struct control_client *c, const json_t *request);
+} commands[] = {
+    {"status", CONTROL_READ, on_status},    {"sessions", CONTROL_READ, on_sessions},
+    {"reload", CONTROL_ADMIN, on_reload},   {"drain", CONTROL_ADMIN, on_drain},
+    {"undrain", CONTROL_ADMIN, on_undrain},
+};
+
+static void run(struct control_client *c, const char *name, const json_t *request)
+{
+    const struct event_log *log = c->socket->options.log;
+    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
+        if (strcmp(commands[i].name, name) != 0)
+            continue;
+        if (c->role < commands[i].role) {
+            log_event(log, EVENT_control_refused, field_text(KEY_reason, name),
+                      field_number(KEY_uid, c->uid));
+            send_result(c, false, "this command needs a group with the role \"admin\" in "
+                                  "control_groups");
+            return;
+        }
+        if (commands[i].role > CONTROL_READ)
+            log_event(log, EVENT_control_command, field_text(KEY_command, name),
+                      field_number(KEY_uid, c->uid));
+        commands[i].run(c, request);
+        return;
+    }
+    send_result(c, false, "unknown command; is porteiroctl newer than the running gateway?");
+}
+
+static void take_request(struct control_client *c, struct span line)
+{
+    json_t *request = json_loadb(line.data, line.size, JSON_REJECT_DUPLICATES, NULL);
+    const char *name = json_string_value(json_object_get(request, "command"));
+    if (name == NULL)
+        send_result(c, false, "no request");
+    else
+        run(c, name, request);
+    json_decref(request);
+}
+
+static void take_requests(struct control_client *c, struct span *in)
+{
+    while (c->request == 0 && !c->is_listing) {
+        const char *end = memchr(in->data, '\n', in->size);
+        if (end == NULL) {
+            if (in->size > REQUEST_MAX)
+                remove_client(c);
+            return;
+        }
+        struct span line = span_take(in, (size_t)(end - in->data));
+        span_skip(in, 1);
+        connection_set_deadline(c->connection,
+                                loop_now(c->socket->options.loop) + CLIENT_TIMEOUT_NS);
+        take_request(c, line);
+        if (in->size == 0)
+            return;
+    }
+    connection_pause(c->connection);
+}
+
+static void on_client(void *owner, enum connection_event event, struct span *in)
+{
+    struct control_client *c = owner;
+    switch (event) {
+    case CONNECTION_DATA: take_requests(c, in); return;
+    case CONNECTION_DRAINED:
+        if (c->is_listing)
+            list_sessions(c);
+        if (!c->is_listing && c->request == 0)
+            connection_resume(c->connection);
+        return;
+    case CONNECTION_READY: return;
+    case CONNECTION_EOF:
+        if (c->request == 0 && !c->is_listing)
+            remove_client(c);
+        return;
+    case CONNECTION_TIMEOUT:
+    case CONNECTION_FAILED: remove_client(c); return;
+    }
+}
+
+static void on_connect(void *owner, bool is_readable, bool is_writable)
+{
+    struct control_socket *s = owner;
+    static const struct address nobody = {.size = 0};
+    enum control_role role;
+    uid_t uid = 0;
+    (void)is_readable, (void)is_writable;
+    int fd = accept4(s->options.fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (fd < 0)
+        return;
+    if (grants_of_peer(s->options.grants, fd, &role, &uid) < 0 || s->count == CLIENTS_MAX) {
+        static const char refusal[] =
+            "{\"ok\": false, \"error\": \"permission denied: be root, or in one of the groups of "
+            "control_groups\"}\n";
+        log_event(s->options.log, EVENT_control_refused, field_number(KEY_uid, uid));
+        (void)!write(fd, refusal, sizeof refusal - 1); /* a new socket takes a line */
+        (void)close(fd); /* as above */
+        return;
+    }
+    struct control_client *c = calloc(1, sizeof *c);
+    if (c == NULL) {
+        (void)close(fd); /* nothing was written */
+        return;
+    }
+    *c = (struct control_client){.next = s->clients, .socket = s, .role = role, .uid = uid};
+    c->connection = connection_accept(s->options.loop, fd, &nobody, on_client, c);
+    if (c->connection == NULL) {
+        free(c);
+        return;
+    }
+    connection_set_deadline(c->connection, loop_now(s->options.loop) + CLIENT_TIMEOUT_NS);
+    s->clients = c;
+    s->count++;
+}
+
+struct control_socket *control_socket_create(const struct control_socket_options *options)
+{
+    struct control_socket *s = calloc(1, sizeof *s);
+    if (s == NULL)
+        return NULL;
+    s->options = *options;
+    s->watch = watch_create(options->loop, options->fd, on_connect, s);
+    if (s->watch == NULL || watch_want(s->watch, true, false) < 0)
+        control_socket_destroy(&s);
+    return s;
+}
+
+void control_socket_destroy(struct control_socket **socket)
+{
+    struct control_socket *s = *socket;
+    if (s == NULL)
+        return;
+    s->on_empty = NULL;
+    while (s->clients != NULL)
+        remove_client(s->clients);
+    watch_destroy(&s->watch);
+    free(s);
+    *socket = NULL;
+}
+
+void control_socket_answer(struct control_socket *s, uint32_t request, bool is_good,
+                           struct span text)
+{
+    char copy[16 * 1024 + 1];
+    struct control_client *c = s->clients;
+    while (c != NULL && (c->request != request || request == 0))
+        c = c->next;
+    if (c == NULL)
+        return;
+    (void)span_copy(text, copy, sizeof copy);
+    c->request = 0;
+    send_result(c, is_good, copy);
+    connection_resume(c->connection);
+}
+
+void control_socket_close_door(struct control_socket *s, loop_fn *fn, void *owner)
+{
+    watch_destroy(&s->watch);
+    s->on_empty = fn;
+    s->empty_owner = owner;
+    if (s->count == 0)
+        fn(owner);
+}

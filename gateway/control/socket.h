@@ -1,0 +1,41 @@
+/* The control socket: a line of JSON asks, lines of JSON answer, the last one says how it went:
+ *
+ *     {"command": "sessions"}
+ *     {"session": "...", ...}
+ *     {"ok": true}
+ */
+#pragma once
+
+#include "control/board.h"
+#include "control/grant.h"
+#include "net/loop.h"
+#include "telemetry/event.h"
+
+struct control_socket;
+
+/* What others do; each is answered by control_socket_answer with its number. */
+struct control_actions {
+    void (*reload)(void *owner, uint32_t request);
+    void (*set_drain)(void *owner, uint32_t request, bool is_drain);
+    void *owner;
+};
+
+struct control_socket_options {
+    struct loop *loop;
+    int fd; /* listening; the socket's */
+    const struct grants *grants;
+    const struct board *board;
+    const struct event_log *log;
+    struct control_actions actions;
+};
+
+/* NULL without memory. */
+struct control_socket *control_socket_create(const struct control_socket_options *options);
+void control_socket_destroy(struct control_socket **s);
+
+/* How an action went; `text` is for a person, lines parted by LF. Whoever asked may be gone. */
+void control_socket_answer(struct control_socket *s, uint32_t request, bool is_good,
+                           struct span text);
+
+/* Takes no new clients; `fn` is called once none is left, at once if that is so already. */
+void control_socket_close_door(struct control_socket *s, loop_fn *fn, void *owner);

@@ -1,0 +1,74 @@
+/* The control process: it writes the log, answers porteiroctl, and asks whether servers are there. */
+#include "base/clock.h"
+#include "control/service.h"
+#include "net/tls.h"
+#include "process/role.h"
+
+#include <stdlib.h>
+#include <unistd.h>
+
+#define CLIENTS_GRACE_NS (5 * CLOCK_SECOND)
+
+struct control {
+    struct role role; /* at the front */
+    struct control_service *service;
+    struct board board;
+    struct timeout *ending;
+};
+
+static void end(void *owner)
+{
+    struct control *c = owner;
+    loop_stop(c->role.loop);
+}
+
+static void on_message(struct role *r, const struct message *m)
+{
+    struct control *c = (struct control *)r; /* it lies at the front */
+    if (m == NULL || m->type == MESSAGE_STOP) {
+        /* All others have ended; what they have said is written as the writer is destroyed. */
+        end(c);
+    } else if (m->type == MESSAGE_RETIRE) {
+        role_set_state(r, PROCESS_DRAINING);
+        timeout_set(c->ending, loop_now(r->loop) + CLIENTS_GRACE_NS);
+        control_service_retire(c->service, end, c);
+    } else {
+        control_service_message(c->service, m);
+    }
+}
+
+void control_main(const struct birth *birth)
+{
+    struct control c = {.service = NULL};
+    const struct mapping *m = birth->mapping;
+    tls_contexts_forget_keys(birth->prepared->tls);
+    role_begin(&c.role, birth, on_message);
+    c.board = (struct board){.config = c.role.config,
+                             .labels = m->labels,
+                             .counters = m->counters,
+                             .processes = m->processes,
+                             .health = m->health,
+                             .sessions = m->sessions};
+    const struct control_service_options options = {
+        .upstream = {.loop = c.role.loop,
+                     .config = c.role.config,
+                     .tls = tls_client_context(birth->prepared->tls),
+                     .health = m->health,
+                     .labels = m->labels,
+                     .process = birth->slot,
+                     .bell = -1,
+                     .log = &c.role.log,
+                     .counters = c.role.counters},
+        .board = &c.board,
+        .grants = &birth->prepared->grants,
+        .socket = birth->control,
+        .master = c.role.master};
+    c.ending = timeout_create(c.role.loop, end, &c);
+    c.service = control_service_create(&options);
+    if (c.ending == NULL || c.service == NULL)
+        abort(); /* out of memory at the start */
+    role_run(&c.role);
+    control_service_destroy(&c.service);
+    timeout_destroy(&c.ending);
+    role_end(&c.role);
+}

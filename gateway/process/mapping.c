@@ -1,0 +1,31 @@
+#include "process/mapping.h"
+
+#include "base/shared.h"
+
+int mapping_create(struct mapping *m, size_t max_connections, struct error *why)
+{
+    struct shared_layout layout = {0};
+    size_t labels = shared_reserve(&layout, labels_size());
+    size_t counters = shared_reserve(&layout, counter_table_size());
+    size_t processes = shared_reserve(&layout, process_table_size());
+    size_t sessions = shared_reserve(&layout, session_table_size(max_connections));
+    size_t health = shared_reserve(&layout, health_size());
+    char *base = shared_map(&layout, why);
+    if (base == NULL)
+        return -1;
+    *m = (struct mapping){
+        .labels = (void *)(base + labels),
+        .counters = (void *)(base + counters),
+        .processes = (void *)(base + processes),
+        .sessions = {.region = (void *)(base + sessions), .capacity = max_connections},
+        .health = (void *)(base + health),
+    };
+    return 0;
+}
+
+void mapping_release(const struct mapping *m, size_t slot)
+{
+    (void)session_free_all(&m->sessions, slot); /* how many doesn't matter */
+    health_release_all(m->health, slot);
+    process_free(m->processes, slot);
+}

@@ -1,0 +1,23 @@
+/* The one shared mapping: which room's region lies where. Made by the master before the first fork,
+ * kept over reloads and crashes. */
+#pragma once
+
+#include "base/error.h"
+#include "telemetry/counters.h"
+#include "telemetry/processes.h"
+#include "telemetry/sessions.h"
+#include "upstream/health.h"
+
+struct mapping {
+    struct labels *labels;
+    struct counter_table *counters;
+    struct process_table *processes;
+    struct session_table sessions;
+    struct health *health;
+};
+
+/* Lays it out for `max_connections` sessions. Returns 0, or -1 and why. */
+int mapping_create(struct mapping *m, size_t max_connections, struct error *why);
+
+/* What a process that has ended held: its sessions, its permits, its row. */
+void mapping_release(const struct mapping *m, size_t slot);

@@ -1,0 +1,157 @@
+#include "process/prepare.h"
+
+#include "sasl/service.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+/* The place of top-level keys: we don't know their lines any more, the file is enough. */
+static struct place top(const struct config *c)
+{
+    return (struct place){c->file, 0};
+}
+
+static void find_user(const struct prepared *p, const char *key, const char *name,
+                      struct identity *out, struct errors *errors)
+{
+    const struct place at = top(p->config);
+    struct error why;
+    if (privileges_find_user(name, out, &why) < 0)
+        errors_add_at(errors, &at, "%s: %s", key, why.text);
+    else if (out->uid == 0)
+        errors_add_at(errors, &at, "%s: \"%s\" is root; the processes that meet strangers need a "
+                      "user of their own", key, name);
+}
+
+static void find_users(struct prepared *p, struct errors *errors)
+{
+    const struct config *c = p->config;
+    const struct place at = top(c);
+    struct identity helper;
+    p->is_root = geteuid() == 0;
+    p->user = p->auth_user = (struct identity){geteuid(), getegid()};
+    if (!p->is_root)
+        return;
+    size_t before = errors_count(errors);
+    find_user(p, "user", c->user, &p->user, errors);
+    find_user(p, "auth_user", c->auth_user, &p->auth_user, errors);
+    find_user(p, "helper_user", c->helper_user, &helper, errors);
+    if (errors_count(errors) > before)
+        return;
+    if (p->user.uid == p->auth_user.uid || p->user.uid == helper.uid ||
+        p->auth_user.uid == helper.uid)
+        errors_add_at(errors, &at, "user, auth_user, helper_user: they must be three users, or "
+                      "nothing is kept apart");
+    p->grants.refused[0] = p->user.uid;
+    p->grants.refused[1] = p->auth_user.uid;
+    p->grants.refused[2] = helper.uid;
+    p->grants.refused_count = 3;
+}
+
+/* Folders are written to by the master. */
+static void check_folder(const struct prepared *p, const char *key, const char *path,
+                         struct errors *errors)
+{
+    const struct place at = top(p->config);
+    struct stat s;
+    if (stat(path, &s) < 0)
+        errors_add_at(errors, &at, "%s: %s: %s; make it with: install -d -m 700 -o %s %s", key,
+                      path, strerror(errno), p->config->user, path);
+    else if (!S_ISDIR(s.st_mode))
+        errors_add_at(errors, &at, "%s: %s is no folder", key, path);
+    else if (access(path, W_OK) < 0)
+        errors_add_at(errors, &at, "%s: %s: %s", key, path, strerror(errno));
+    else if ((s.st_mode & S_IWOTH) != 0)
+        errors_warn_at(errors, &at, "%s: everybody can write to %s; chmod 700 it", key, path);
+}
+
+static void check_log(const struct config *c, struct errors *errors)
+{
+    const struct place at = top(c);
+    struct error why;
+    int fd = open_log_target(&c->log, &why);
+    if (fd < 0)
+        errors_add_at(errors, &at, "log.target: %s", why.text);
+    else
+        (void)close(fd); /* nothing was written */
+}
+
+/* Two descriptors a session, and some. */
+static void raise_descriptors(const struct config *c, struct errors *errors)
+{
+    const struct place at = top(c);
+    rlim_t wanted = 2 * (rlim_t)c->max_connections + 1024;
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur >= wanted)
+        return;
+    struct rlimit raised = {wanted, limit.rlim_max < wanted ? wanted : limit.rlim_max};
+    if (setrlimit(RLIMIT_NOFILE, &raised) == 0)
+        return;
+    limit.rlim_cur = limit.rlim_max < wanted ? limit.rlim_max : wanted;
+    if (setrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur < wanted)
+        errors_warn_at(errors, &at,
+                       "max_connections: %lld sessions need %llu descriptors, %llu are allowed; "
+                       "raise LimitNOFILE",
+                       (long long)c->max_connections, (unsigned long long)wanted,
+                       (unsigned long long)limit.rlim_cur);
+}
+
+int open_log_target(const struct log_config *log, struct error *why)
+{
+    if (strcmp(log->target, "stderr") == 0)
+        return fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3);
+    if (strcmp(log->target, "syslog") == 0) {
+        const struct sockaddr_un at = {.sun_family = AF_UNIX, .sun_path = "/dev/log"};
+        int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+        if (fd >= 0 && connect(fd, (const struct sockaddr *)&at, sizeof at) == 0)
+            return fd;
+        (void)error_set(why, "/dev/log: %s; is a syslog daemon running?", strerror(errno));
+        if (fd >= 0)
+            (void)close(fd); /* nothing was written */
+        return -1;
+    }
+    int fd = open(log->target, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0640);
+    if (fd < 0)
+        return error_set(why, "%s: %s", log->target, strerror(errno));
+    return fd;
+}
+
+struct prepared *prepare(const char *file, struct errors *errors)
+{
+    struct prepared *p = calloc(1, sizeof *p);
+    if (p == NULL)
+        abort(); /* out of memory at the start */
+    p->config = config_load(file, errors);
+    if (p->config == NULL) {
+        free(p);
+        return NULL;
+    }
+    grants_prepare(p->config, &p->grants, errors);
+    find_users(p, errors);
+    check_folder(p, "state_dir", p->config->state_dir, errors);
+    check_folder(p, "spool_dir", p->config->spool_dir, errors);
+    check_log(p->config, errors);
+    raise_descriptors(p->config, errors);
+    p->tls = tls_prepare(p->config, errors);
+    sasl_prepare(p->config, p->is_root ? &p->auth_user : NULL, errors);
+    if (errors_count(errors) > 0)
+        prepared_destroy(&p);
+    return p;
+}
+
+void prepared_destroy(struct prepared **prepared)
+{
+    struct prepared *p = *prepared;
+    if (p == NULL)
+        return;
+    tls_contexts_destroy(&p->tls);
+    config_free(&p->config);
+    free(p);
+    *prepared = NULL;
+}

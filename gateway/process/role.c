@@ -1,0 +1,113 @@
+#include "process/role.h"
+
+#include "base/clock.h"
+#include "base/title.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define TICK_NS CLOCK_SECOND
+
+/* Says why it can't go on, to whom it still can, and ends. */
+static void fail(const char *what, const struct error *why)
+{
+    fprintf(stderr, "porteirod: %s: %s\n", what, why->text);
+    exit(EXIT_FAILURE);
+}
+
+static void on_tick(void *owner)
+{
+    struct role *r = owner;
+    int64_t now = loop_now(r->loop);
+    process_tick(r->birth->mapping->processes, r->birth->slot, now);
+    timeout_set(r->tick, now + TICK_NS);
+}
+
+/* What the turn has gathered. */
+static void on_turn_end(void *owner)
+{
+    struct role *r = owner;
+    counter_add(r->counters, COUNTER_log_lines_dropped, 0, log_take_dropped(r->lines));
+    counters_flush(r->counters);
+    log_flush(r->lines);
+}
+
+static void on_master(void *owner, const struct message *m)
+{
+    struct role *r = owner;
+    if (m == NULL) {
+        channel_destroy(&r->master);
+        (void)signal(SIGTERM, SIG_DFL); /* nobody else could end us in good order now */
+    }
+    r->on_message(r, m);
+}
+
+static void drop_privileges(const struct birth *b)
+{
+    const struct prepared *p = b->prepared;
+    const struct identity *who = b->role == PROCESS_AUTH ? &p->auth_user : &p->user;
+    struct error why;
+    if (p->is_root && privileges_drop(who, b->root, &why) < 0)
+        fail("dropping privileges", &why);
+    if (privileges_confine(&why) < 0)
+        fail("confining itself", &why);
+}
+
+void role_begin(struct role *r, const struct birth *birth,
+                void (*on_message)(struct role *r, const struct message *m))
+{
+    struct error why;
+    *r = (struct role){.birth = birth, .config = birth->prepared->config, .on_message = on_message};
+    (void)snprintf(r->name, sizeof r->name,
+                   birth->role == PROCESS_CONTROL ? "%s" : "%s %u",
+                   process_role_name((uint32_t)birth->role), birth->index); /* fits */
+    role_set_state(r, PROCESS_STARTING);
+    drop_privileges(birth);
+    r->loop = loop_create(&why);
+    if (r->loop == NULL)
+        fail("starting", &why);
+    r->lines = log_create(birth->log, (enum log_level)r->config->log.level);
+    r->counters = counters_create(birth->mapping->counters);
+    r->tick = timeout_create(r->loop, on_tick, r);
+    r->master = channel_create(r->loop, birth->master, on_master, r);
+    if (r->lines == NULL || r->counters == NULL || r->tick == NULL || r->master == NULL)
+        abort(); /* out of memory at the start */
+    r->log = (struct event_log){.lines = r->lines,
+                                .is_json = r->config->log.format == LOG_FORMAT_JSON,
+                                .process = r->name};
+    on_tick(r);
+    loop_at_turn_end(r->loop, on_turn_end, r);
+}
+
+void role_run(struct role *r)
+{
+    const struct message_empty empty = {0};
+    role_set_state(r, PROCESS_SERVING);
+    if (r->master != NULL)
+        (void)channel_send(r->master, MESSAGE_READY, &empty, span_make("", 0),
+                           -1); /* it is gone, then, and we'll hear of it */
+    if (loop_run(r->loop) < 0)
+        log_event(&r->log, EVENT_process_failed, field_text(KEY_reason, "waiting for events"));
+    on_turn_end(r);
+}
+
+void role_end(struct role *r)
+{
+    on_turn_end(r);
+    timeout_destroy(&r->tick);
+    channel_destroy(&r->master);
+    loop_destroy(&r->loop);
+    counters_destroy(&r->counters);
+    log_destroy(&r->lines);
+}
+
+void role_set_state(struct role *r, enum process_state state)
+{
+    r->state = state;
+    process_set_state(r->birth->mapping->processes, r->birth->slot, state);
+    if (state == PROCESS_SERVING)
+        title_set("porteirod: %s", r->name);
+    else
+        title_set("porteirod: %s (%s)", r->name, process_state_name((uint32_t)state));
+}

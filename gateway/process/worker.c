@@ -1,0 +1,214 @@
+/* A worker: takes clients at the doors and serves them, in one loop. */
+#include "base/clock.h"
+#include "net/listener.h"
+#include "process/role.h"
+#include "session/registry.h"
+
+#include <stdlib.h>
+#include <unistd.h>
+
+struct door {
+    struct worker *worker;
+    const struct listener_config *config;
+    struct listener *listener;
+    int fd;
+};
+
+struct worker {
+    struct role role; /* at the front */
+    struct session_context context;
+    struct servers *servers;
+    struct registry *registry;
+    struct door *doors;
+    size_t door_count;
+    struct timeout *ending; /* until sessions are asked to end, or are ended */
+    bool is_last_call;      /* at `ending` all sessions are ended, whatever is under way */
+};
+
+static void on_client(void *owner, int fd, const struct address *peer, bool is_last)
+{
+    const struct door *d = owner;
+    registry_accept(d->worker->registry, d->config, fd, peer, is_last);
+}
+
+static void on_paused(void *owner)
+{
+    const struct door *d = owner;
+    log_event(&d->worker->role.log, EVENT_accept_paused, field_text(KEY_listener, d->config->name));
+}
+
+static void open_doors(struct worker *w)
+{
+    const struct config *c = w->role.config;
+    for (size_t i = 0; i < c->listener_count; i++)
+        w->door_count += c->listeners[i].address_count;
+    w->doors = calloc(w->door_count + 1, sizeof *w->doors);
+    struct door *d = w->doors;
+    for (size_t i = 0; d != NULL && i < c->listener_count; i++)
+        for (size_t n = 0; n < c->listeners[i].address_count; n++, d++) {
+            d->worker = w;
+            d->config = &c->listeners[i];
+            d->fd = w->role.birth->listeners[d - w->doors];
+            d->listener = listener_create(w->role.loop, d->fd, on_client, on_paused, d);
+            if (d->listener == NULL)
+                abort(); /* out of memory at the start */
+        }
+}
+
+static void close_doors(struct worker *w)
+{
+    for (size_t i = 0; i < w->door_count; i++) {
+        listener_destroy(&w->doors[i].listener);
+        if (w->doors[i].fd >= 0)
+            (void)close(w->doors[i].fd); /* the master holds it as long as it is configured */
+        w->doors[i].fd = -1;
+    }
+}
+
+static bool is_leaving(const struct worker *w)
+{
+    return w->role.state == PROCESS_STOPPING ||
+           (w->role.state == PROCESS_DRAINING && w->doors[0].fd < 0);
+}
+
+static void end_if_empty(void *owner)
+{
+    struct worker *w = owner;
+    if (is_leaving(w) && registry_count(w->registry) == 0)
+        loop_stop(w->role.loop);
+}
+
+static void on_ending(void *owner)
+{
+    struct worker *w = owner;
+    if (w->is_last_call)
+        registry_end_all(w->registry);
+    else
+        registry_ask_to_end(w->registry, true);
+    if (!is_leaving(w))
+        registry_refuse(w->registry, true); /* drain: the delay is over */
+    end_if_empty(w);
+}
+
+static void end_in(struct worker *w, int64_t ns)
+{
+    if (ns <= 0)
+        on_ending(w);
+    else
+        timeout_set(w->ending, loop_now(w->role.loop) + ns);
+}
+
+/* Another generation takes the new clients. */
+static void retire(struct worker *w, int64_t grace_ns)
+{
+    close_doors(w);
+    role_set_state(&w->role, PROCESS_DRAINING);
+    w->is_last_call = false;
+    end_if_empty(w);
+    end_in(w, grace_ns);
+}
+
+/* New clients are still answered, with 421. */
+static void stop(struct worker *w, int64_t grace_ns)
+{
+    role_set_state(&w->role, PROCESS_STOPPING);
+    registry_refuse(w->registry, true);
+    registry_ask_to_end(w->registry, true);
+    w->is_last_call = true;
+    end_if_empty(w);
+    end_in(w, grace_ns);
+}
+
+static void drain(struct worker *w, int64_t delay_ns)
+{
+    if (w->role.state != PROCESS_SERVING)
+        return;
+    role_set_state(&w->role, PROCESS_DRAINING);
+    w->is_last_call = false;
+    end_in(w, delay_ns);
+}
+
+static void undrain(struct worker *w)
+{
+    if (is_leaving(w))
+        return;
+    timeout_clear(w->ending);
+    registry_refuse(w->registry, false);
+    registry_ask_to_end(w->registry, false);
+    role_set_state(&w->role, PROCESS_SERVING);
+}
+
+static void on_message(struct role *r, const struct message *m)
+{
+    struct worker *w = (struct worker *)r; /* it lies at the front */
+    int64_t grace_ns = r->config->reload_grace_ms * CLOCK_MS;
+    if (m == NULL) {
+        retire(w, grace_ns); /* the master is gone: what is here is finished */
+        return;
+    }
+    if (m->type == MESSAGE_RETIRE || m->type == MESSAGE_STOP || m->type == MESSAGE_DRAIN)
+        grace_ns = ((const struct message_grace *)m->payload)->grace_ns;
+    switch (m->type) {
+    case MESSAGE_RETIRE: retire(w, grace_ns); return;
+    case MESSAGE_STOP: stop(w, grace_ns); return;
+    case MESSAGE_DRAIN: drain(w, grace_ns); return;
+    case MESSAGE_UNDRAIN: undrain(w); return;
+    case MESSAGE_PEER: auth_client_add(w->context.auth, m->fd); return;
+    default:
+        if (m->fd >= 0)
+            (void)close(m->fd); /* not for us */
+    }
+}
+
+static void furnish(struct worker *w)
+{
+    const struct birth *b = w->role.birth;
+    const struct mapping *m = b->mapping;
+    const struct upstream_context upstream = {.loop = w->role.loop,
+                                              .config = w->role.config,
+                                              .tls = tls_client_context(b->prepared->tls),
+                                              .health = m->health,
+                                              .labels = m->labels,
+                                              .process = b->slot,
+                                              .bell = b->bell,
+                                              .log = &w->role.log,
+                                              .counters = w->role.counters};
+    w->servers = servers_create(&upstream);
+    if (w->servers == NULL)
+        abort(); /* out of memory at the start */
+    w->context = (struct session_context){.loop = w->role.loop,
+                                          .config = w->role.config,
+                                          .tls = b->prepared->tls,
+                                          .log = &w->role.log,
+                                          .counters = w->role.counters,
+                                          .table = m->sessions,
+                                          .labels = m->labels,
+                                          .process = b->slot,
+                                          .servers = w->servers,
+                                          .pool = pool_create(w->servers),
+                                          .auth = auth_client_create(w->role.loop)};
+    w->registry = registry_create(&w->context);
+    w->ending = timeout_create(w->role.loop, on_ending, w);
+    if (w->context.pool == NULL || w->context.auth == NULL || w->registry == NULL ||
+        w->ending == NULL)
+        abort(); /* out of memory at the start */
+    registry_on_empty(w->registry, end_if_empty, w);
+}
+
+void worker_main(const struct birth *birth)
+{
+    struct worker w = {.door_count = 0};
+    role_begin(&w.role, birth, on_message);
+    furnish(&w);
+    open_doors(&w);
+    role_run(&w.role);
+    close_doors(&w);
+    registry_on_empty(w.registry, NULL, NULL);
+    registry_destroy(&w.registry);
+    auth_client_destroy(&w.context.auth);
+    pool_destroy(&w.context.pool);
+    servers_destroy(&w.servers);
+    timeout_destroy(&w.ending);
+    free(w.doors);
+    role_end(&w.role);
+}
