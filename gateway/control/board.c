@@ -4,7 +4,7 @@
 
 static double seconds_since(int64_t then_wall_ns, int64_t now_wall_ns)
 {
-    return (double)(now_wall_ns - then_wall_ns) / (double)CLOCK_SECOND;
+    return (double)((now_wall_ns - then_wall_ns) / CLOCK_MS) / 1000;
 }
 
 static json_t *processes(const struct board *b, int64_t now_wall_ns)
@@ -15,12 +15,12 @@ static json_t *processes(const struct board *b, int64_t now_wall_ns)
         if (process_read(b->processes, slot, &row) < 0)
             continue;
         (void)json_array_append_new(
-            all, json_pack("{s:s, s:i, s:i, s:i, s:s, s:f, s:i}", "role",
-                           process_role_name(row.role), "index", (int)row.index, "pid", row.pid,
-                           "generation", (int)row.generation, "state",
-                           process_state_name(row.state), "uptime",
-                           seconds_since(row.started_wall_ns, now_wall_ns), "sessions",
-                           (int)session_count(&b->sessions, (int)slot)));
+            all,
+            json_pack("{s:s, s:i, s:i, s:i, s:s, s:f, s:i}", "role", process_role_name(row.role),
+                      "index", (int)row.index, "pid", row.pid, "generation", (int)row.generation,
+                      "state", process_state_name(row.state), "uptime",
+                      seconds_since(row.started_wall_ns, now_wall_ns), "sessions",
+                      (int)session_count(&b->sessions, (int)slot)));
     }
     return all;
 }
@@ -77,9 +77,8 @@ static json_t *totals(const struct board *b)
     for (size_t c = 0; c < COUNTER_COUNT; c++) {
         enum label_kind label;
         if (!counter_label((enum counter)c, &label))
-            (void)json_object_set_new(
-                all, counter_name((enum counter)c),
-                json_integer(counter_read(b->counters, (enum counter)c, 0)));
+            (void)json_object_set_new(all, counter_name((enum counter)c),
+                                      json_integer(counter_read(b->counters, (enum counter)c, 0)));
     }
     return all;
 }
@@ -102,9 +101,8 @@ json_t *board_status(const struct board *b, int64_t now_wall_ns)
                      process_state_name(master.state), "generation", (int)master.generation,
                      "uptime", seconds_since(master.started_wall_ns, now_wall_ns), "sessions",
                      (int)session_count(&b->sessions, -1), "max_connections",
-                     (json_int_t)b->config->max_connections, "processes",
-                     processes(b, now_wall_ns), "listeners", listeners(b), "servers", servers(b),
-                     "counters", totals(b));
+                     (json_int_t)b->config->max_connections, "processes", processes(b, now_wall_ns),
+                     "listeners", listeners(b), "servers", servers(b), "counters", totals(b));
 }
 
 json_t *board_session(const struct board *b, size_t row, int64_t now_wall_ns)
@@ -118,11 +116,11 @@ json_t *board_session(const struct board *b, size_t row, int64_t now_wall_ns)
         return NULL;
     (void)label_name(b->labels, LABEL_LISTENER, content.listener, listener); /* else it stays "" */
     (void)process_read(b->processes, owner, &process); /* else its pid stays 0 */
-    json_t *one = json_pack(
-        "{s:s%, s:s%, s:s, s:s, s:f, s:i, s:b, s:i}", "session", content.id, strlen(content.id),
-        "client", content.client, strlen(content.client), "listener", listener, "state",
-        session_state_name(state), "age", seconds_since(content.started_wall_ns, now_wall_ns),
-        "messages", (int)content.messages, "tls", content.is_tls != 0, "pid", process.pid);
+    json_t *one = json_pack("{s:s%, s:s%, s:s, s:s, s:f, s:i, s:b, s:i}", "session", content.id,
+                            strlen(content.id), "client", content.client, strlen(content.client),
+                            "listener", listener, "state", session_state_name(state), "age",
+                            seconds_since(content.started_wall_ns, now_wall_ns), "messages",
+                            (int)content.messages, "tls", content.is_tls != 0, "pid", process.pid);
     if (one != NULL) {
         /* A worker that was taken over may have written anything: what isn't UTF-8 is left out. */
         json_t *account = json_string(content.account);

@@ -31,7 +31,7 @@ struct log_writer {
     struct buffer pending; /* lines that the target did not take yet */
     struct timeout *retry;
     int64_t last_lost_ns;
-    int target; /* -1: none yet */
+    int target;                /* -1: none yet */
     bool is_syslog, is_stream; /* is_stream: it may take nothing for a while */
     char datagram[LOG_DATAGRAM_MAX];
 };
@@ -115,8 +115,8 @@ static void write_syslog(struct log_writer *w, enum log_level level, struct span
     (void)localtime_r(&now, &t); /* fails only for years that do not fit an int */
     (void)strftime(stamp, sizeof stamp, "%h %e %T", &t); /* fits */
     int size = snprintf(message, sizeof message, "<%d>%s porteirod: %.*s",
-                        log_facility(w->options.config) | priorities[level], stamp,
-                        (int)line.size, line.data);
+                        log_facility(w->options.config) | priorities[level], stamp, (int)line.size,
+                        line.data);
     if (w->target >= 0 && send(w->target, message, (size_t)size, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0)
         return;
     drop(w, 1);
@@ -131,8 +131,7 @@ static void take_line(void *owner, enum log_level level, struct span line)
     struct log_writer *w = owner;
     if (w->is_syslog)
         write_syslog(w, level, line);
-    else if (buffer_room(&w->pending) <= line.size ||
-             buffer_append(&w->pending, line) < 0 ||
+    else if (buffer_room(&w->pending) <= line.size || buffer_append(&w->pending, line) < 0 ||
              buffer_append(&w->pending, span_of("\n")) < 0)
         drop(w, 1);
 }

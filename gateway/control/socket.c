@@ -16,8 +16,8 @@ struct control_client {
     struct connection *connection;
     enum control_role role;
     uid_t uid;
-    uint32_t request;  /* an action that is under way; 0: none */
-    bool is_listing;   /* sessions: from `next_row` on */
+    uint32_t request; /* an action that is under way; 0: none */
+    bool is_listing;  /* sessions: from `next_row` on */
     size_t next_row;
 };
 
@@ -147,8 +147,9 @@ static void run(struct control_client *c, const char *name, const json_t *reques
         if (c->role < commands[i].role) {
             log_event(log, EVENT_control_refused, field_text(KEY_reason, name),
                       field_number(KEY_uid, c->uid));
-            send_result(c, false, "this command needs a group with the role \"admin\" in "
-                                  "control_groups");
+            send_result(c, false,
+                        "this command needs a group with the role \"admin\" in "
+                        "control_groups");
             return;
         }
         if (commands[i].role > CONTROL_READ)
@@ -228,7 +229,7 @@ static void on_connect(void *owner, bool is_readable, bool is_writable)
             "control_groups\"}\n";
         log_event(s->options.log, EVENT_control_refused, field_number(KEY_uid, uid));
         (void)!write(fd, refusal, sizeof refusal - 1); /* a new socket takes a line */
-        (void)close(fd); /* as above */
+        (void)close(fd);                               /* as above */
         return;
     }
     struct control_client *c = calloc(1, sizeof *c);

@@ -113,8 +113,8 @@ static void fail_errno(struct connection *c)
 static void fail_tls(struct connection *c, int ssl_error)
 {
     unsigned long code = ERR_peek_error();
-    if (ssl_error == SSL_ERROR_SYSCALL && code == 0) {
-        if (errno == 0)
+    if (code == 0) {
+        if (errno == 0 || ssl_error == SSL_ERROR_ZERO_RETURN)
             fail(c, "closed by the peer");
         else
             fail_errno(c);

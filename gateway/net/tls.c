@@ -13,6 +13,10 @@ static const char ciphers_1_2[] =
     "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:ECDHE-ECDSA-CHACHA20-POLY1305:"
     "ECDHE-RSA-CHACHA20-POLY1305:ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384";
 
+/* The cheapest of equal standing first. */
+static const char ciphers_1_3[] =
+    "TLS_AES_128_GCM_SHA256:TLS_CHACHA20_POLY1305_SHA256:TLS_AES_256_GCM_SHA384";
+
 struct tls_context {
     SSL_CTX *ctx;
     bool is_client;
@@ -207,6 +211,8 @@ static void load_block(const struct loader *l, struct tls_contexts *contexts)
                       "tls.%s.ciphers: no cipher of TLS 1.2 is named by \"%s\" (see openssl "
                       "ciphers)",
                       t->name, t->ciphers);
+    if (SSL_CTX_set_ciphersuites(ctx, ciphers_1_3) != 1)
+        errors_add_at(l->errors, &t->place, "tls.%s: %s", t->name, reason());
     (void)SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF); /* tickets instead */
     (void)SSL_CTX_set_session_id_context(ctx, (const unsigned char *)"porteiro", 8);
     SSL_CTX_set_default_passwd_cb(ctx, no_password);

@@ -28,8 +28,8 @@ static void on_message(struct role *r, const struct message *m)
         sasl_service_add(a->service, m->fd);
     } else if (m == NULL || m->type == MESSAGE_RETIRE || m->type == MESSAGE_STOP) {
         a->is_leaving = true;
-        role_set_state(r, m != NULL && m->type == MESSAGE_STOP ? PROCESS_STOPPING
-                                                               : PROCESS_DRAINING);
+        role_set_state(r,
+                       m != NULL && m->type == MESSAGE_STOP ? PROCESS_STOPPING : PROCESS_DRAINING);
         end_if_empty(a);
     } else if (m->fd >= 0) {
         (void)close(m->fd); /* not for us */

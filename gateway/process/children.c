@@ -89,8 +89,8 @@ size_t children_count(const struct master_state *m, const struct generation *onl
     size_t count = 0;
     for (const struct generation *g = m->generations; g != NULL; g = g->next)
         for (size_t i = 0; (only == NULL || g == only) && i < g->post_count; i++)
-            count += g->posts[i].child.pid != 0 &&
-                     (role == PROCESS_ROLES || g->posts[i].role == role);
+            count +=
+                g->posts[i].child.pid != 0 && (role == PROCESS_ROLES || g->posts[i].role == role);
     return count;
 }
 
@@ -150,8 +150,9 @@ static void leave_signals(void)
 
 static void be_child(struct master_state *m, const struct birth *b)
 {
-    static void (*const mains[])(const struct birth *b) = {
-        [PROCESS_WORKER] = worker_main, [PROCESS_AUTH] = auth_main, [PROCESS_CONTROL] = control_main};
+    static void (*const mains[])(const struct birth *b) = {[PROCESS_WORKER] = worker_main,
+                                                           [PROCESS_AUTH] = auth_main,
+                                                           [PROCESS_CONTROL] = control_main};
     loop_forget(&m->loop);
     leave_signals();
     close_foreign(b);
@@ -325,8 +326,7 @@ static bool must_be_filled(const struct master_state *m, const struct post *p)
     if (m->is_stopping)
         return false;
     /* A session of an old generation may still log in. */
-    bool is_needed_to_the_end =
-        p->role == PROCESS_AUTH && children_count(m, g, PROCESS_WORKER) > 0;
+    bool is_needed_to_the_end = p->role == PROCESS_AUTH && children_count(m, g, PROCESS_WORKER) > 0;
     return !g->is_retired || is_needed_to_the_end;
 }
 
@@ -377,8 +377,8 @@ static void child_ended(struct master_state *m, struct post *p, int status)
     describe_end(status, was.is_killed, reason, sizeof reason);
     if (!was_wanted && !m->is_stopping)
         log_event(&m->log, EVENT_process_died, field_text(KEY_state, process_role_name(p->role)),
-                  field_number(KEY_pid, was.pid), field_number(KEY_generation,
-                                                               p->generation->number),
+                  field_number(KEY_pid, was.pid),
+                  field_number(KEY_generation, p->generation->number),
                   field_text(KEY_reason, reason));
     forget_child(p);
     if (!was_wanted && must_be_filled(m, p))
@@ -409,8 +409,8 @@ void children_reap(struct master_state *m)
 static void check_one(struct master_state *m, struct post *p)
 {
     struct process_row row;
-    int64_t silence = p->role == PROCESS_WORKER && p->child.is_ready ? WORKER_SILENCE_NS
-                                                                     : OTHER_SILENCE_NS;
+    int64_t silence =
+        p->role == PROCESS_WORKER && p->child.is_ready ? WORKER_SILENCE_NS : OTHER_SILENCE_NS;
     if (p->child.pid == 0 || p->child.is_killed ||
         process_read(m->mapping.processes, p->child.slot, &row) < 0 ||
         loop_now(m->loop) - row.tick_ns < silence)

@@ -20,8 +20,8 @@ struct post {
     struct generation *generation;
     enum process_role role;
     unsigned index;
-    struct child child;       /* pid 0: nobody holds it */
-    unsigned failures;        /* in a row, each after a short life */
+    struct child child; /* pid 0: nobody holds it */
+    unsigned failures;  /* in a row, each after a short life */
     struct timeout *restart;
 };
 
@@ -31,10 +31,10 @@ struct generation {
     struct master_state *master;
     unsigned number;
     struct prepared *prepared;
-    int *listeners;    /* descriptors of the sockets, the sockets' own */
+    int *listeners;     /* descriptors of the sockets, the sockets' own */
     struct post *posts; /* workers, then auth processes, then control */
     size_t post_count;
-    bool is_retired;   /* another serves; nobody is replaced but who is needed to the end */
+    bool is_retired; /* another serves; nobody is replaced but who is needed to the end */
 };
 
 /* What children need of the master. */
@@ -42,9 +42,9 @@ struct master_state {
     struct loop *loop;
     struct mapping mapping;
     struct sockets *sockets;
-    int control;  /* listening */
+    int control; /* listening */
     int bell, root;
-    size_t slot;  /* its own row */
+    size_t slot;         /* its own row */
     int (*log_pairs)[2]; /* by slot: [0] is read by control, [1] written; -1 until it is needed */
     struct generation *generations; /* the newest first */
     bool is_stopping;

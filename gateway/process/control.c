@@ -1,4 +1,5 @@
-/* The control process: it writes the log, answers porteiroctl, and asks whether servers are there. */
+/* The control process: it writes the log, answers porteiroctl, and asks whether servers are there.
+ */
 #include "base/clock.h"
 #include "control/service.h"
 #include "net/tls.h"

@@ -35,6 +35,7 @@ struct master {
     struct counters *counters;
     struct log *pair_log, *error_log; /* lines go through control, and before it serves to stderr */
     bool is_draining, is_failed;
+    bool is_stop_told;  /* control was told to end, the last of all */
     int64_t kill_at_ns; /* when stopping has taken too long */
 };
 
@@ -98,7 +99,8 @@ static struct generation *serving(const struct master *m)
     return g;
 }
 
-/* Control asks, and is told how it went. A generation's own control may have been replaced since. */
+/* Control asks, and is told how it went. A generation's own control may have been replaced since.
+ */
 static void answer(struct master *m, uint32_t request, bool is_good, struct span text)
 {
     const struct message_answer a = {.request = request, .is_good = is_good};
@@ -126,7 +128,7 @@ static void send_log_target(struct post *control)
     if (control->child.channel != NULL)
         (void)channel_send(control->child.channel, MESSAGE_LOG_TARGET, &empty, span_make("", 0),
                            fd); /* asked for again if it matters */
-    (void)close(fd); /* control has its own */
+    (void)close(fd);            /* control has its own */
 }
 
 static void reopen_log(struct master *m)
@@ -163,8 +165,10 @@ static int claim_labels(struct master *m, const struct config *c, unsigned numbe
         }
     if (!failed)
         return 0;
-    errors_add(errors, "%s: more names of listeners or servers than there is room for while older "
-               "generations still use theirs; needs a restart", c->file);
+    errors_add(errors,
+               "%s: more names of listeners or servers than there is room for while older "
+               "generations still use theirs; needs a restart",
+               c->file);
     labels_release(map->labels, number);
     return -1;
 }
@@ -245,9 +249,10 @@ static void check_layout(const struct master *m, const struct config *c, struct 
 {
     const struct generation *g = serving(m);
     if ((size_t)c->max_connections > m->state.mapping.sessions.capacity)
-        errors_add(errors, "%s: max_connections: %lld is more than the %zu of the start; needs a "
-                   "restart", c->file, (long long)c->max_connections,
-                   m->state.mapping.sessions.capacity);
+        errors_add(errors,
+                   "%s: max_connections: %lld is more than the %zu of the start; needs a "
+                   "restart",
+                   c->file, (long long)c->max_connections, m->state.mapping.sessions.capacity);
     if (g != NULL && strcmp(c->control, g->prepared->config->control) != 0)
         errors_add(errors, "%s: control: another socket needs a restart", c->file);
 }
@@ -297,7 +302,8 @@ static void complete_reload(struct master *m)
     if (m->is_draining)
         send_all(m, next, PROCESS_WORKER, MESSAGE_DRAIN, 0);
     process_set_generation(m->state.mapping.processes, m->state.slot, next->number);
-    log_event(&m->state.log, EVENT_reloaded, field_number(KEY_generation, next->number));
+    log_event(&m->state.log, next->number == 1 ? EVENT_started : EVENT_reloaded,
+              field_number(KEY_generation, next->number), field_number(KEY_pid, getpid()));
     notify_ready();
 }
 
@@ -346,7 +352,8 @@ static void end_if_alone(struct master *m)
         return;
     if (children_count(&m->state, NULL, PROCESS_WORKER) == 0)
         send_all(m, NULL, PROCESS_AUTH, MESSAGE_STOP, 0);
-    if (all == control) {
+    if (all == control && !m->is_stop_told) {
+        m->is_stop_told = true;
         log_event(&m->state.log, EVENT_stopped, field_number(KEY_pid, getpid()));
         log_flush(m->pair_log);
         send_all(m, NULL, PROCESS_CONTROL, MESSAGE_STOP, 0);
@@ -469,8 +476,8 @@ static int furnish(struct master *m, const struct prepared *p, struct error *why
 {
     const struct config *c = p->config;
     static const int signals[] = {SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGCHLD};
-    m->state = (struct master_state){.control = -1, .bell = -1, .root = -1,
-                                     .on_message = on_message, .on_end = on_child_end};
+    m->state = (struct master_state){
+        .control = -1, .bell = -1, .root = -1, .on_message = on_message, .on_end = on_child_end};
     (void)signal(SIGPIPE, SIG_IGN);
     tzset(); /* the time zone's file can't be read from an empty root */
     if ((m->state.loop = loop_create(why)) == NULL ||
@@ -512,9 +519,8 @@ static int begin_log(struct master *m, const struct config *c, struct error *why
     m->check = timeout_create(m->state.loop, on_check, m);
     if (m->counters == NULL || m->error_log == NULL || m->pair_log == NULL || m->check == NULL)
         abort(); /* out of memory at the start */
-    m->state.log = (struct event_log){.lines = m->error_log,
-                                      .is_json = c->log.format == LOG_FORMAT_JSON,
-                                      .process = "master"};
+    m->state.log = (struct event_log){
+        .lines = m->error_log, .is_json = c->log.format == LOG_FORMAT_JSON, .process = "master"};
     loop_at_turn_end(m->state.loop, on_turn_end, m);
     return 0;
 }

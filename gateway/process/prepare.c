@@ -25,8 +25,10 @@ static void find_user(const struct prepared *p, const char *key, const char *nam
     if (privileges_find_user(name, out, &why) < 0)
         errors_add_at(errors, &at, "%s: %s", key, why.text);
     else if (out->uid == 0)
-        errors_add_at(errors, &at, "%s: \"%s\" is root; the processes that meet strangers need a "
-                      "user of their own", key, name);
+        errors_add_at(errors, &at,
+                      "%s: \"%s\" is root; the processes that meet strangers need a "
+                      "user of their own",
+                      key, name);
 }
 
 static void find_users(struct prepared *p, struct errors *errors)
@@ -46,7 +48,8 @@ static void find_users(struct prepared *p, struct errors *errors)
         return;
     if (p->user.uid == p->auth_user.uid || p->user.uid == helper.uid ||
         p->auth_user.uid == helper.uid)
-        errors_add_at(errors, &at, "user, auth_user, helper_user: they must be three users, or "
+        errors_add_at(errors, &at,
+                      "user, auth_user, helper_user: they must be three users, or "
                       "nothing is kept apart");
     p->grants.refused[0] = p->user.uid;
     p->grants.refused[1] = p->auth_user.uid;

@@ -59,8 +59,7 @@ void role_begin(struct role *r, const struct birth *birth,
 {
     struct error why;
     *r = (struct role){.birth = birth, .config = birth->prepared->config, .on_message = on_message};
-    (void)snprintf(r->name, sizeof r->name,
-                   birth->role == PROCESS_CONTROL ? "%s" : "%s %u",
+    (void)snprintf(r->name, sizeof r->name, birth->role == PROCESS_CONTROL ? "%s" : "%s %u",
                    process_role_name((uint32_t)birth->role), birth->index); /* fits */
     role_set_state(r, PROCESS_STARTING);
     drop_privileges(birth);
@@ -73,9 +72,8 @@ void role_begin(struct role *r, const struct birth *birth,
     r->master = channel_create(r->loop, birth->master, on_master, r);
     if (r->lines == NULL || r->counters == NULL || r->tick == NULL || r->master == NULL)
         abort(); /* out of memory at the start */
-    r->log = (struct event_log){.lines = r->lines,
-                                .is_json = r->config->log.format == LOG_FORMAT_JSON,
-                                .process = r->name};
+    r->log = (struct event_log){
+        .lines = r->lines, .is_json = r->config->log.format == LOG_FORMAT_JSON, .process = r->name};
     on_tick(r);
     loop_at_turn_end(r->loop, on_turn_end, r);
 }

@@ -14,11 +14,11 @@ struct birth {
     size_t slot;
     const struct prepared *prepared;
     const struct mapping *mapping;
-    int master, log; /* its ends of the channel and of its log's pair */
-    int bell;        /* of all workers: see upstream/servers */
-    int control;     /* listening; control's alone */
+    int master, log;      /* its ends of the channel and of its log's pair */
+    int bell;             /* of all workers: see upstream/servers */
+    int control;          /* listening; control's alone */
     const int *listeners; /* worker's: one for each address, in the order of the configuration */
-    int root;        /* an empty one; -1: none */
+    int root;             /* an empty one; -1: none */
 };
 
 struct role {

@@ -114,7 +114,7 @@ static void make_folder(const char *path)
 {
     char copy[sizeof((struct sockaddr_un *)0)->sun_path];
     (void)snprintf(copy, sizeof copy, "%s", path); /* its length was checked */
-    (void)mkdir(dirname(copy), 0755); /* else bind says why not */
+    (void)mkdir(dirname(copy), 0755);              /* else bind says why not */
 }
 
 int control_bind(const char *path, struct error *why)

@@ -1,0 +1,26 @@
+#include "console/commands.h"
+
+#include <stdio.h>
+
+const struct command console_commands[] = {
+    {"status", "", "processes, doors and servers behind, in figures", command_status},
+    {"sessions", "", "who is connected, and what each session waits for", command_sessions},
+    {"reload", "", "reads the configuration anew; says FILE:LINE where it is wrong",
+     command_reload},
+    {"drain", "[--wait TIME]", "sends new clients away after drain_delay, lets sessions end",
+     command_drain},
+    {"undrain", "", "serves new clients again", command_undrain},
+    {.name = NULL},
+};
+
+int console_fail(const char *why)
+{
+    fprintf(stderr, "porteiroctl: %s\n", why);
+    return CONSOLE_FAILED;
+}
+
+int console_wrong(const char *why)
+{
+    fprintf(stderr, "porteiroctl: %s; see porteiroctl --help\n", why);
+    return CONSOLE_USAGE;
+}
