@@ -36,6 +36,7 @@ struct setting {
     const char *const *choices; /* ends with NULL */
     int (*check)(const char *text, struct error *why); /* of a text, of each item of a list */
     const char *help;                                  /* one line, for the manual */
+    const char *example; /* a value for the manual, where the default says nothing */
 };
 
 /* A value as it stands in the file. */

@@ -97,9 +97,11 @@ const struct section section_log = {"log", log_settings, "Where log lines go"};
 static const struct setting tls_settings[] = {
     {"certificate", SETTING_TEXT_LIST, AT(tls_config, certificate), .preset = "", .max = 4,
      .check = check_absolute,
-     .help = "files with the full chain, PEM; an ECDSA and an RSA one may stand side by side"},
+     .help = "files with the full chain, PEM; an ECDSA and an RSA one may stand side by side",
+     .example = "[\"/etc/porteiro/tls/fullchain.pem\"]"},
     {"key", SETTING_TEXT_LIST, AT(tls_config, key), .preset = "", .max = 4, .check = check_absolute,
-     .help = "files with the keys, PEM, in the same order"},
+     .help = "files with the keys, PEM, in the same order",
+     .example = "[\"/etc/porteiro/tls/privkey.pem\"]"},
     {"names", SETTING_TEXT_LIST, AT(tls_config, names), .preset = "",
      .help = "SNI names; []: those in the certificates"},
     {"min_version", SETTING_CHOICE, AT(tls_config, min_version), .preset = "TLSv1.2",
@@ -108,11 +110,12 @@ static const struct setting tls_settings[] = {
      .help = "of TLS 1.2, as OpenSSL writes them; \"\": forward-secret AEAD suites alone"},
     {.name = NULL}};
 const struct section section_tls = {
-    "tls", tls_settings, "Certificates; \"default\" serves a name that no other block lists"};
+    "tls", tls_settings, "Certificates; default serves a name that no other block lists"};
 
 static const struct setting listener_settings[] = {
     {"bind", SETTING_TEXT_LIST, AT(listener_config, bind), .preset = "", .min = 1, .max = 16,
-     .check = address_check_listen, .help = "addresses, as \"*:465\" or \"[2001:db8::1]:465\""},
+     .check = address_check_listen, .help = "addresses, as \"*:465\" or \"[2001:db8::1]:465\"",
+     .example = "[\"*:465\"]"},
     {"role", SETTING_CHOICE, AT(listener_config, role), .preset = "submission", .choices = roles,
      .help = "submission, pop3, or refuse (greets with 554 and the ports to use)"},
     {"tls", SETTING_CHOICE, AT(listener_config, tls), .preset = "implicit", .choices = listener_tls,
@@ -120,7 +123,7 @@ static const struct setting listener_settings[] = {
     {"certificate", SETTING_TEXT, AT(listener_config, certificate), .preset = "default",
      .help = "the tls block for clients that name no other"},
     {"upstream", SETTING_TEXT, AT(listener_config, upstream), .preset = "",
-     .help = "the servers behind: an upstream of the listener's protocol"},
+     .help = "the servers behind: an upstream of the listener's protocol", .example = "\"smtp\""},
     {"max_message_size", SETTING_SIZE, AT(listener_config, max_message_size), .preset = "50M",
      .min = 65536, .max = INT64_C(1) << 40, .help = "552 5.3.4 past it; announced as SIZE"},
     {"max_recipients", SETTING_INTEGER, AT(listener_config, max_recipients), .preset = "100",
@@ -191,7 +194,7 @@ const struct section section_upstream = {"upstreams", upstream_settings, "The se
 
 static const struct setting server_settings[] = {
     {"address", SETTING_TEXT, AT(server_config, address), .preset = "", .check = address_check,
-     .help = "numeric, as \"10.0.0.5:25\" or \"[2001:db8::5]:25\""},
+     .help = "numeric, as \"10.0.0.5:25\" or \"[2001:db8::5]:25\"", .example = "\"10.0.0.5:25\""},
     {.name = NULL}};
 const struct section section_server = {"servers", server_settings, "The servers of an upstream"};
 

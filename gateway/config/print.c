@@ -94,20 +94,27 @@ int config_print(const struct config *c, struct buffer *out)
     return p.failed;
 }
 
+/* How the reference names the groups, from the outermost in; an example where names are free. */
 static const struct {
     const struct section *section;
-    const char *path; /* how the manual names its keys */
+    const char *path;      /* in the manual */
+    const char *groups[5]; /* in the file; ends with NULL */
 } reference[] = {
-    {&section_top, ""},
-    {&section_log, "log."},
-    {&section_tls, "tls.NAME."},
-    {&section_listener, "listeners.NAME."},
-    {&section_auth, "auth."},
-    {&section_upstream, "upstreams.NAME."},
-    {&section_server, "upstreams.NAME.servers.NAME."},
+    {&section_top, "", {NULL}},
+    {&section_log, "log.", {"log", NULL}},
+    {&section_tls, "tls.NAME.", {"tls", "default", NULL}},
+    {&section_listener, "listeners.NAME.", {"listeners", "submissions", NULL}},
+    {&section_auth, "auth.", {"auth", NULL}},
+    {&section_upstream, "upstreams.NAME.", {"upstreams", "smtp", NULL}},
+    {&section_server, "upstreams.NAME.servers.NAME.", {"upstreams", "smtp", "servers", "legacy"}},
 };
 
-/* A preset as it would stand in the file. */
+enum { REFERENCES = sizeof reference / sizeof *reference, HELP_COLUMN = 36, LINE_WIDTH = 100 };
+
+static const char control_groups_help[] =
+    "groups of users of porteiroctl, as { porteiro-admin = \"admin\" }: read, support or admin";
+
+/* The default as it would stand in the file, or an example. */
 static int put_preset(const struct setting *key, struct buffer *out)
 {
     union {
@@ -118,6 +125,8 @@ static int put_preset(const struct setting *key, struct buffer *out)
         struct text_list list;
     } value;
     struct setting alone = *key;
+    if (key->example != NULL)
+        return buffer_append(out, span_of(key->example));
     struct arena *a = arena_create(4096);
     if (a == NULL)
         return -1;
@@ -128,14 +137,66 @@ static int put_preset(const struct setting *key, struct buffer *out)
     return outcome;
 }
 
-/* Text of a manual page: a backslash and a leading dot mean something to roff. */
-static int put_roff(const char *text, struct buffer *out)
+/* "key = value  # help" on one line, or the help above it where that would be too long. */
+static void put_reference_key(struct printer *p, const struct setting *key)
+{
+    struct buffer value = {.limit = 1024};
+    const char *mark = key->example == NULL ? "" : "example; ";
+    p->failed |= put_preset(key, &value);
+    size_t used = (size_t)p->depth * INDENT + 19 + value.size;
+    size_t column = used < HELP_COLUMN ? HELP_COLUMN : used;
+    bool is_long = column + strlen(mark) + strlen(key->help) + 4 > LINE_WIDTH;
+    if (is_long)
+        p->failed |= buffer_printf(p->out, "%*s# %s%s\n", p->depth * INDENT, "", mark, key->help);
+    p->failed |= buffer_printf(p->out, "%*s%-16s = %.*s", p->depth * INDENT, "", key->name,
+                               (int)value.size, buffer_bytes(&value).data);
+    if (!is_long)
+        p->failed |=
+            buffer_printf(p->out, "%*s  # %s%s", (int)(column - used), "", mark, key->help);
+    p->failed |= buffer_append(p->out, span_of("\n"));
+    buffer_clear(&value);
+}
+
+static void put_reference_keys(struct printer *p, const struct section *s)
+{
+    for (const struct setting *key = s->settings; key->name != NULL; key++)
+        put_reference_key(p, key);
+    if (s == &section_top)
+        p->failed |= buffer_printf(p->out, "# %s\ncontrol_groups   = { }\n", control_groups_help);
+}
+
+/* All keys as one file that would be taken: each with its default, or an example. */
+static int print_as_file(struct buffer *out)
+{
+    struct printer p = {.out = out};
+    p.failed |= buffer_append(out, span_of("# Every key of porteiro.conf, with its default. Made "
+                                           "from the program's own tables.\n"));
+    for (size_t i = 0; i < REFERENCES; i++) {
+        const char *const *groups = reference[i].groups;
+        bool is_inner = reference[i].section == &section_server;
+        if (!is_inner)
+            p.failed |=
+                buffer_printf(out, "\n# %s\n", i == 0 ? "The gateway" : reference[i].section->help);
+        for (size_t n = is_inner ? 2 : 0; n < 4 && groups[n] != NULL; n++)
+            put_open(&p, groups[n]);
+        put_reference_keys(&p, reference[i].section);
+        if (reference[i].section == &section_upstream)
+            continue; /* its servers follow inside it */
+        while (p.depth > 0)
+            put_close(&p);
+    }
+    return p.failed;
+}
+
+/* Text of a manual page: a backslash and a hyphen mean something to roff. */
+static int put_roff(struct span text, struct buffer *out)
 {
     int failed = 0;
-    for (; *text != '\0'; text++)
-        failed |= *text == '\\'  ? buffer_append(out, span_of("\\e"))
-                  : *text == '-' ? buffer_append(out, span_of("\\-"))
-                                 : buffer_append(out, span_make(text, 1));
+    for (; text.size > 0; span_skip(&text, 1))
+        failed |= text.data[0] == '\\'  ? buffer_append(out, span_of("\\e"))
+                  : text.data[0] == '-' ? buffer_append(out, span_of("\\-"))
+                  : text.data[0] == '"' ? buffer_append(out, span_of("\\(dq"))
+                                        : buffer_append(out, span_make(text.data, 1));
     return failed;
 }
 
@@ -143,36 +204,34 @@ static int put_row(const char *path, const struct setting *key, struct buffer *o
 {
     struct buffer preset = {.limit = 1024};
     int failed = put_preset(key, &preset);
-    failed |= buffer_append(&preset, span_make("", 1));
-    failed |= buffer_printf(out, ".TP\n.BR %s%s \" = ", path, key->name);
-    for (const char *c = failed ? "" : buffer_bytes(&preset).data; *c != '\0'; c++)
-        failed |= buffer_append(out, *c == '"' ? span_of("\\(dq") : span_make(c, 1));
+    failed |= buffer_printf(out, ".TP\n.BR %s%s \" %s ", path, key->name,
+                            key->example == NULL ? "=" : "as");
+    failed |= put_roff(buffer_bytes(&preset), out);
     failed |= buffer_append(out, span_of("\"\n"));
-    failed |= put_roff(key->help, out);
+    failed |= put_roff(span_of(key->help), out);
     failed |= buffer_append(out, span_of("\n"));
     buffer_clear(&preset);
     return failed;
 }
 
-int config_reference_print(bool as_roff, struct buffer *out)
+static int print_as_roff(struct buffer *out)
 {
     int failed = 0;
-    for (size_t i = 0; i < sizeof reference / sizeof *reference; i++) {
-        const struct section *s = reference[i].section;
-        if (as_roff)
-            failed |=
-                buffer_printf(out, ".SS \"%s\"\n", s->name[0] == '\0' ? "Top level" : s->help);
-        else
-            failed |= buffer_printf(out, "\n# %s\n", s->name[0] == '\0' ? "The gateway" : s->help);
-        for (const struct setting *key = s->settings; key->name != NULL; key++) {
-            if (as_roff) {
-                failed |= put_row(reference[i].path, key, out);
-                continue;
-            }
-            failed |= buffer_printf(out, "%s%s = ", reference[i].path, key->name);
-            failed |= put_preset(key, out);
-            failed |= buffer_printf(out, "    # %s\n", key->help);
-        }
+    for (size_t i = 0; i < REFERENCES; i++) {
+        failed |=
+            buffer_printf(out, ".SS \"%s\"\n", i == 0 ? "The gateway" : reference[i].section->help);
+        for (const struct setting *key = reference[i].section->settings; key->name != NULL; key++)
+            failed |= put_row(reference[i].path, key, out);
+        if (i > 0)
+            continue;
+        failed |= buffer_printf(out, ".TP\n.BR control_groups \" = { }\"\n");
+        failed |= put_roff(span_of(control_groups_help), out);
+        failed |= buffer_append(out, span_of("\n"));
     }
     return failed;
+}
+
+int config_reference_print(bool as_roff, struct buffer *out)
+{
+    return as_roff ? print_as_roff(out) : print_as_file(out);
 }
