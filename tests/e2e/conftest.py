@@ -1,0 +1,48 @@
+"""End-to-end tests: the gateway between real clients and real servers.
+
+Run as root on Debian 12 with the packages of packages.txt:
+
+    pytest tests/e2e            # PORTEIRO_BUILD: the build folder; default build/Release-gcc
+    pytest tests/e2e --long     # with what takes longer
+"""
+import os
+import shutil
+
+import pytest
+
+from fixtures import build
+
+pytest_plugins = [
+    "fixtures.folders",
+    "fixtures.tls",
+    "fixtures.gateway",
+    "fixtures.postfix",
+    "fixtures.dovecot",
+    "fixtures.scripted",
+]
+
+PROGRAMS = ["curl", "dovecot", "mpop", "msmtp", "openssl", "postfix", "saslpasswd2", "setpriv", "swaks"]
+
+
+def pytest_addoption(parser):
+    parser.addoption("--long", action="store_true", help="also run what takes more than a few seconds")
+
+
+def pytest_configure(config):
+    missing = [p for p in PROGRAMS if shutil.which(p) is None]
+    if os.geteuid() != 0:
+        raise pytest.UsageError("the end-to-end tests must be run as root")
+    if missing:
+        raise pytest.UsageError(f"missing: {', '.join(missing)}; install the packages of tests/e2e/packages.txt")
+    if not os.access(build.PORTEIROD, os.X_OK):
+        raise pytest.UsageError(f"no {build.PORTEIROD}; build first, or set PORTEIRO_BUILD")
+
+
+def pytest_collection_modifyitems(config, items):
+    long = pytest.mark.skip(reason="long; runs with --long")
+    release = pytest.mark.skip(reason="left out of an Asan build: LeakSanitizer needs /proc and to trace itself")
+    for item in items:
+        if item.get_closest_marker("long") and not config.getoption("--long"):
+            item.add_marker(long)
+        if item.get_closest_marker("release") and build.IS_ASAN:
+            item.add_marker(release)
