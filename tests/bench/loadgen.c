@@ -299,11 +299,12 @@ static SSL_CTX *create_ctx(const struct options *o)
 {
     SSL_CTX *ctx = SSL_CTX_new(TLS_client_method());
     int version = o->is_tls_1_2 ? TLS1_2_VERSION : TLS1_3_VERSION;
+    char groups[] = "X25519:P-256"; /* the second for the certificate, with TLS 1.2 */
     if (ctx == NULL || SSL_CTX_set_min_proto_version(ctx, version) != 1 ||
         SSL_CTX_set_max_proto_version(ctx, version) != 1 ||
         SSL_CTX_set_cipher_list(ctx, "ECDHE-ECDSA-AES128-GCM-SHA256") != 1 ||
         SSL_CTX_set_ciphersuites(ctx, "TLS_AES_128_GCM_SHA256") != 1 ||
-        SSL_CTX_set1_groups_list(ctx, o->is_tls_1_2 ? "X25519:P-256" : "X25519") != 1)
+        SSL_CTX_set1_groups_list(ctx, groups) != 1)
         fail_tls("TLS");
     (void)SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
                                     SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);

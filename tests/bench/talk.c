@@ -174,7 +174,7 @@ static int hear_text(struct talk *t, struct span *in, struct error *why)
 int talk_hear(struct talk *t, struct span *in, struct error *why)
 {
     const struct step *step = talk_step(t);
-    struct span line;
+    struct span line = span_of("");
     if (step == NULL)
         return error_set(why, "heard %zu octets behind the end", in->size);
     while (in->size > 0) {

@@ -1,0 +1,122 @@
+#include "protocol/smtp/xtext.h"
+
+#include "protocol/said.h"
+
+/* RFC 3461 section 4: xchar = any ASCII CHAR between "!" (33) and "~" (126) inclusive, except for
+ * "+" and "="; hexchar = ASCII "+" immediately followed by two upper case hexadecimal digits. */
+static bool is_xchar(unsigned c)
+{
+    return c >= 33 && c <= 126 && c != '+' && c != '=';
+}
+
+static size_t encode_naively(struct span s, char *out)
+{
+    size_t used = 0;
+    for (size_t i = 0; i < s.size; i++) {
+        unsigned c = (unsigned char)s.data[i];
+        used += (size_t)sprintf(out + used, is_xchar(c) ? "%c" : "+%02X", c);
+    }
+    out[used] = '\0';
+    return used;
+}
+
+START_TEST(xtext_is_xchars_and_upper_case_hexadecimal)
+{
+    static const struct {
+        const char *text;
+        bool is_valid;
+    } cases[] = {
+        {"", true},         {"QQ314159", true}, {"a+2Bb", true},  {"+3D", true},  {"<>", true},
+        {"a@b.example", true}, {"+00", true},   {"+", false},     {"a+2", false}, {"+2b", false},
+        {"+GG", false},     {"+2", false},      {"a=b", false},   {"a b", false}, {"a\tb", false},
+        {"a\x7f", false},   {"+2B+", false},    {"++2B", false},  {"+ 2", false}, {"\xc3\xa9", false},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        ck_assert_msg(xtext_is_valid(span_of(cases[i].text)) == cases[i].is_valid, "%s",
+                      cases[i].text);
+}
+END_TEST
+
+START_TEST(each_octet_is_xtext_as_rfc_3461_says)
+{
+    for (int c = 0; c < 256; c++) {
+        const char octet = (char)c;
+        ck_assert_msg(xtext_is_valid(span_make(&octet, 1)) == is_xchar((unsigned)c), "%d", c);
+    }
+}
+END_TEST
+
+START_TEST(a_nul_is_no_digit)
+{
+    ck_assert(!xtext_is_valid(span_make("+\0\0", 3)));
+    ck_assert(!xtext_is_valid(span_make("+2\0", 3)));
+}
+END_TEST
+
+START_TEST(each_octet_is_encoded_as_rfc_3461_says)
+{
+    for (int c = 0; c < 256; c++) {
+        const char octet = (char)c;
+        char out[8], expected[8];
+        size_t size = encode_naively(span_make(&octet, 1), expected);
+        ck_assert_uint_eq(xtext_encode(span_make(&octet, 1), out, sizeof out), size);
+        ck_assert_str_eq(out, expected);
+        ck_assert(xtext_is_valid(span_of(out)));
+    }
+}
+END_TEST
+
+START_TEST(a_text_is_encoded_as_a_naive_encoder_does)
+{
+    uint32_t seed = 7;
+    for (int round = 0; round < 2000; round++) {
+        char text[40], out[128], expected[128];
+        size_t size = next_random(&seed) % sizeof text;
+        for (size_t i = 0; i < size; i++)
+            text[i] = (char)next_random(&seed);
+        size_t encoded = encode_naively(span_make(text, size), expected);
+        ck_assert_uint_eq(xtext_encode(span_make(text, size), out, sizeof out), encoded);
+        ck_assert(encoded == 0 || strcmp(out, expected) == 0);
+    }
+}
+END_TEST
+
+/* Never more than `room` octets are written, and what is written is whole. */
+START_TEST(what_does_not_fit_is_not_written_in_part)
+{
+    static const char text[] = "a b=c+d";
+    char expected[64];
+    size_t whole = encode_naively(span_of(text), expected);
+    for (size_t room = 0; room <= whole; room++) {
+        char *out = malloc(room == 0 ? 1 : room);
+        ck_assert_uint_eq(xtext_encode(span_of(text), out, room), 0);
+        free(out);
+    }
+}
+END_TEST
+
+START_TEST(what_just_fits_with_its_nul_is_written)
+{
+    static const char *const texts[] = {"abc", "abc ", "a", " ", "+", "a=b"};
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+        char expected[64];
+        size_t size = encode_naively(span_of(texts[i]), expected);
+        char *out = malloc(size + 1);
+        ck_assert_msg(xtext_encode(span_of(texts[i]), out, size + 1) == size, "\"%s\" in %zu",
+                      texts[i], size + 1);
+        ck_assert_str_eq(out, expected);
+        free(out);
+    }
+}
+END_TEST
+
+SUITE(smtp_xtext)
+{
+    TEST(xtext_is_xchars_and_upper_case_hexadecimal);
+    TEST(each_octet_is_xtext_as_rfc_3461_says);
+    TEST(a_nul_is_no_digit);
+    TEST(each_octet_is_encoded_as_rfc_3461_says);
+    TEST(a_text_is_encoded_as_a_naive_encoder_does);
+    TEST(what_does_not_fit_is_not_written_in_part);
+    TEST(what_just_fits_with_its_nul_is_written);
+}
