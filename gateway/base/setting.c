@@ -153,6 +153,8 @@ static int store_text(const struct setting *s, const struct value *v, void *base
 {
     if (v->type != VALUE_TEXT)
         return error_set(why, "must be a text in quotes");
+    if (s->is_required && v->text[0] == '\0')
+        return error_set(why, "must not be empty; write it as %s", s->example);
     if (s->check != NULL && v->text[0] != '\0' && s->check(v->text, why) < 0)
         return -1;
     char *copy = arena_copy(a, span_of(v->text));
@@ -221,6 +223,7 @@ static struct text_list split_preset(const char *preset, struct arena *a)
 void setting_store_preset(const struct setting *s, void *base, struct arena *a)
 {
     struct value v = {.type = VALUE_TEXT, .text = s->preset};
+    struct setting optional = *s; /* what is required has nothing here */
     struct error why;
     if (s->kind == SETTING_TEXT_LIST) {
         *(struct text_list *)member(s, base) = split_preset(s->preset, a);
@@ -234,7 +237,8 @@ void setting_store_preset(const struct setting *s, void *base, struct arena *a)
         assert(!failed);
         v = (struct value){.type = VALUE_NUMBER, .number = (int64_t)number};
     }
-    int failed = setting_store(s, &v, base, a, &why);
+    optional.is_required = false;
+    int failed = setting_store(&optional, &v, base, a, &why);
     assert(!failed);
 }
 

@@ -37,6 +37,7 @@ struct setting {
     int (*check)(const char *text, struct error *why); /* of a text, of each item of a list */
     const char *help;                                  /* one line, for the manual */
     const char *example; /* a value for the manual, where the default says nothing */
+    bool is_required;    /* there is no default that would do */
 };
 
 /* A value as it stands in the file. */

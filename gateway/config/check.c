@@ -38,19 +38,19 @@ static const char *find_hostname(const struct checker *k)
 static void check_names(const struct checker *k)
 {
     struct config *c = k->config;
-    const struct place file = {c->file, 0};
+    const struct place hostname = config_place(c, "hostname"), http = config_place(c, "http");
     if (c->hostname[0] == '\0')
         c->hostname = find_hostname(k);
     const char *dot = strchr(c->hostname, '.');
     if (dot == NULL)
-        errors_warn_at(k->errors, &file,
+        errors_warn_at(k->errors, &hostname,
                        "hostname: \"%s\" has no domain; other servers expect a full name, as "
                        "hostname = \"mail.example.com\"",
                        c->hostname);
     if (c->auth.realm[0] == '\0')
         c->auth.realm = dot == NULL ? c->hostname : copy(k, dot + 1);
     if (c->http.count > 0)
-        errors_add_at(k->errors, &file, "http: this version serves no HTTP; write http = []");
+        errors_add_at(k->errors, &http, "http: this version serves no HTTP; write http = []");
 }
 
 static void check_tls(const struct checker *k)
@@ -58,12 +58,7 @@ static void check_tls(const struct checker *k)
     const struct config *c = k->config;
     for (size_t i = 0; i < c->tls_count; i++) {
         const struct tls_config *t = &c->tls[i];
-        if (t->certificate.count == 0)
-            errors_add_at(k->errors, &t->place,
-                          "tls.%s.certificate: is missing; write the file of the full "
-                          "chain, as certificate = [\"/etc/porteiro/tls/fullchain.pem\"]",
-                          t->name);
-        if (t->key.count != t->certificate.count)
+        if (t->key.count != t->certificate.count && t->key.count > 0 && t->certificate.count > 0)
             errors_add_at(k->errors, &t->place,
                           "tls.%s.key: %zu keys for %zu certificates; list them in the "
                           "same order",
@@ -147,11 +142,7 @@ static void check_upstreams(const struct checker *k)
                           "upstreams.%s.servers: a mailbox has one server; list one", u->name);
         for (size_t n = 0; n < u->server_count; n++) {
             struct server_config *s = &u->servers[n];
-            if (s->address[0] == '\0')
-                errors_add_at(k->errors, &s->place,
-                              "upstreams.%s.address: is missing; write it as \"10.0.0.5:%d\"",
-                              s->name, u->protocol == UPSTREAM_POP3 ? 110 : 25);
-            else if (address_parse(s->address, &s->to, NULL) == 0)
+            if (address_parse(s->address, &s->to, NULL) == 0)
                 check_loop(k, s);
         }
         check_identity(k, u);
@@ -203,9 +194,6 @@ static void find_addresses(const struct checker *k, struct listener_config *l)
         int found = address_parse_listen(l->bind.items[i], &l->addresses[l->address_count], NULL);
         l->address_count += found < 0 ? 0 : (size_t)found;
     }
-    if (l->address_count == 0)
-        errors_add_at(k->errors, &l->place,
-                      "listeners.%s.bind: is missing; write bind = [\"*:465\"]", l->name);
 }
 
 static void check_taken(const struct checker *k, const struct listener_config *l)
@@ -272,6 +260,13 @@ const struct tls_config *config_find_tls(const struct config *c, const char *nam
         if (strcmp(c->tls[i].name, name) == 0)
             return &c->tls[i];
     return NULL;
+}
+
+struct place config_place(const struct config *c, const char *key)
+{
+    const struct place *p =
+        &c->places[section_find(&section_top, span_of(key)) - section_top.settings];
+    return p->file == NULL ? (struct place){c->file, 0} : *p;
 }
 
 void config_free(struct config **config)

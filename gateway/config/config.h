@@ -23,6 +23,7 @@ enum log_format { LOG_FORMAT_TEXT, LOG_FORMAT_JSON };
 enum control_role { CONTROL_READ, CONTROL_SUPPORT, CONTROL_ADMIN };
 
 struct log_config {
+    struct place place;
     const char *target;          /* "stderr", "syslog" or a file */
     int format, level, facility; /* enum log_format; enum log_level; index into the names */
 };
@@ -82,6 +83,7 @@ struct control_group_config {
 struct config {
     struct arena *arena; /* holds all of it */
     const char *file;
+    struct place *places; /* of the top level's keys, in the order of their table */
     const char *hostname, *user, *auth_user, *helper_user;
     int64_t workers;
     const char *state_dir, *spool_dir, *control;
@@ -104,6 +106,9 @@ struct config {
  * text could not even be parsed. */
 struct config *config_load(const char *file, struct errors *errors);
 void config_free(struct config **config);
+
+/* Where a key of the top level stands; the file alone when it is not set. */
+struct place config_place(const struct config *c, const char *key);
 
 /* Appends the effective configuration in the syntax of the file, secrets as "***". Returns 0, or -1
  * when `out` is full. */

@@ -98,10 +98,10 @@ static const struct setting tls_settings[] = {
     {"certificate", SETTING_TEXT_LIST, AT(tls_config, certificate), .preset = "", .max = 4,
      .check = check_absolute,
      .help = "files with the full chain, PEM; an ECDSA and an RSA one may stand side by side",
-     .example = "[\"/etc/porteiro/tls/fullchain.pem\"]"},
+     .example = "[\"/etc/porteiro/tls/fullchain.pem\"]", .is_required = true},
     {"key", SETTING_TEXT_LIST, AT(tls_config, key), .preset = "", .max = 4, .check = check_absolute,
      .help = "files with the keys, PEM, in the same order",
-     .example = "[\"/etc/porteiro/tls/privkey.pem\"]"},
+     .example = "[\"/etc/porteiro/tls/privkey.pem\"]", .is_required = true},
     {"names", SETTING_TEXT_LIST, AT(tls_config, names), .preset = "",
      .help = "SNI names; []: those in the certificates"},
     {"min_version", SETTING_CHOICE, AT(tls_config, min_version), .preset = "TLSv1.2",
@@ -115,7 +115,7 @@ const struct section section_tls = {
 static const struct setting listener_settings[] = {
     {"bind", SETTING_TEXT_LIST, AT(listener_config, bind), .preset = "", .min = 1, .max = 16,
      .check = address_check_listen, .help = "addresses, as \"*:465\" or \"[2001:db8::1]:465\"",
-     .example = "[\"*:465\"]"},
+     .example = "[\"*:465\"]", .is_required = true},
     {"role", SETTING_CHOICE, AT(listener_config, role), .preset = "submission", .choices = roles,
      .help = "submission, pop3, or refuse (greets with 554 and the ports to use)"},
     {"tls", SETTING_CHOICE, AT(listener_config, tls), .preset = "implicit", .choices = listener_tls,
@@ -194,7 +194,8 @@ const struct section section_upstream = {"upstreams", upstream_settings, "The se
 
 static const struct setting server_settings[] = {
     {"address", SETTING_TEXT, AT(server_config, address), .preset = "", .check = address_check,
-     .help = "numeric, as \"10.0.0.5:25\" or \"[2001:db8::5]:25\"", .example = "\"10.0.0.5:25\""},
+     .help = "numeric, as \"10.0.0.5:25\" or \"[2001:db8::5]:25\"", .example = "\"10.0.0.5:25\"",
+     .is_required = true},
     {.name = NULL}};
 const struct section section_server = {"servers", server_settings, "The servers of an upstream"};
 

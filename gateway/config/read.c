@@ -102,6 +102,14 @@ static void complain_unknown(struct reader *r, const config_setting_t *at, const
     complain(r, at, path, what.text);
 }
 
+static void complain_missing(struct reader *r, const config_setting_t *group, const char *path,
+                             const struct setting *key)
+{
+    struct place p = source_place(r->source, config_setting_source_line(group));
+    errors_add_at(r->errors, &p, "%s.%s: is missing; write it as %s = %s", path, key->name,
+                  key->name, key->example);
+}
+
 /* Fills `base` with the defaults, then with what stands in `group`. Groups named in `groups` are
  * left to the caller. Returns a bit for each setting of the table that was set. */
 static uint64_t read_settings(struct reader *r, const struct section *s,
@@ -109,6 +117,7 @@ static uint64_t read_settings(struct reader *r, const struct section *s,
                               const char *const *groups, void *base)
 {
     uint64_t set = 0;
+    struct error why;
     for (const struct setting *key = s->settings; key->name != NULL; key++)
         setting_store_preset(key, base, r->config->arena);
     for (int i = 0; group != NULL && i < config_setting_length(group); i++) {
@@ -118,7 +127,6 @@ static uint64_t read_settings(struct reader *r, const struct section *s,
         bool is_group = false;
         for (size_t k = 0; groups != NULL && groups[k] != NULL; k++)
             is_group = is_group || strcmp(groups[k], name) == 0;
-        struct error why;
         if (is_group)
             continue;
         if (key == NULL) {
@@ -127,9 +135,14 @@ static uint64_t read_settings(struct reader *r, const struct section *s,
         }
         struct value v = read_value(r, at);
         set |= UINT64_C(1) << (key - s->settings);
+        if (s == &section_top)
+            r->config->places[key - s->settings] = place_of(r, at);
         if (setting_store(key, &v, base, r->config->arena, &why) < 0)
             complain(r, at, path, why.text);
     }
+    for (const struct setting *key = s->settings; group != NULL && key->name != NULL; key++)
+        if (key->is_required && (set >> (key - s->settings) & 1) == 0)
+            complain_missing(r, group, path, key);
     return set;
 }
 
@@ -321,9 +334,14 @@ static void read_all(struct reader *r, const config_setting_t *root)
     static const char *const groups[] = {
         "log", "tls", "listeners", "auth", "upstreams", "control_groups", NULL};
     const config_setting_t *at;
+    size_t keys = 0;
+    while (section_top.settings[keys].name != NULL)
+        keys++;
+    r->config->places = take(r, keys * sizeof *r->config->places);
     (void)read_settings(r, &section_top, root, "", groups, r->config);
-    (void)read_settings(r, &section_log, find_group(r, root, "", "log"), "log", NULL,
-                        &r->config->log);
+    at = find_group(r, root, "", "log");
+    (void)read_settings(r, &section_log, at, "log", NULL, &r->config->log);
+    r->config->log.place = at == NULL ? (struct place){r->config->file, 0} : place_of(r, at);
     at = find_group(r, root, "", "auth");
     (void)read_settings(r, &section_auth, at, "auth", NULL, &r->config->auth);
     r->config->auth.place = at == NULL ? (struct place){r->config->file, 0} : place_of(r, at);

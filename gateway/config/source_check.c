@@ -134,8 +134,8 @@ static void check_word(const struct checker *c, const struct token *t)
         is_number(t->text, INT32_MAX))
         return;
     if (is_number(t->text, UINT64_MAX) || t->text.size > 19)
-        complain(c, t->line, "the number is too large", t->text,
-                 "write a size with its unit in quotes, as \"3G\"");
+        complain(c, t->line, "the number is too large; at most 2147483647", t->text,
+                 "a size has its unit, in quotes, as \"3G\"");
     else
         complain(c, t->line, "is no value", t->text, "put the value in quotes");
 }

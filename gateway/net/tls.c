@@ -1,10 +1,12 @@
 #include "net/tls.h"
 
+#include <errno.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 enum { CERTIFICATES_MAX = 4, DAYS_LEFT_MIN = 14 };
 
@@ -167,10 +169,22 @@ static void check_certificate(const struct loader *l, const char *file, X509 *le
                        l->config->hostname);
 }
 
+/* OpenSSL calls a missing file "system lib". */
+static int cannot_read(const struct loader *l, const char *what, const char *file)
+{
+    const struct tls_config *t = l->block->config;
+    if (access(file, R_OK) == 0)
+        return 0;
+    errors_add_at(l->errors, &t->place, "tls.%s.%s: %s: %s", t->name, what, file, strerror(errno));
+    return 1;
+}
+
 static void load_pair(const struct loader *l, const char *certificate, const char *key)
 {
     struct tls_context *block = l->block;
     const struct tls_config *t = block->config;
+    if (cannot_read(l, "certificate", certificate) | cannot_read(l, "key", key))
+        return;
     if (SSL_CTX_use_certificate_chain_file(block->ctx, certificate) != 1) {
         errors_add_at(l->errors, &t->place, "tls.%s.certificate: %s: %s", t->name, certificate,
                       reason());

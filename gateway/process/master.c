@@ -248,13 +248,14 @@ static void reload_failed(struct master *m, uint32_t request, struct errors *err
 static void check_layout(const struct master *m, const struct config *c, struct errors *errors)
 {
     const struct generation *g = serving(m);
+    const struct place max = config_place(c, "max_connections");
+    const struct place control = config_place(c, "control");
     if ((size_t)c->max_connections > m->state.mapping.sessions.capacity)
-        errors_add(errors,
-                   "%s: max_connections: %lld is more than the %zu of the start; needs a "
-                   "restart",
-                   c->file, (long long)c->max_connections, m->state.mapping.sessions.capacity);
+        errors_add_at(errors, &max,
+                      "max_connections: %lld is more than the %zu of the start; needs a restart",
+                      (long long)c->max_connections, m->state.mapping.sessions.capacity);
     if (g != NULL && strcmp(c->control, g->prepared->config->control) != 0)
-        errors_add(errors, "%s: control: another socket needs a restart", c->file);
+        errors_add_at(errors, &control, "control: another socket needs a restart");
 }
 
 static void begin_reload(struct master *m, uint32_t request)

@@ -11,16 +11,10 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-/* The place of top-level keys: we don't know their lines any more, the file is enough. */
-static struct place top(const struct config *c)
-{
-    return (struct place){c->file, 0};
-}
-
 static void find_user(const struct prepared *p, const char *key, const char *name,
                       struct identity *out, struct errors *errors)
 {
-    const struct place at = top(p->config);
+    const struct place at = config_place(p->config, key);
     struct error why;
     if (privileges_find_user(name, out, &why) < 0)
         errors_add_at(errors, &at, "%s: %s", key, why.text);
@@ -34,7 +28,7 @@ static void find_user(const struct prepared *p, const char *key, const char *nam
 static void find_users(struct prepared *p, struct errors *errors)
 {
     const struct config *c = p->config;
-    const struct place at = top(c);
+    const struct place at = config_place(c, "user");
     struct identity helper;
     p->is_root = geteuid() == 0;
     p->user = p->auth_user = (struct identity){geteuid(), getegid()};
@@ -61,7 +55,7 @@ static void find_users(struct prepared *p, struct errors *errors)
 static void check_folder(const struct prepared *p, const char *key, const char *path,
                          struct errors *errors)
 {
-    const struct place at = top(p->config);
+    const struct place at = config_place(p->config, key);
     struct stat s;
     if (stat(path, &s) < 0)
         errors_add_at(errors, &at, "%s: %s: %s; make it with: install -d -m 700 -o %s %s", key,
@@ -76,11 +70,10 @@ static void check_folder(const struct prepared *p, const char *key, const char *
 
 static void check_log(const struct config *c, struct errors *errors)
 {
-    const struct place at = top(c);
     struct error why;
     int fd = open_log_target(&c->log, &why);
     if (fd < 0)
-        errors_add_at(errors, &at, "log.target: %s", why.text);
+        errors_add_at(errors, &c->log.place, "log.target: %s", why.text);
     else
         (void)close(fd); /* nothing was written */
 }
@@ -88,7 +81,7 @@ static void check_log(const struct config *c, struct errors *errors)
 /* Two descriptors a session, and some. */
 static void raise_descriptors(const struct config *c, struct errors *errors)
 {
-    const struct place at = top(c);
+    const struct place at = config_place(c, "max_connections");
     rlim_t wanted = 2 * (rlim_t)c->max_connections + 1024;
     struct rlimit limit;
     if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur >= wanted)

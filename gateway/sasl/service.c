@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -175,6 +176,24 @@ static int try_store(const void *what, struct error *why)
     return sasl_start(config, why);
 }
 
+/* What would help, beside what is wrong. */
+static void complain(const struct config *config, const struct error *why, struct errors *errors)
+{
+    const struct auth_config *a = &config->auth;
+    struct error help = {.text = ""};
+    struct stat s;
+    if (stat(a->sasldb, &s) < 0)
+        (void)error_set(&help,
+                        "; make users with: saslpasswd2 -c -f %s -u %s USER && chown %s %s && "
+                        "chmod 600 %s",
+                        a->sasldb, a->realm, config->auth_user, a->sasldb, a->sasldb);
+    else if (strstr(why->text, a->sasldb) != NULL)
+        (void)error_set(&help, "; chown %s %s && chmod 600 %s", config->auth_user, a->sasldb,
+                        a->sasldb);
+    errors_add_at(errors, &a->place, "auth.sasldb: as user %s: %s%s", config->auth_user, why->text,
+                  help.text);
+}
+
 void sasl_prepare(const struct config *config, const struct identity *auth_user,
                   struct errors *errors)
 {
@@ -187,11 +206,7 @@ void sasl_prepare(const struct config *config, const struct identity *auth_user,
     if (!is_needed)
         return;
     if (privileges_try(auth_user, try_store, config, &why) < 0)
-        errors_add_at(errors, &a->place,
-                      "auth.sasldb: as user %s: %s; make users with: saslpasswd2 -c -f %s -u %s "
-                      "USER && chown %s %s && chmod 600 %s",
-                      config->auth_user, why.text, a->sasldb, a->realm, config->auth_user,
-                      a->sasldb, a->sasldb);
+        complain(config, &why, errors);
     else if (stat(a->sasldb, &s) == 0 && (s.st_mode & S_IROTH) != 0)
         errors_warn_at(errors, &a->place,
                        "auth.sasldb: %s can be read by everybody, and holds passwords in plain "

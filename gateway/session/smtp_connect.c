@@ -319,8 +319,9 @@ static void on_refused(struct smtp_session *s, const struct smtp_event *event)
 {
     char argument[128];
     (void)span_copy(event->text, argument, sizeof argument);
-    session_event(&s->base, EVENT_command_refused,
+    session_event(&s->base, EVENT_command_refused, field_text(KEY_command, event->verb),
                   field_number(KEY_code, smtp_reply_code(event->refusal)),
+                  field_text(KEY_reply, smtp_reply_text(event->refusal)),
                   field_span(KEY_reason, event->text));
     if (s->server.state == SMTP_IN_AUTH) {
         auth_cancel(&s->exchange); /* a line that can't be a response ends the exchange */

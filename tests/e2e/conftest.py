@@ -5,12 +5,13 @@ Run as root on Debian 12 with the packages of packages.txt:
     pytest tests/e2e            # PORTEIRO_BUILD: the build folder; default build/Release-gcc
     pytest tests/e2e --long     # with what takes longer
 """
+import ctypes
 import os
 import shutil
 
 import pytest
 
-from fixtures import build
+from fixtures import build, processes
 
 pytest_plugins = [
     "fixtures.folders",
@@ -36,6 +37,19 @@ def pytest_configure(config):
         raise pytest.UsageError(f"missing: {', '.join(missing)}; install the packages of tests/e2e/packages.txt")
     if not os.access(build.PORTEIROD, os.X_OK):
         raise pytest.UsageError(f"no {build.PORTEIROD}; build first, or set PORTEIRO_BUILD")
+
+
+def pytest_sessionstart(session):
+    """Whoever loses his parent, as the workers of a killed master, becomes our child."""
+    PR_SET_CHILD_SUBREAPER = 36
+    ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def pytest_sessionfinish(session):
+    left = processes.end_children()
+    if left:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+        print("\nleft behind by a test: " + "; ".join(left))
 
 
 def pytest_collection_modifyitems(config, items):

@@ -18,6 +18,11 @@ int smtp_reply_code(enum smtp_reply_name name)
     return replies[name].code;
 }
 
+const char *smtp_reply_text(enum smtp_reply_name name)
+{
+    return replies[name].text;
+}
+
 /* The text with its argument in place; what doesn't fit is cut. */
 static struct span fill_in(const char *text, const char *argument, char *out, size_t room)
 {

@@ -24,6 +24,9 @@ struct smtp_reply {
 
 int smtp_reply_code(enum smtp_reply_name name);
 
+/* Its text, with "%s" for the argument: for the log. */
+const char *smtp_reply_text(enum smtp_reply_name name);
+
 /* Appends our own reply: one line with its CRLF, cut to fit. `argument` may be NULL; it may hold
  * line ends in EHLO alone, whose every line becomes one of the reply. `id` is added to 4yz and 5yz
  * unless it is NULL. Returns 0, or -1 when `out` is full. */

@@ -65,11 +65,12 @@ static void refuse(struct smtp_event *event, enum smtp_reply_name refusal, struc
 
 static void dispatch(struct smtp_server *s, struct span line, struct smtp_event *event)
 {
-    event->verb = span_split(&line, ' ');
+    struct span verb = span_split(&line, ' ');
     event->ends_group = true;
     for (size_t i = 0; i < sizeof verbs / sizeof *verbs; i++) {
-        if (!span_equals_nocase(event->verb, verbs[i].name))
+        if (!span_equals_nocase(verb, verbs[i].name))
             continue;
+        event->verb = verbs[i].name;
         event->ends_group = verbs[i].ends_group;
         if ((verbs[i].states & s->state) != 0)
             verbs[i].handle(s, line, event);

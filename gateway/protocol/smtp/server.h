@@ -48,7 +48,7 @@ struct smtp_event {
     enum smtp_event_kind kind;
     bool ends_group; /* what follows may not be looked at before this is answered (RFC 2920) */
     bool is_extended, has_response;
-    struct span verb; /* as it was written, for the log */
+    const char *verb; /* of a command that we know; NULL: what it was may have been a secret */
     struct span text, response;
     struct smtp_path path;
     struct smtp_parameters parameters;

@@ -1,0 +1,251 @@
+"""AUTH: PLAIN and LOGIN against sasldb."""
+import base64
+import os
+
+import pytest
+
+from fixtures.clients import PASSWORDS, message, plain_response, pop3, smtp
+
+RIGHT = plain_response("alice@example.com", PASSWORDS["alice"])
+
+
+def encoded(text):
+    return base64.b64encode(text.encode()).decode()
+
+
+@pytest.fixture
+def client(gateway):
+    """A session on TLS that hasn't logged in."""
+    with smtp(gateway, user=None) as session:
+        yield session
+
+
+def without_id(reply):
+    return reply.rpartition(" (")[0]
+
+
+# ---- exchanges ----
+
+def test_plain_with_an_initial_response(client):
+    client.ask(f"AUTH PLAIN {RIGHT}", "235 2.7.0 ")
+    client.ask("MAIL FROM:<alice@example.com>", "250 2.1.0 ")
+
+
+def test_plain_without_an_initial_response(client):
+    assert client.ask("AUTH PLAIN", "334 ") == "334 "
+    client.ask(RIGHT, "235 2.7.0 ")
+
+
+def test_login_challenges_are_to_the_letter(client):
+    assert client.ask("AUTH LOGIN", "334 ") == "334 VXNlcm5hbWU6"
+    assert client.ask(encoded("alice@example.com"), "334 ") == "334 UGFzc3dvcmQ6"
+    client.ask(encoded(PASSWORDS["alice"]), "235 2.7.0 ")
+
+
+def test_login_with_the_user_name_as_initial_response(client):
+    assert client.ask(f"AUTH LOGIN {encoded('alice@example.com')}", "334 ") == "334 UGFzc3dvcmQ6"
+    client.ask(encoded(PASSWORDS["alice"]), "235 2.7.0 ")
+
+
+def test_a_pipelined_exchange_is_answered_in_order(client):
+    client.send(["AUTH LOGIN", encoded("alice"), encoded(PASSWORDS["alice"]), "NOOP"])
+    assert client.expect("334 ") == "334 VXNlcm5hbWU6"
+    assert client.expect("334 ") == "334 UGFzc3dvcmQ6"
+    client.expect("235 2.7.0 ")
+    client.expect("250 2.0.0 ")
+
+
+def test_the_mechanisms_name_may_be_in_small_letters(client):
+    client.ask(f"auth plain {RIGHT}", "235 2.7.0 ")
+
+
+def test_passwords_with_spaces_quotes_and_backslashes_log_in(gateway):
+    for mechanism in ("PLAIN", "LOGIN"):
+        with smtp(gateway, user=None) as client:
+            if mechanism == "PLAIN":
+                client.ask(f"AUTH PLAIN {plain_response('carol', PASSWORDS['carol'])}", "235 2.7.0 ")
+            else:
+                client.ask(f"AUTH LOGIN {encoded('carol')}", "334 ")
+                client.ask(encoded(PASSWORDS["carol"]), "235 2.7.0 ")
+
+
+# ---- the account ----
+
+@pytest.mark.parametrize("name", ["alice", "ALICE", "Alice@EXAMPLE.com", "alice@example.com"])
+@pytest.mark.parametrize("mechanism", ["PLAIN", "LOGIN"])
+def test_the_account_is_in_small_letters_with_its_realm(gateway, name, mechanism):
+    with smtp(gateway, user=None) as client:
+        if mechanism == "PLAIN":
+            client.ask(f"AUTH PLAIN {plain_response(name, PASSWORDS['alice'])}", "235 2.7.0 ")
+        else:
+            client.ask(f"AUTH LOGIN {encoded(name)}", "334 ")
+            client.ask(encoded(PASSWORDS["alice"]), "235 2.7.0 ")
+        row = gateway.session(client)
+    assert row["account"] == "alice@example.com"
+    gateway.wait_event("login", session=row["session"], account="alice@example.com")
+
+
+def test_auth_realm_is_appended_to_names_without_one(new_gateway, new_smtp):
+    gateway = new_gateway(new_smtp(), hostname="mx7.hosting.example", auth={"realm": "example.com"})
+    with smtp(gateway) as client:
+        assert gateway.session(client)["account"] == "alice@example.com"
+
+
+@pytest.mark.parametrize("name", [
+    "alice%example.com", "alice!x", "alice/x", "al ice", "alice\\x", "alice@example.com@x", "@example.com",
+    "alice@", "", "a" * 300, "alice\x01", "alice\x7f", "\x85alice", "alice@exa mple.com"])
+def test_names_that_no_account_can_have_are_wrong_credentials(client, name):
+    client.ask(f"AUTH PLAIN {plain_response(name, PASSWORDS['alice'])}", "535 5.7.8 ")
+    client.ask(f"AUTH PLAIN {RIGHT}", "235 2.7.0 ")
+
+
+# ---- refusals ----
+
+def test_a_wrong_password_is_535_and_another_try_is_possible(gateway, client):
+    session = gateway.session(client)["session"]
+    client.ask(f"AUTH PLAIN {plain_response('alice', 'wrong')}", "535 5.7.8 ")
+    gateway.wait_event("login_failed", session=session, code=535)
+    client.ask("MAIL FROM:<alice@example.com>", "530 5.7.0 ")
+    client.ask("AUTH LOGIN", "334 ")
+    client.ask(encoded("alice"), "334 ")
+    client.ask(encoded("wrong"), "535 5.7.8 ")
+    client.ask(f"AUTH PLAIN {RIGHT}", "235 2.7.0 ")
+
+
+def test_an_unknown_user_gets_the_same_reply_as_a_wrong_password(client):
+    replies = {without_id(client.ask(f"AUTH PLAIN {plain_response(name, 'wrong')}", "535 5.7.8 "))
+               for name in ("alice", "nobody", "nobody@elsewhere.example")}
+    client.ask(f"AUTH LOGIN {encoded('nobody')}", "334 ")
+    replies.add(without_id(client.ask(encoded("wrong"), "535 5.7.8 ")))
+    assert len(replies) == 1
+
+
+def test_an_empty_password_is_wrong(client):
+    client.ask(f"AUTH PLAIN {plain_response('alice', '')}", "535 5.7.8 ")
+    client.ask(f"AUTH LOGIN {encoded('alice')}", "334 ")
+    client.ask("", "535 5.7.8 ")
+
+
+def test_nobody_speaks_for_somebody_else(client):
+    client.ask(f"AUTH PLAIN {plain_response('alice', PASSWORDS['alice'], identity='bob')}", "535 5.7.8 ")
+    client.ask("MAIL FROM:<alice@example.com>", "530 5.7.0 ")
+
+
+def test_the_own_name_as_identity_is_no_other(client):
+    response = plain_response("alice@example.com", PASSWORDS["alice"], identity="alice@example.com")
+    client.ask(f"AUTH PLAIN {response}", "235 2.7.0 ")
+
+
+@pytest.mark.parametrize("response", ["!!!", "AAA", "====", "YWxpY2U", "Y Q==", "YQ=", "\xe4"])
+def test_malformed_base64_is_501_5_5_2(client, response):
+    client.ask("AUTH PLAIN", "334 ")
+    client.ask(response, "501 5.5.2 ")
+    client.ask("NOOP", "250 ")
+
+
+def test_malformed_base64_as_initial_response_is_501_5_5_2(client):
+    client.ask("AUTH PLAIN !!!", "501 5.5.2 ")
+    client.ask(f"AUTH PLAIN {RIGHT}", "235 2.7.0 ")
+
+
+@pytest.mark.parametrize("decoded", ["alice", "alice\0", "\0\0", "\0alice", "\0alice\0x\0y", "\0" * 100])
+def test_a_response_that_plain_doesnt_know_is_refused(client, decoded):
+    reply = client.ask(f"AUTH PLAIN {encoded(decoded)}", "5")
+    assert reply.startswith(("535 5.7.8 ", "501 5.5.2 "))
+    client.ask(f"AUTH PLAIN {RIGHT}", "235 2.7.0 ")
+
+
+@pytest.mark.parametrize("mechanism", ["PLAIN", "LOGIN"])
+def test_a_cancelled_exchange_is_501_5_7_0(client, mechanism):
+    client.ask(f"AUTH {mechanism}", "334 ")
+    client.ask("*", "501 5.7.0 ")
+    client.ask(f"AUTH PLAIN {RIGHT}", "235 2.7.0 ")
+
+
+@pytest.mark.parametrize("mechanism", ["CRAM-MD5", "DIGEST-MD5", "SCRAM-SHA-256-PLUS", "XOAUTH2", "ANONYMOUS", "x" * 300])
+def test_an_unknown_mechanism_is_504_5_5_4(client, mechanism):
+    client.ask(f"AUTH {mechanism}", "504 5.5.4 ")
+    client.ask(f"AUTH PLAIN {RIGHT}", "235 2.7.0 ")
+
+
+def test_auth_without_a_mechanism_is_501_5_5_4(client):
+    client.ask("AUTH", "501 5.5.4 ")
+
+
+def test_auth_twice_is_503(client):
+    client.ask(f"AUTH PLAIN {RIGHT}", "235 2.7.0 ")
+    client.ask(f"AUTH PLAIN {RIGHT}", "503 5.5.1 ")
+    client.ask("MAIL FROM:<alice@example.com>", "250 2.1.0 ")
+    client.ask("AUTH LOGIN", "503 5.5.1 ")
+
+
+def test_an_overlong_line_of_an_exchange_is_500_5_5_6(client):
+    client.ask("AUTH PLAIN", "334 ")
+    client.ask("A" * 20000, "500 5.5.6 ")
+    client.ask(f"AUTH PLAIN {RIGHT}", "235 2.7.0 ")
+
+
+def test_an_overlong_initial_response_is_500_5_5_6(client):
+    client.ask("AUTH PLAIN " + "A" * 20000, "500 5.5.6 ")
+    client.ask(f"AUTH PLAIN {RIGHT}", "235 2.7.0 ")
+
+
+def test_auth_lines_up_to_12288_octets_are_read(client):
+    """RFC 4954 section 4.6 gives AUTH and its responses 12,288 octets with CRLF."""
+    longest = plain_response("alice", "x" * 9000)
+    assert 12000 < len(longest) + len("AUTH PLAIN \r\n") <= 12288
+    client.ask("AUTH PLAIN", "334 ")
+    client.ask(longest, "535 5.7.8 ")
+    client.ask(f"AUTH PLAIN {longest}", "535 5.7.8 ")
+
+
+# ---- the password store ----
+
+def test_a_password_changed_while_the_gateway_runs_counts_at_once(new_gateway, new_smtp):
+    import subprocess
+    gateway = new_gateway(new_smtp())
+    subprocess.run(["saslpasswd2", "-p", "-f", gateway.folder / "sasldb2", "-u", "example.com", "alice"],
+                   input=b"another-one", check=True)
+    with smtp(gateway, user=None) as client:
+        client.ask(f"AUTH PLAIN {RIGHT}", "535 5.7.8 ")
+        client.ask(f"AUTH PLAIN {plain_response('alice', 'another-one')}", "235 2.7.0 ")
+
+
+def test_a_password_store_that_is_away_is_454_and_never_535(new_gateway, new_smtp, new_pop3):
+    gateway = new_gateway(new_smtp(), new_pop3())
+    store = gateway.folder / "sasldb2"
+    os.rename(store, gateway.folder / "away")
+    with smtp(gateway, user=None) as client, pop3(gateway, user=None) as reader:
+        client.ask(f"AUTH PLAIN {RIGHT}", "454 4.7.0 ")
+        client.ask(f"AUTH PLAIN {plain_response('alice', 'wrong')}", "454 4.7.0 ")
+        reader.ask("USER alice", "+OK")
+        reader.ask(f"PASS {PASSWORDS['alice']}", "-ERR [SYS/TEMP] ")
+        gateway.wait_event("login_unavailable", count=3)
+        os.rename(gateway.folder / "away", store)
+        client.ask(f"AUTH PLAIN {RIGHT}", "235 2.7.0 ")
+        reader.ask("USER alice", "+OK")
+        reader.ask(f"PASS {PASSWORDS['alice']}", "+OK")
+
+
+def test_hundreds_of_exchanges_may_be_open_at_once(gateway):
+    clients = [smtp(gateway, user=None) for _ in range(100)]
+    for client in clients:
+        client.send("AUTH LOGIN")
+    for client in clients:
+        client.expect("334 VXNlcm5hbWU6")
+        client.send(encoded("bob"))
+    for number, client in enumerate(clients):
+        client.expect("334 UGFzc3dvcmQ6")
+        client.send(encoded(PASSWORDS["bob"] if number % 2 else "wrong"))
+    for number, client in enumerate(clients):
+        client.expect("235 2.7.0 " if number % 2 else "535 5.7.8 ")
+    for client in clients[1::2]:
+        client.ask("MAIL FROM:<bob@example.com>", "250 2.1.0 ")
+
+
+def test_an_exchange_that_its_client_leaves_disturbs_nobody(gateway):
+    for _ in range(20):
+        with smtp(gateway, user=None) as client:
+            client.ask("AUTH LOGIN", "334 ")
+    with smtp(gateway) as client:
+        client.mail(message())
