@@ -60,28 +60,35 @@ struct connection {
 static void on_readable(evutil_socket_t fd, short what, void *owner);
 static void on_writable(evutil_socket_t fd, short what, void *owner);
 static void on_timeout(void *owner);
+static void fail(struct connection *c, const char *error);
 
 static void tell(struct connection *c, enum connection_event event, struct span *in)
 {
     c->fn(c->owner, event, in);
 }
 
+/* What the loop can't watch can't go on: told as any failure. */
+static void want(struct connection *c, struct event *event, bool *is_added, bool is_wanted)
+{
+    if (is_wanted == *is_added)
+        return;
+    *is_added = is_wanted;
+    if (!is_wanted) {
+        (void)event_del(event); /* taking out does not fail */
+    } else if (event_add(event, NULL) < 0) {
+        *is_added = false;
+        fail(c, "the event loop takes no more");
+    }
+}
+
 static void want_read(struct connection *c, bool is_wanted)
 {
-    if (is_wanted == c->is_reading)
-        return;
-    c->is_reading = is_wanted;
-    int failed = is_wanted ? event_add(&c->read_event, NULL) : event_del(&c->read_event);
-    assert(!failed); /* one descriptor, one epoll entry: fails without memory alone */
+    want(c, &c->read_event, &c->is_reading, is_wanted);
 }
 
 static void want_write(struct connection *c, bool is_wanted)
 {
-    if (is_wanted == c->is_writing)
-        return;
-    c->is_writing = is_wanted;
-    int failed = is_wanted ? event_add(&c->write_event, NULL) : event_del(&c->write_event);
-    assert(!failed); /* likewise */
+    want(c, &c->write_event, &c->is_writing, is_wanted);
 }
 
 /* Has on_readable called in this turn, after whoever runs now. */

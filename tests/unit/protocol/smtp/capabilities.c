@@ -7,10 +7,9 @@
 enum { COMMAND_SIZE = 513, ALL = (1 << XCLIENT_COUNT) - 1 };
 
 static const char *const names[XCLIENT_COUNT] = {
-    [XCLIENT_NAME] = "NAME",         [XCLIENT_PROTO] = "PROTO",
-    [XCLIENT_HELO] = "HELO",         [XCLIENT_LOGIN] = "LOGIN",
-    [XCLIENT_DESTADDR] = "DESTADDR", [XCLIENT_DESTPORT] = "DESTPORT",
-    [XCLIENT_PORT] = "PORT",         [XCLIENT_ADDR] = "ADDR",
+    [XCLIENT_NAME] = "NAME",   [XCLIENT_PROTO] = "PROTO",       [XCLIENT_HELO] = "HELO",
+    [XCLIENT_LOGIN] = "LOGIN", [XCLIENT_DESTADDR] = "DESTADDR", [XCLIENT_DESTPORT] = "DESTPORT",
+    [XCLIENT_PORT] = "PORT",   [XCLIENT_ADDR] = "ADDR",
 };
 
 static unsigned bit(enum xclient_attribute a)
@@ -133,15 +132,14 @@ static void tell(const struct xclient_values *values, unsigned wanted, struct to
     free(out);
 }
 
-static const struct xclient_values usual = {
-    .value = {[XCLIENT_NAME] = "[UNAVAILABLE]",
-              [XCLIENT_PROTO] = "ESMTP",
-              [XCLIENT_HELO] = "laptop.example",
-              [XCLIENT_LOGIN] = "ana+news@example.com",
-              [XCLIENT_DESTADDR] = "192.0.2.1",
-              [XCLIENT_DESTPORT] = "465",
-              [XCLIENT_PORT] = "50000",
-              [XCLIENT_ADDR] = "IPV6:2001:db8::7"}};
+static const struct xclient_values usual = {.value = {[XCLIENT_NAME] = "[UNAVAILABLE]",
+                                                      [XCLIENT_PROTO] = "ESMTP",
+                                                      [XCLIENT_HELO] = "laptop.example",
+                                                      [XCLIENT_LOGIN] = "ana+news@example.com",
+                                                      [XCLIENT_DESTADDR] = "192.0.2.1",
+                                                      [XCLIENT_DESTPORT] = "465",
+                                                      [XCLIENT_PORT] = "50000",
+                                                      [XCLIENT_ADDR] = "IPV6:2001:db8::7"}};
 
 START_TEST(what_fits_is_told_in_one_command)
 {

@@ -2,7 +2,7 @@
 
 #include "support/test.h"
 
-#define X10 "xxxxxxxxxx"
+#define X10  "xxxxxxxxxx"
 #define X100 X10 X10 X10 X10 X10 X10 X10 X10 X10 X10
 #define X500 X100 X100 X100 X100 X100
 
@@ -151,7 +151,9 @@ static const struct judged of_rcpt[] = {
     {" ORCPT=rfc822;" X100 X100 X100 X100 X10 X10 X10 X10 X10 X10 X10 X10 X10 "xxx", GOOD},
     {" ORCPT=rfc822;" X500, WRONG},
     /* RFC 6533 section 3 */
-    {" ORCPT=utf-8;j\xc3\xb6rg@b\xc3\xbc" "cher.example", GOOD},
+    {" ORCPT=utf-8;j\xc3\xb6rg@b\xc3\xbc"
+     "cher.example",
+     GOOD},
     {" ORCPT=utf-8;j\\x{F6}rg@b.example", GOOD},
     {" ORCPT=UTF-8;a@b", GOOD},
     /* together, and twice */
@@ -238,11 +240,12 @@ START_TEST(a_parameter_of_an_extension_that_is_not_offered_is_unknown)
     static const struct {
         const char *text;
         unsigned extension;
-    } mail[] = {
-        {" SIZE=1", SMTP_SIZE},         {" BODY=7BIT", SMTP_8BITMIME},
-        {" AUTH=<>", SMTP_AUTH},        {" SMTPUTF8", SMTP_SMTPUTF8},
-        {" RET=FULL", SMTP_DSN},        {" ENVID=x", SMTP_DSN},
-    }, rcpt[] = {{" NOTIFY=NEVER", SMTP_DSN}, {" ORCPT=rfc822;a", SMTP_DSN}};
+    } mail[] =
+        {
+            {" SIZE=1", SMTP_SIZE},       {" BODY=7BIT", SMTP_8BITMIME}, {" AUTH=<>", SMTP_AUTH},
+            {" SMTPUTF8", SMTP_SMTPUTF8}, {" RET=FULL", SMTP_DSN},       {" ENVID=x", SMTP_DSN},
+        },
+      rcpt[] = {{" NOTIFY=NEVER", SMTP_DSN}, {" ORCPT=rfc822;a", SMTP_DSN}};
     for (size_t i = 0; i < sizeof mail / sizeof *mail; i++) {
         ck_assert_int_eq(parse_mail(mail[i].text, mail[i].extension), GOOD);
         ck_assert_int_eq(parse_mail(mail[i].text, ALL & ~mail[i].extension), UNKNOWN);

@@ -3,8 +3,8 @@
 #include "protocol/said.h"
 #include "support/splits.h"
 
-#define X10 "xxxxxxxxxx"
-#define X50 X10 X10 X10 X10 X10
+#define X10  "xxxxxxxxxx"
+#define X50  X10 X10 X10 X10 X10
 #define X100 X50 X50
 #define X500 X100 X100 X100 X100 X100
 
@@ -127,9 +127,8 @@ static void restart(void *owner)
 {
     struct talk *t = owner;
     leftover_drop(&t->in);
-    t->server = (struct smtp_server){.state = SMTP_CONNECTED,
-                                     .needs_tls = t->door == STARTTLS,
-                                     .needs_auth = t->door != OPEN};
+    t->server = (struct smtp_server){
+        .state = SMTP_CONNECTED, .needs_tls = t->door == STARTTLS, .needs_auth = t->door != OPEN};
     t->is_over = false;
     say_nothing(&t->said);
 }
@@ -163,9 +162,9 @@ static void check(enum door door, struct span input, const char *expected)
 
 /* ---- conversations ---- */
 
-#define LOGIN "EHLO c\r\nAUTH PLAIN Z29vZA==\r\n"
-#define LOGGED_IN "EHLO c\nAUTH PLAIN with Z29vZA==\n"
-#define IN_MAIL "EHLO c\r\nMAIL FROM:<a@b>\r\n"
+#define LOGIN      "EHLO c\r\nAUTH PLAIN Z29vZA==\r\n"
+#define LOGGED_IN  "EHLO c\nAUTH PLAIN with Z29vZA==\n"
+#define IN_MAIL    "EHLO c\r\nMAIL FROM:<a@b>\r\n"
 #define MAIL_TAKEN "EHLO c\nMAIL <a@b>\n"
 
 static const struct conversation {
@@ -185,7 +184,8 @@ static const struct conversation {
      "EHLO bar.com\nMAIL <Smith@bar.com>\nRCPT <Jones@foo.com>\nRCPT <Green@foo.com>\nRSET\n"
      "QUIT\n"},
     /* D.3: relayed; with the source route of RFC 821, which is dropped */
-    {OPEN, "EHLO bar.com\r\nMAIL FROM:<JQP@bar.com>\r\nRCPT TO:<@foo.com:Jones@XYZ.COM>\r\nDATA\r\n",
+    {OPEN,
+     "EHLO bar.com\r\nMAIL FROM:<JQP@bar.com>\r\nRCPT TO:<@foo.com:Jones@XYZ.COM>\r\nDATA\r\n",
      "EHLO bar.com\nMAIL <JQP@bar.com>\nRCPT <Jones@XYZ.COM>\nDATA\n"},
     /* D.4: verifying and sending */
     {OPEN,
@@ -251,7 +251,8 @@ static const struct conversation {
     {OPEN, IN_MAIL "RSET x\r\nRCPT TO:<c@d>\r\n", MAIL_TAKEN "501 5.5.4\nRCPT <c@d>\n"},
     /* arguments where there are none, or some (RFC 5321 sections 4.1.1.4 to 4.1.1.10) */
     {OPEN, IN_MAIL "DATA x\r\nDATA \r\n", MAIL_TAKEN "501 5.5.4\nDATA\n"},
-    {OPEN, "EHLO c\r\nNOOP\r\nNOOP x y\r\nHELP\r\nHELP MAIL\r\nVRFY\r\nVRFY \r\nQUIT x\r\nQUIT \r\n",
+    {OPEN,
+     "EHLO c\r\nNOOP\r\nNOOP x y\r\nHELP\r\nHELP MAIL\r\nVRFY\r\nVRFY \r\nQUIT x\r\nQUIT \r\n",
      "EHLO c\nNOOP\nNOOP\nHELP\nHELP\n501 5.5.4\n501 5.5.4\n501 5.5.4\nQUIT\n"},
     {STARTTLS, "EHLO c\r\nSTARTTLS now\r\nstarttls\r\n", "EHLO c\n501 5.5.4\nSTARTTLS\n"},
     /* what is no command */
@@ -296,15 +297,17 @@ static const struct conversation {
     {OPEN, "EHLO c\r\nMAIL FROM:<a@[192.0.2.1]>\r\n", "EHLO c\nMAIL <a@[192.0.2.1]>\n"},
     {OPEN, "EHLO c\r\nMAIL FROM:<a@[IPv6:::1]>\r\n", "EHLO c\nMAIL <a@[IPv6:::1]>\n"},
     {OPEN, "EHLO c\r\nMAIL FROM:<a@[192.0.2]>\r\n", "EHLO c\n501 5.1.7\n"},
-    {OPEN, "EHLO c\r\nMAIL FROM:<" X50 X10 "xxxx@b>\r\n",
-     "EHLO c\nMAIL <" X50 X10 "xxxx@b>\n"},
+    {OPEN, "EHLO c\r\nMAIL FROM:<" X50 X10 "xxxx@b>\r\n", "EHLO c\nMAIL <" X50 X10 "xxxx@b>\n"},
     {OPEN, "EHLO c\r\nMAIL FROM:<" X50 X10 "xxxxx@b>\r\n", "EHLO c\n501 5.1.7\n"},
     {OPEN, "EHLO c\r\nMAIL FROM:<a@" X50 X10 "xxxx>\r\n", "EHLO c\n501 5.1.7\n"},
     /* RFC 6531: with SMTPUTF8 alone */
     {OPEN, "EHLO c\r\nMAIL FROM:<j\xc3\xb6rg@b> SMTPUTF8\r\n",
      "EHLO c\nMAIL <j\xc3\xb6rg@b> (utf8) SMTPUTF8\n"},
-    {OPEN, "EHLO c\r\nMAIL FROM:<a@b\xc3\xbc" "cher.example> smtputf8\r\n",
-     "EHLO c\nMAIL <a@b\xc3\xbc" "cher.example> (utf8) SMTPUTF8\n"},
+    {OPEN,
+     "EHLO c\r\nMAIL FROM:<a@b\xc3\xbc"
+     "cher.example> smtputf8\r\n",
+     "EHLO c\nMAIL <a@b\xc3\xbc"
+     "cher.example> (utf8) SMTPUTF8\n"},
     {OPEN, "EHLO c\r\nMAIL FROM:<j\xc3\xb6rg@b>\r\nRCPT TO:<c@d>\r\n",
      "EHLO c\n553 5.6.7\n503 5.5.1\n"},
     {OPEN, "EHLO c\r\nMAIL FROM:<j\xf6rg@b> SMTPUTF8\r\n", "EHLO c\n501 5.1.7\n"},
@@ -323,8 +326,7 @@ static const struct conversation {
     {OPEN, "EHLO c\r\nMAIL FROM:<a@b>SIZE=1\r\n", "EHLO c\n501 5.5.4\n"},
     {OPEN, "EHLO c\r\nMAIL FROM:<a@b>>\r\n", "EHLO c\n501 5.5.4\n"},
     {OPEN, "EHLO c\r\nMAIL FROM:<a@b> <c@d>\r\n", "EHLO c\n555 5.5.4\n"},
-    {OPEN, "EHLO c\r\nMAIL FROM:<a@b> FOO\r\nRCPT TO:<c@d>\r\n",
-     "EHLO c\n555 5.5.4\n503 5.5.1\n"},
+    {OPEN, "EHLO c\r\nMAIL FROM:<a@b> FOO\r\nRCPT TO:<c@d>\r\n", "EHLO c\n555 5.5.4\n503 5.5.1\n"},
     {OPEN, "EHLO c\r\nMAIL FROM:<a@b> FOO=BAR\r\n", "EHLO c\n555 5.5.4\n"},
     {OPEN, "EHLO c\r\nMAIL FROM:<a@b> SIZE=x\r\n", "EHLO c\n501 5.5.4\n"},
     {OPEN, "EHLO c\r\nMAIL FROM:<a@b> SIZE=1 SIZE=1\r\n", "EHLO c\n501 5.5.4\n"},
@@ -338,7 +340,8 @@ static const struct conversation {
     {OPEN, IN_MAIL "RCPT TO: <c@d> \r\nrcpt to:<c@d>\r\n", MAIL_TAKEN "RCPT <c@d>\nRCPT <c@d>\n"},
     {OPEN, IN_MAIL "RCPT TO:<>\r\n", MAIL_TAKEN "501 5.1.3\n"},
     {OPEN, IN_MAIL "RCPT TO:<@x:>\r\n", MAIL_TAKEN "501 5.1.3\n"},
-    {OPEN, IN_MAIL "RCPT\r\nRCPT TO\r\nRCPT TO:\r\n", MAIL_TAKEN "501 5.1.3\n501 5.1.3\n501 5.1.3\n"},
+    {OPEN, IN_MAIL "RCPT\r\nRCPT TO\r\nRCPT TO:\r\n",
+     MAIL_TAKEN "501 5.1.3\n501 5.1.3\n501 5.1.3\n"},
     {OPEN, IN_MAIL "RCPT FROM:<c@d>\r\n", MAIL_TAKEN "501 5.1.3\n"},
     {OPEN, IN_MAIL "RCPT TO:c@d\r\n", MAIL_TAKEN "501 5.1.3\n"},
     {OPEN, IN_MAIL "RCPT TO:<c@d\r\n", MAIL_TAKEN "501 5.1.3\n"},
@@ -391,33 +394,50 @@ static const struct cell {
     {"HELO x", "HELO x", {NULL}, true},
     {"STARTTLS",
      "STARTTLS",
-     {[CONNECTED] = "503 5.5.1", [SECURED] = "503 5.5.1", [GREETED] = "554 5.5.1",
-      [READY] = "554 5.5.1", [IN_ENVELOPE] = "554 5.5.1"},
+     {[CONNECTED] = "503 5.5.1",
+      [SECURED] = "503 5.5.1",
+      [GREETED] = "554 5.5.1",
+      [READY] = "554 5.5.1",
+      [IN_ENVELOPE] = "554 5.5.1"},
      true},
     {"AUTH PLAIN",
      "AUTH PLAIN",
-     {[CONNECTED] = "503 5.5.1", [CLEAR] = "538 5.7.11", [SECURED] = "503 5.5.1",
-      [READY] = "503 5.5.1", [IN_ENVELOPE] = "503 5.5.1"},
+     {[CONNECTED] = "503 5.5.1",
+      [CLEAR] = "538 5.7.11",
+      [SECURED] = "503 5.5.1",
+      [READY] = "503 5.5.1",
+      [IN_ENVELOPE] = "503 5.5.1"},
      true},
     {"MAIL FROM:<s@t>",
      "MAIL <s@t>",
-     {[CONNECTED] = "503 5.5.1", [CLEAR] = "530 5.7.0", [SECURED] = "503 5.5.1",
-      [GREETED] = "530 5.7.0", [IN_ENVELOPE] = "503 5.5.1"},
+     {[CONNECTED] = "503 5.5.1",
+      [CLEAR] = "530 5.7.0",
+      [SECURED] = "503 5.5.1",
+      [GREETED] = "530 5.7.0",
+      [IN_ENVELOPE] = "503 5.5.1"},
      false},
     {"RCPT TO:<s@t>",
      "RCPT <s@t>",
-     {[CONNECTED] = "503 5.5.1", [CLEAR] = "530 5.7.0", [SECURED] = "503 5.5.1",
-      [GREETED] = "530 5.7.0", [READY] = "503 5.5.1"},
+     {[CONNECTED] = "503 5.5.1",
+      [CLEAR] = "530 5.7.0",
+      [SECURED] = "503 5.5.1",
+      [GREETED] = "530 5.7.0",
+      [READY] = "503 5.5.1"},
      false},
     {"DATA",
      "DATA",
-     {[CONNECTED] = "503 5.5.1", [CLEAR] = "530 5.7.0", [SECURED] = "503 5.5.1",
-      [GREETED] = "530 5.7.0", [READY] = "503 5.5.1"},
+     {[CONNECTED] = "503 5.5.1",
+      [CLEAR] = "530 5.7.0",
+      [SECURED] = "503 5.5.1",
+      [GREETED] = "530 5.7.0",
+      [READY] = "503 5.5.1"},
      true},
     {"RSET", "RSET", {[CLEAR] = "530 5.7.0"}, false},
     {"NOOP", "NOOP", {NULL}, true},
-    {"VRFY a", "VRFY",
-     {[CONNECTED] = "", [CLEAR] = "530 5.7.0", [SECURED] = "", [GREETED] = "530 5.7.0"}, true},
+    {"VRFY a",
+     "VRFY",
+     {[CONNECTED] = "", [CLEAR] = "530 5.7.0", [SECURED] = "", [GREETED] = "530 5.7.0"},
+     true},
     {"HELP", "HELP", {[CLEAR] = "530 5.7.0"}, true},
     {"QUIT", "QUIT", {NULL}, true},
     {"TURN", "500 5.5.2", {NULL}, true},
@@ -438,8 +458,8 @@ START_TEST(each_command_may_come_where_it_may)
         const char *event = c->said[state] == NULL ? c->event : c->said[state];
         if (event[0] == '\0')
             continue;
-        (void)snprintf(line, sizeof line, "%s\r\n", c->line);       /* fits */
-        (void)snprintf(expected, sizeof expected, "%s\n", event);   /* fits */
+        (void)snprintf(line, sizeof line, "%s\r\n", c->line);     /* fits */
+        (void)snprintf(expected, sizeof expected, "%s\n", event); /* fits */
         t.door = states[state].door;
         restart(&t);
         talk(&t, states[state].lines);
@@ -465,8 +485,7 @@ START_TEST(what_is_refused_changes_no_state)
         restart(&t);
         talk(&t, states[state].lines);
         talk(&t, line);
-        ck_assert_msg(t.server.state == states[state].state, "%s %s", c->line,
-                      states[state].name);
+        ck_assert_msg(t.server.state == states[state].state, "%s %s", c->line, states[state].name);
     }
     leftover_drop(&t.in);
 }
@@ -618,18 +637,18 @@ END_TEST
 /* RFC 4954 section 4. */
 START_TEST(a_response_has_12288_octets_at_most)
 {
-    static char input[13000], expected[13000];
-    static const char start[] = "EHLO c\r\nAUTH PLAIN\r\n";
-    size_t head = sizeof start - 1;
-    struct span line = padded(input + head, "", "\r\n", 12288);
-    memcpy(input, start, head);
-    char *at = expected + sprintf(expected, "EHLO c\nAUTH PLAIN\nresponse <");
-    memcpy(at, line.data, line.size - 2);
-    memcpy(at + line.size - 2, ">\n", 3);
-    check(IMPLICIT, span_make(input, head + line.size), expected);
-    (void)padded(input + head, "", "\r\n", 12289);
-    memcpy(input + head + 12289, "NOOP\r\n", 6);
-    check(IMPLICIT, span_make(input, head + 12289 + 6), "EHLO c\nAUTH PLAIN\n500 5.5.6\nNOOP\n");
+    static char line[12300];
+    static struct said input, expected;
+    struct span response = padded(line, "", "\r\n", 12288);
+    say(&input, "EHLO c\r\nAUTH PLAIN\r\n");
+    say_bytes(&input, response);
+    say(&expected, "EHLO c\nAUTH PLAIN\nresponse <%.*s>\n", (int)response.size - 2, line);
+    check(IMPLICIT, span_of(input.text), expected.text);
+    say_nothing(&input);
+    say(&input, "EHLO c\r\nAUTH PLAIN\r\n");
+    say_bytes(&input, padded(line, "", "\r\n", 12289));
+    say(&input, "NOOP\r\n");
+    check(IMPLICIT, span_of(input.text), "EHLO c\nAUTH PLAIN\n500 5.5.6\nNOOP\n");
 }
 END_TEST
 
@@ -707,22 +726,39 @@ END_TEST
 START_TEST(random_words_say_the_same_however_they_are_cut)
 {
     static const char *const words[] = {
-        "EHLO c\r\n", "MAIL FROM:<a@b>", "RCPT TO:<c@d>", "DATA\r\n", "RSET\r\n", "\r\n",   "\r",
-        "\n",         " ",               "SIZE=1",        "<",        ">",        "AUTH ",  "PLAIN ",
-        "Z29vZA==",   "*\r\n",           "STARTTLS",      "x",        "NOOP\r\n", "\xc3\xb6",
+        "EHLO c\r\n",
+        "MAIL FROM:<a@b>",
+        "RCPT TO:<c@d>",
+        "DATA\r\n",
+        "RSET\r\n",
+        "\r\n",
+        "\r",
+        "\n",
+        " ",
+        "SIZE=1",
+        "<",
+        ">",
+        "AUTH ",
+        "PLAIN ",
+        "Z29vZA==",
+        "*\r\n",
+        "STARTTLS",
+        "x",
+        "NOOP\r\n",
+        "\xc3\xb6",
     };
-    static struct said whole;
+    static struct said input, whole;
     static struct talk t;
     uint32_t seed = 29;
     for (int round = 0; round < 3000; round++) {
-        char input[256] = "";
+        say_nothing(&input);
         t.door = (enum door)(round % 3);
         for (unsigned n = next_random(&seed) % 12; n > 0; n--)
-            strcat(input, words[next_random(&seed) % (sizeof words / sizeof *words)]);
+            say(&input, "%s", words[next_random(&seed) % (sizeof words / sizeof *words)]);
         restart(&t);
-        feed(&t, span_of(input));
+        feed(&t, span_of(input.text));
         whole = t.said;
-        check(t.door, span_of(input), whole.text);
+        check(t.door, span_of(input.text), whole.text);
     }
     leftover_drop(&t.in);
 }
