@@ -85,18 +85,20 @@ static const struct accepted {
 
 START_TEST(what_rfc_5321_and_6531_allow_is_taken_apart)
 {
-    const struct accepted *c = &accepted[_i];
-    char address[300];
-    struct span rest;
-    struct smtp_path path;
-    const char *wrong = parse(span_of(c->text), &rest, &path);
-    ck_assert_msg(wrong == NULL, "%s: %s", c->text, wrong);
-    (void)snprintf(address, sizeof address, "%s@%s", c->local, c->domain); /* fits */
-    ck_assert_msg(span_equals(path.local, c->local), "%s", c->text);
-    ck_assert_msg(span_equals(path.domain, c->domain), "%s", c->text);
-    ck_assert_msg(span_equals(path.address, address), "%s", c->text);
-    ck_assert_msg(span_equals(rest, c->rest), "%s", c->text);
-    ck_assert_msg(path.is_utf8 == c->is_utf8, "%s", c->text);
+    for (size_t i = 0; i < sizeof accepted / sizeof *accepted; i++) {
+        const struct accepted *c = &accepted[i];
+        char address[300];
+        struct span rest;
+        struct smtp_path path;
+        const char *wrong = parse(span_of(c->text), &rest, &path);
+        ck_assert_msg(wrong == NULL, "%s: %s", c->text, wrong);
+        (void)snprintf(address, sizeof address, "%s@%s", c->local, c->domain); /* fits */
+        ck_assert_msg(span_equals(path.local, c->local), "%s", c->text);
+        ck_assert_msg(span_equals(path.domain, c->domain), "%s", c->text);
+        ck_assert_msg(span_equals(path.address, address), "%s", c->text);
+        ck_assert_msg(span_equals(rest, c->rest), "%s", c->text);
+        ck_assert_msg(path.is_utf8 == c->is_utf8, "%s", c->text);
+    }
 }
 END_TEST
 
@@ -196,7 +198,8 @@ static const char *const refused[] = {
 
 START_TEST(what_they_do_not_allow_is_refused)
 {
-    ck_assert_msg(is_refused(refused[_i]), "%s", refused[_i]);
+    for (size_t i = 0; i < sizeof refused / sizeof *refused; i++)
+        ck_assert_msg(is_refused(refused[i]), "%s", refused[i]);
 }
 END_TEST
 
@@ -337,8 +340,8 @@ END_TEST
 
 SUITE(smtp_path)
 {
-    LOOP_TEST(what_rfc_5321_and_6531_allow_is_taken_apart, accepted);
-    LOOP_TEST(what_they_do_not_allow_is_refused, refused);
+    TEST(what_rfc_5321_and_6531_allow_is_taken_apart);
+    TEST(what_they_do_not_allow_is_refused);
     TEST(the_empty_path_is_taken);
     TEST(postmaster_needs_no_domain);
     TEST(a_source_route_is_no_empty_path);

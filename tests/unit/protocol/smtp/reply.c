@@ -425,7 +425,8 @@ static const struct parsed {
 
 START_TEST(a_reply_is_what_rfc_5321_says_however_it_is_cut)
 {
-    check(span_of(parsed[_i].input), parsed[_i].said);
+    for (size_t i = 0; i < sizeof parsed / sizeof *parsed; i++)
+        check(span_of(parsed[i].input), parsed[i].said);
 }
 END_TEST
 
@@ -579,7 +580,7 @@ SUITE(smtp_reply)
     TEST(what_passes_is_printable_ascii);
     TEST(what_passes_is_cut_to_a_line);
     TEST(a_passed_reply_that_finds_no_memory_is_told);
-    LOOP_TEST(a_reply_is_what_rfc_5321_says_however_it_is_cut, parsed);
+    TEST(a_reply_is_what_rfc_5321_says_however_it_is_cut);
     TEST(a_nul_is_text);
     TEST(a_reply_has_a_hundred_lines_at_most);
     TEST(replies_without_end_are_wrong_before_they_fill_memory);

@@ -361,8 +361,8 @@ static const struct conversation {
 
 START_TEST(a_conversation_gives_the_same_events_however_it_is_cut)
 {
-    const struct conversation *c = &conversations[_i];
-    check(c->door, span_of(c->input), c->events);
+    for (size_t i = 0; i < sizeof conversations / sizeof *conversations; i++)
+        check(conversations[i].door, span_of(conversations[i].input), conversations[i].events);
 }
 END_TEST
 
@@ -449,24 +449,32 @@ static void talk(struct talk *t, const char *lines)
     feed(t, span_of(lines));
 }
 
+enum { CELLS = sizeof matrix / sizeof *matrix * STATES };
+
+/* What is said in this cell, or NULL, and the conversation so far. */
+static const char *begin_cell(int cell, struct talk *t, char line[64])
+{
+    const struct cell *c = &matrix[cell / STATES];
+    int state = cell % STATES;
+    (void)snprintf(line, 64, "%s\r\n", c->line); /* fits */
+    t->door = states[state].door;
+    restart(t);
+    talk(t, states[state].lines);
+    ck_assert_int_eq(t->server.state, states[state].state);
+    return c->said[state];
+}
+
 START_TEST(each_command_may_come_where_it_may)
 {
     static struct talk t;
-    const struct cell *c = &matrix[_i];
-    for (int state = 0; state < STATES; state++) {
+    for (int cell = 0; cell < CELLS; cell++) {
         char line[64], expected[64];
-        const char *event = c->said[state] == NULL ? c->event : c->said[state];
-        if (event[0] == '\0')
-            continue;
-        (void)snprintf(line, sizeof line, "%s\r\n", c->line);     /* fits */
-        (void)snprintf(expected, sizeof expected, "%s\n", event); /* fits */
-        t.door = states[state].door;
-        restart(&t);
-        talk(&t, states[state].lines);
-        ck_assert_int_eq(t.server.state, states[state].state);
+        const char *said = begin_cell(cell, &t, line);
+        (void)snprintf(expected, sizeof expected, "%s\n",
+                       said == NULL ? matrix[cell / STATES].event : said); /* fits */
         talk(&t, line);
-        ck_assert_msg(strcmp(t.said.text, expected) == 0, "%s %s: %s", c->line, states[state].name,
-                      t.said.text);
+        ck_assert_msg(expected[0] == '\n' || strcmp(t.said.text, expected) == 0, "%s %s: %s",
+                      matrix[cell / STATES].line, states[cell % STATES].name, t.said.text);
     }
     leftover_drop(&t.in);
 }
@@ -475,17 +483,13 @@ END_TEST
 START_TEST(what_is_refused_changes_no_state)
 {
     static struct talk t;
-    const struct cell *c = &matrix[_i];
-    for (int state = 0; state < STATES; state++) {
+    for (int cell = 0; cell < CELLS; cell++) {
         char line[64];
-        if (c->said[state] == NULL)
+        if (begin_cell(cell, &t, line) == NULL)
             continue;
-        (void)snprintf(line, sizeof line, "%s\r\n", c->line); /* fits */
-        t.door = states[state].door;
-        restart(&t);
-        talk(&t, states[state].lines);
         talk(&t, line);
-        ck_assert_msg(t.server.state == states[state].state, "%s %s", c->line, states[state].name);
+        ck_assert_msg(t.server.state == states[cell % STATES].state, "%s %s",
+                      matrix[cell / STATES].line, states[cell % STATES].name);
     }
     leftover_drop(&t.in);
 }
@@ -494,17 +498,14 @@ END_TEST
 START_TEST(a_group_ends_where_rfc_2920_says)
 {
     static struct talk t;
-    const struct cell *c = &matrix[_i];
-    for (int state = 0; state < STATES; state++) {
+    for (int cell = 0; cell < CELLS; cell++) {
         struct smtp_event event;
         char line[64];
-        (void)snprintf(line, sizeof line, "%s\r\n", c->line); /* fits */
-        t.door = states[state].door;
-        restart(&t);
-        talk(&t, states[state].lines);
+        (void)begin_cell(cell, &t, line);
         struct span in = span_of(line);
         ck_assert_int_eq(smtp_server_next(&t.server, &in, &event), 1);
-        ck_assert_msg(event.ends_group == c->ends_group, "%s %s", c->line, states[state].name);
+        ck_assert_msg(event.ends_group == matrix[cell / STATES].ends_group, "%s %s",
+                      matrix[cell / STATES].line, states[cell % STATES].name);
     }
     leftover_drop(&t.in);
 }
@@ -549,8 +550,6 @@ START_TEST(what_an_event_tells_lies_in_the_input)
     struct smtp_event event;
     struct span in = span_of(line);
     ck_assert_int_eq(smtp_server_next(&s, &in, &event), 1);
-    ck_assert_ptr_eq(event.verb.data, line);
-    ck_assert_uint_eq(event.verb.size, 4);
     ck_assert_ptr_eq(event.path.local.data, line + 11);
     ck_assert_uint_eq(event.path.local.size, 3);
     ck_assert_ptr_eq(event.path.domain.data, line + 15);
@@ -560,17 +559,30 @@ START_TEST(what_an_event_tells_lies_in_the_input)
 }
 END_TEST
 
-START_TEST(the_verb_is_told_as_it_was_written)
+/* What is no command of ours may be half of a password. */
+START_TEST(the_verb_of_a_command_that_we_know_is_told)
 {
     static const struct {
+        enum smtp_state state;
         const char *line, *verb;
-    } cases[] = {{"nOOp x\r\n", "nOOp"}, {"GET / HTTP/1.1\r\n", "GET"}, {"rcpt to:<>\r\n", "rcpt"}};
+    } cases[] = {
+        {SMTP_READY, "nOOp x\r\n", "NOOP"},
+        {SMTP_READY, "rcpt to:<>\r\n", "RCPT"},
+        {SMTP_READY, "GET / HTTP/1.1\r\n", NULL},
+        {SMTP_READY, "c2VjcmV0\r\n", NULL},
+        {SMTP_READY, "NOOP\n", NULL},
+        {SMTP_IN_AUTH, "c2VjcmV0\r\n", NULL},
+        {SMTP_IN_AUTH, "*\r\n", NULL},
+    };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        struct smtp_server s = {.state = SMTP_READY};
+        struct smtp_server s = {.state = cases[i].state};
         struct smtp_event event;
         struct span in = span_of(cases[i].line);
         ck_assert_int_eq(smtp_server_next(&s, &in, &event), 1);
-        ck_assert(span_equals(event.verb, cases[i].verb));
+        if (cases[i].verb == NULL)
+            ck_assert_ptr_null(event.verb);
+        else
+            ck_assert_str_eq(event.verb, cases[i].verb);
     }
 }
 END_TEST
@@ -766,14 +778,14 @@ END_TEST
 
 SUITE(smtp_server)
 {
-    LOOP_TEST(a_conversation_gives_the_same_events_however_it_is_cut, conversations);
-    LOOP_TEST(each_command_may_come_where_it_may, matrix);
-    LOOP_TEST(what_is_refused_changes_no_state, matrix);
-    LOOP_TEST(a_group_ends_where_rfc_2920_says, matrix);
+    TEST(a_conversation_gives_the_same_events_however_it_is_cut);
+    TEST(each_command_may_come_where_it_may);
+    TEST(what_is_refused_changes_no_state);
+    TEST(a_group_ends_where_rfc_2920_says);
     TEST(vrfy_before_ehlo_is_not_out_of_sequence);
     TEST(a_group_gives_its_events_one_by_one);
     TEST(what_an_event_tells_lies_in_the_input);
-    TEST(the_verb_is_told_as_it_was_written);
+    TEST(the_verb_of_a_command_that_we_know_is_told);
     TEST(a_refusal_names_what_was_wrong);
     TEST(the_longest_commands_of_the_extensions_are_taken);
     TEST(a_command_that_is_too_long_is_refused_and_the_next_is_whole);
