@@ -1,6 +1,7 @@
 """AUTH: PLAIN and LOGIN against sasldb."""
 import base64
 import os
+import subprocess
 
 import pytest
 
@@ -162,7 +163,8 @@ def test_a_cancelled_exchange_is_501_5_7_0(client, mechanism):
     client.ask(f"AUTH PLAIN {RIGHT}", "235 2.7.0 ")
 
 
-@pytest.mark.parametrize("mechanism", ["CRAM-MD5", "DIGEST-MD5", "SCRAM-SHA-256-PLUS", "XOAUTH2", "ANONYMOUS", "x" * 300])
+@pytest.mark.parametrize("mechanism", [
+    "CRAM-MD5", "DIGEST-MD5", "SCRAM-SHA-256-PLUS", "XOAUTH2", "ANONYMOUS", "x" * 300])
 def test_an_unknown_mechanism_is_504_5_5_4(client, mechanism):
     client.ask(f"AUTH {mechanism}", "504 5.5.4 ")
     client.ask(f"AUTH PLAIN {RIGHT}", "235 2.7.0 ")
@@ -202,7 +204,6 @@ def test_responses_up_to_12288_octets_are_read(client):
 # ---- the password store ----
 
 def test_a_password_changed_while_the_gateway_runs_counts_at_once(new_gateway, new_smtp):
-    import subprocess
     gateway = new_gateway(new_smtp())
     subprocess.run(["saslpasswd2", "-p", "-f", gateway.folder / "sasldb2", "-u", "example.com", "alice"],
                    input=b"another-one", check=True)

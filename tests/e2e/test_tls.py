@@ -225,7 +225,8 @@ def test_a_session_of_one_worker_is_resumed_by_another(new_gateway, new_smtp, ve
 
 # ---- what isn't TLS ----
 
-@pytest.mark.parametrize("sent", [b"EHLO client.example.net\r\n", b"GET / HTTP/1.0\r\n\r\n", b"\0" * 100, b"\x16\x03\x01"])
+@pytest.mark.parametrize("sent", [
+    b"EHLO client.example.net\r\n", b"GET / HTTP/1.0\r\n\r\n", b"\0" * 100, b"\x16\x03\x01"])
 def test_clear_text_on_a_tls_port_is_ended_in_good_order(gateway, sent):
     with Session(gateway.port("submissions"), tls=None) as client:
         client.send_bytes(sent).end_stream()

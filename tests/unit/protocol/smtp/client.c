@@ -268,7 +268,8 @@ START_TEST(a_client_that_begins_anew_owes_nothing)
     writes("EHLO gateway\r\n");
     ck_assert_int_eq(input("250-mx\r\n250-and a piece of a line", &why), 0);
     smtp_client_clear(&client);
-    begin(false);
+    smtp_client_init(&client);
+    ck_assert(!client.is_pipelining); /* until the server has offered it */
     ck_assert_uint_eq(smtp_client_due(&client), 0);
     queue(SMTP_COMMAND_QUIT, "QUIT\r\n");
     writes("QUIT\r\n");

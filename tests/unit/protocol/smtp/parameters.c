@@ -149,6 +149,7 @@ static const struct judged of_rcpt[] = {
     {" ORCPT=rfc822;a+2bb", WRONG},
     {" ORCPT=rfc822;\xc3\xa9@b", WRONG},
     {" ORCPT=rfc822;" X100 X100 X100 X100 X10 X10 X10 X10 X10 X10 X10 X10 X10 "xxx", GOOD},
+    {" ORCPT=rfc822;" X100 X100 X100 X100 X10 X10 X10 X10 X10 X10 X10 X10 X10 "xxxx", WRONG},
     {" ORCPT=rfc822;" X500, WRONG},
     /* RFC 6533 section 3 */
     {" ORCPT=utf-8;j\xc3\xb6rg@b\xc3\xbc"

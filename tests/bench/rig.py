@@ -1,0 +1,296 @@
+"""What tests/bench/run measures with: processes and what they cost, a temporary folder with
+certificate and users, the sink, and the peers that are measured on the same work."""
+import contextlib
+import os
+import pathlib
+import pwd
+import re
+import resource
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+WORKERS = 2               # of the gateway; HAProxy's threads
+DESCRIPTORS = 50_000      # for the row with the most clients, where the system allows it
+SPARE_CLIENTS = 200       # that HAProxy lets in beyond those of the row
+
+
+class Failed(Exception):
+    """Something could not be measured; the text says what."""
+
+
+# ---- processes ----
+
+def say(text):
+    print(text, file=sys.stderr, flush=True)
+
+
+def output(*command, **options):
+    done = subprocess.run(command, capture_output=True, text=True, **options)
+    if done.returncode != 0:
+        last = (done.stderr or done.stdout).strip().splitlines()[-12:]
+        raise Failed(f"{' '.join(map(str, command))}:\n" + "\n".join(last))
+    return done.stdout
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+def wait_for(port, process, what):
+    end = time.monotonic() + 15
+    while process.poll() is None and time.monotonic() < end:
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+            return
+        time.sleep(0.05)
+    raise Failed(f"{what} does not listen")
+
+
+def own_ns():
+    """What we and all that we started and waited for have run."""
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(u.ru_utime + u.ru_stime for u in used) * 1e9
+
+
+def raise_descriptors():
+    """As many as the row with the most clients needs, or as many as there may be."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(most, DESCRIPTORS),) * 2)
+        return
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
+def descriptors(clients):
+    """How many a program between `clients` and the sink needs, and how many it may have."""
+    return 2 * (clients + SPARE_CLIENTS) + 100, resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+
+
+class Tree:
+    """A process and all that it forks: they stay in the session that it begins."""
+
+    def __init__(self, command, log, **options):
+        self.process = subprocess.Popen(command, start_new_session=True, stderr=log, **options)
+
+    def pids(self):
+        for entry in os.listdir("/proc"):
+            with contextlib.suppress(OSError, ValueError):
+                if os.getsid(int(entry)) == self.process.pid:
+                    yield int(entry)
+
+    def cpu_ns(self):
+        """What it has run so far, in user and system mode, with threads and children that are gone.
+
+        schedstat is what stat's utime and stime are made of, in nanoseconds instead of ticks."""
+        tick = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
+        total = 0
+        for pid in self.pids():
+            with contextlib.suppress(OSError):
+                fields = read(f"/proc/{pid}/stat").rpartition(")")[2].split()
+                own, children = sum(map(int, fields[11:13])), sum(map(int, fields[13:15]))
+                try:
+                    tasks = os.listdir(f"/proc/{pid}/task")
+                    total += sum(int(read(f"/proc/{pid}/task/{task}/schedstat").split()[0])
+                                 for task in tasks)
+                except FileNotFoundError:
+                    total += own * tick
+                total += children * tick
+        return total
+
+    def pss_kib(self):
+        """Its memory, with what processes share divided among them."""
+        total = 0
+        for pid in self.pids():
+            with contextlib.suppress(OSError):
+                text = read(f"/proc/{pid}/smaps_rollup")
+                total += int(re.search(r"^Pss:\s+(\d+)", text, re.M)[1])
+        return total
+
+    def stop(self):
+        """Ends it and waits; what it left in its session is killed."""
+        if self.process.poll() is None:
+            self.process.terminate()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.process.wait(5)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+
+
+def read(path):
+    return pathlib.Path(path).read_text()
+
+
+def busy_ns():
+    """What all processes of the machine have run, and what was stolen from it."""
+    user, nice, system, _, _, irq, softirq, steal = map(int, read("/proc/stat").split()[1:9])
+    ticks = user + nice + system + irq + softirq + steal
+    return ticks * 1_000_000_000 // os.sysconf("SC_CLK_TCK")
+
+
+# ---- the place ----
+
+class Place:
+    """A temporary folder with certificate, users and programs; what runs there ends with it."""
+
+    def __init__(self, build, stack):
+        self.dir = pathlib.Path(tempfile.mkdtemp(prefix="porteiro-bench-"))
+        stack.callback(shutil.rmtree, self.dir, ignore_errors=True)
+        self.dir.chmod(0o755)    # the gateway's users look in
+        self.log = open(self.dir / "log", "ab")
+        stack.callback(self.log.close)
+        self.loadgen = find(build, "bench-loadgen")
+        self.sink = find(build, "bench-sink")
+        self.porteirod = find(build, "porteirod")
+        self.users = self.find_users()
+        self.make_certificate()
+        self.make_accounts()
+
+    @staticmethod
+    def find_users():
+        """Three that exist; the gateway asks for three, and the bench makes none."""
+        for names in (("porteiro", "porteiro-auth", "porteiro-helper"),
+                      ("nobody", "daemon", "games")):
+            with contextlib.suppress(KeyError):
+                return [pwd.getpwnam(name) for name in names]
+        raise Failed("no users for the gateway: nobody, daemon, games")
+
+    def make_certificate(self):
+        """ECDSA P-256, self-signed: what certbot makes by default, without the chain."""
+        output("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
+               "-nodes", "-days", "30", "-subj", "/CN=mail.example.com",
+               "-addext", "subjectAltName=DNS:mail.example.com",
+               "-keyout", self.dir / "key.pem", "-out", self.dir / "cert.pem")
+        (self.dir / "both.pem").write_text(read(self.dir / "cert.pem") + read(self.dir / "key.pem"))
+
+    def make_accounts(self):
+        for i in range(16):
+            output("saslpasswd2", "-p", "-c", "-f", self.dir / "sasldb2", "-u", "example.com",
+                   f"user{i}", input="secret")
+        for folder in ("state", "spool"):
+            (self.dir / folder).mkdir(mode=0o700)
+        if os.geteuid() == 0:
+            shutil.chown(self.dir / "sasldb2", self.users[1].pw_uid)
+            for folder in ("state", "spool"):
+                shutil.chown(self.dir / folder, self.users[0].pw_uid)
+
+    def start(self, stack, command, **options):
+        tree = Tree(list(map(str, command)), self.log, **options)
+        stack.callback(tree.stop)
+        return tree
+
+    def last_words(self):
+        self.log.flush()
+        lines = []
+        for name in ("log", "porteiro.log"):
+            with contextlib.suppress(OSError):
+                lines += (self.dir / name).read_text(errors="replace").splitlines()[-8:]
+        return "\n".join(lines)
+
+
+def find(build, name):
+    found = [p for p in sorted(build.rglob(name)) if p.is_file() and os.access(p, os.X_OK)]
+    if not found:
+        raise Failed(f"{build}: no {name} there")
+    return found[0]
+
+
+class Sink:
+    """The server behind, with what it has counted."""
+
+    def __init__(self, place, stack, size):
+        self.tree = place.start(stack, [place.sink, "--mailbox", 10, "--size", size],
+                                stdout=subprocess.PIPE, text=True)
+        words = self.tree.process.stdout.readline()
+        self.ports = {name: int(port) for name, port in re.findall(r"(\w+)=(\d+)", words)}
+        if len(self.ports) != 2:
+            raise Failed("the sink does not start")
+
+    def counted(self):
+        self.tree.process.send_signal(signal.SIGUSR1)
+        words = self.tree.process.stdout.readline()
+        return {name: int(value) for name, value in re.findall(r"(\w+)=(\d+)", words)}
+
+
+class Gateway:
+    """porteirod as users have it, but for the ports: its log is on, at the level info."""
+    name = "gateway"
+
+    def __init__(self, place, stack, sink, clients):
+        self.ports = {"smtp": free_port(), "pop3": free_port()}
+        doors = "\n".join(
+            f'  {protocol} = {{ bind = ["127.0.0.1:{self.ports[protocol]}"] role = "{role}"'
+            f' tls = "implicit" upstream = "{protocol}" }}'
+            for protocol, role in (("smtp", "submission"), ("pop3", "pop3")))
+        behind = "\n".join(
+            f'  {protocol} = {{ protocol = "{protocol}" tls = "none" identity = "{identity}"'
+            f' max_connections = {min(10000, max(20, 2 * clients))}\n'
+            f'    servers = {{ sink = {{ address = "127.0.0.1:{sink.ports[protocol]}" }} }} }}'
+            for protocol, identity in (("smtp", "none"), ("pop3", "password")))
+        user, auth_user, helper_user = (u.pw_name for u in place.users)
+        d = place.dir
+        config = d / "porteiro.conf"
+        config.write_text(f'''\
+hostname = "mail.example.com"
+user = "{user}"  auth_user = "{auth_user}"  helper_user = "{helper_user}"
+workers = {WORKERS}
+state_dir = "{d}/state"  spool_dir = "{d}/spool"  control = "{d}/control.sock"
+http = []
+log = {{ target = "{d}/porteiro.log" }}
+tls = {{ default = {{ certificate = ["{d}/cert.pem"]  key = ["{d}/key.pem"] }} }}
+auth = {{ backend = "sasldb"  sasldb = "{d}/sasldb2" }}
+listeners = {{
+{doors}
+}}
+upstreams = {{
+{behind}
+}}
+''')
+        self.tree = place.start(stack, [place.porteirod, "-c", config], stdout=place.log)
+        wait_for(self.ports["smtp"], self.tree.process, "the gateway")
+
+    @staticmethod
+    def version(place):
+        revision = subprocess.run(["git", "--no-optional-locks", "-C", ROOT, "describe", "--always",
+                                   "--dirty"],
+                                  capture_output=True, text=True, check=False).stdout.strip()
+        return f"{output(place.porteirod, '-V').split()[-1]} ({revision or 'no git'})"
+
+
+class HAProxy:
+    """A blind TLS terminator, with as many threads as the gateway has workers. It logs nothing."""
+    name = "HAProxy"
+
+    def __init__(self, place, stack, sink, clients):
+        self.ports = {"smtp": free_port(), "pop3": free_port()}
+        doors = "\n".join(f'''\
+frontend {protocol}-in
+  bind 127.0.0.1:{port} ssl crt {place.dir}/both.pem
+  default_backend {protocol}
+backend {protocol}
+  server sink 127.0.0.1:{sink.ports[protocol]}''' for protocol, port in self.ports.items())
+        config = place.dir / "haproxy.cfg"
+        config.write_text(f'''\
+global
+  nbthread {WORKERS}
+  maxconn {clients + SPARE_CLIENTS}
+defaults
+  mode tcp
+  timeout connect 5s
+  timeout client 5m
+  timeout server 5m
+{doors}
+''')
+        self.tree = place.start(stack, ["haproxy", "-db", "-f", config], stdout=place.log)
+        wait_for(self.ports["smtp"], self.tree.process, "HAProxy")
+
+    @staticmethod
+    def version(_):
+        return re.search(r"version (\d+\.\d+\.\d+)", output("haproxy", "-v"))[1]

@@ -1,0 +1,586 @@
+#include "net/tls.h"
+
+#include "certificates.h"
+
+#include "config/folder.h"
+
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+#include <sys/socket.h>
+
+static struct tls_contexts *contexts;
+
+/* A client of one handshake, and what it has seen. */
+static struct {
+    SSL_CTX *context;
+    SSL *ssl, *server;
+    int ends[2];
+} client;
+
+/* FOLDER/NAME.pem and FOLDER/NAME.key. */
+static void make(const char *name, const struct certificate *wish)
+{
+    char certificate[600], key[600], file[100];
+    (void)snprintf(file, sizeof file, "%s.pem", name);                        /* fits */
+    (void)snprintf(certificate, sizeof certificate, "%s", folder_path(file)); /* fits */
+    (void)snprintf(file, sizeof file, "%s.key", name);                        /* fits */
+    (void)snprintf(key, sizeof key, "%s", folder_path(file));                 /* fits */
+    certificate_make(wish, certificate, key);
+}
+
+/* RSA keys take their time: they are made once. */
+static void make_files(void)
+{
+    const struct certificate mail = {.names = "DNS:mail.example.com", .days = 90},
+                             rsa = {.names = "DNS:mail.example.com", .days = 90, .is_rsa = true},
+                             shop = {.names = "DNS:shop.example.net, DNS:*.example.org",
+                                     .days = 90};
+    folder_make();
+    make("mail", &mail);
+    make("rsa", &rsa);
+    make("shop", &shop);
+}
+
+static void begin(void)
+{
+    findings_begin();
+    client.ends[0] = client.ends[1] = -1;
+    client.context = SSL_CTX_new(TLS_client_method());
+    ck_assert_ptr_nonnull(client.context);
+}
+
+static void hang_up(void)
+{
+    SSL_free(client.ssl);
+    SSL_free(client.server);
+    client.ssl = client.server = NULL;
+    for (int i = 0; i < 2; i++)
+        if (client.ends[i] >= 0)
+            (void)close(client.ends[i]); /* what was said was said */
+    client.ends[0] = client.ends[1] = -1;
+}
+
+static void end(void)
+{
+    hang_up();
+    SSL_CTX_free(client.context);
+    tls_contexts_destroy(&contexts);
+    findings_end();
+}
+
+/* What tls_prepare says of these blocks; '@' stands for the folder. */
+static void prepare(const char *blocks)
+{
+    char text[4096];
+    size_t used = (size_t)snprintf(text, sizeof text, HOSTNAME "tls = {\n"); /* fits */
+    for (; *blocks != '\0'; blocks++) {
+        if (*blocks == '@')
+            used += (size_t)snprintf(text + used, sizeof text - used, "%s/", folder); /* fits */
+        else
+            text[used++] = *blocks;
+    }
+    (void)snprintf(text + used, sizeof text - used, "}\n" UPSTREAMS); /* fits */
+    tls_contexts_destroy(&contexts);
+    (void)config_of(text);
+    count_is(0, 0);
+    contexts = tls_prepare(config, findings);
+}
+
+#define BLOCK(name, file) \
+    name " = { certificate = [\"@" file ".pem\"] key = [\"@" file ".key\"] }\n"
+#define MAIL BLOCK("default", "mail")
+
+/* One step of a handshake; is it over? */
+static bool is_over(SSL *ssl, int *outcome)
+{
+    if (*outcome != 0)
+        return true;
+    ERR_clear_error();
+    int done = SSL_do_handshake(ssl);
+    int error = done == 1 ? 0 : SSL_get_error(ssl, done);
+    if (done == 1)
+        *outcome = 1;
+    else if (error != SSL_ERROR_WANT_READ && error != SSL_ERROR_WANT_WRITE)
+        *outcome = -1;
+    return *outcome != 0;
+}
+
+/* Do both sides agree? `name` is the one asked for, or NULL. */
+static bool shakes_hands_with(const struct tls_config *block, const char *name)
+{
+    int there = 0, here = 0;
+    hang_up();
+    ck_assert_int_eq(
+        socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, client.ends), 0);
+    client.server = tls_new(tls_server_context(contexts, block), client.ends[0]);
+    client.ssl = SSL_new(client.context);
+    ck_assert(client.server != NULL && client.ssl != NULL);
+    ck_assert_int_eq(SSL_set_fd(client.ssl, client.ends[1]), 1);
+    SSL_set_connect_state(client.ssl);
+    if (name != NULL)
+        ck_assert_int_eq(SSL_set_tlsext_host_name(client.ssl, name), 1);
+    for (int step = 0; step < 20 && here >= 0 && there >= 0; step++)
+        if (is_over(client.ssl, &here) & is_over(client.server, &there))
+            break;
+    return here == 1 && there == 1;
+}
+
+static bool shakes_hands(void)
+{
+    return shakes_hands_with(&config->tls[0], NULL);
+}
+
+/* Is the certificate that was shown one for that host? */
+static bool is_shown(const char *host)
+{
+    return X509_check_host(SSL_get0_peer_certificate(client.ssl), host, 0, 0, NULL) == 1;
+}
+
+/* ---- what is taken ---- */
+
+START_TEST(a_certificate_with_its_key_is_taken)
+{
+    prepare(MAIL);
+    count_is(0, 0);
+    ck_assert_ptr_nonnull(contexts);
+    ck_assert(shakes_hands());
+    ck_assert(is_shown("mail.example.com"));
+    ck_assert_str_eq(SSL_get_version(client.ssl), "TLSv1.3");
+}
+END_TEST
+
+START_TEST(files_that_are_missing_are_all_named)
+{
+    prepare(BLOCK("default", "none") BLOCK("other", "nowhere"));
+    ck_assert_ptr_null(contexts);
+    error_is("porteiro.conf:3: tls.default.certificate: none.pem: ", strerror(ENOENT));
+    error_is("porteiro.conf:3: tls.default.key: none.key: ", strerror(ENOENT));
+    error_is("porteiro.conf:4: tls.other.certificate: nowhere.pem: ", strerror(ENOENT));
+    error_is("porteiro.conf:4: tls.other.key: nowhere.key: ", strerror(ENOENT));
+    count_is(4, 0);
+}
+END_TEST
+
+START_TEST(a_key_of_another_certificate_is_refused)
+{
+    static const char *const keys[] = {"shop.key", "rsa.key"}; /* of the same kind, of another */
+    char text[200], start[100];
+    (void)snprintf(text, sizeof text,
+                   "default = { certificate = [\"@mail.pem\"] key = [\"@%s\"] }\n",
+                   keys[_i]); /* fits */
+    (void)snprintf(start, sizeof start, "porteiro.conf:3: tls.default.key: %s", keys[_i]);
+    prepare(text);
+    ck_assert_ptr_null(contexts);
+    error_is(start, "");
+    count_is(1, 0);
+}
+END_TEST
+
+START_TEST(a_file_that_holds_no_certificate_is_refused)
+{
+    folder_write("empty.pem", "");
+    folder_write("text.pem",
+                 "-----BEGIN CERTIFICATE-----\nnot at all\n-----END CERTIFICATE-----\n");
+    prepare("default = { certificate = [\"@empty.pem\"] key = [\"@mail.key\"] }\n"
+            "other = { certificate = [\"@text.pem\"] key = [\"@mail.key\"] }\n"
+            "third = { certificate = [\"@mail.key\"] key = [\"@mail.key\"] }\n");
+    ck_assert_ptr_null(contexts);
+    error_is("porteiro.conf:3: tls.default.certificate: empty.pem: ", "");
+    error_is("porteiro.conf:4: tls.other.certificate: text.pem: ", "");
+    error_is("porteiro.conf:5: tls.third.certificate: mail.key: ", "");
+    count_is(3, 0);
+}
+END_TEST
+
+START_TEST(a_file_that_holds_no_key_is_refused)
+{
+    folder_write("no.key", "-----BEGIN PRIVATE KEY-----\n-----END PRIVATE KEY-----\n");
+    ck_assert_int_eq(chmod(folder_path("no.key"), 0600), 0);
+    prepare("default = { certificate = [\"@mail.pem\"] key = [\"@no.key\"] }\n");
+    ck_assert_ptr_null(contexts);
+    error_is("porteiro.conf:3: tls.default.key: no.key: ", "");
+    count_is(1, 0);
+}
+END_TEST
+
+START_TEST(a_key_behind_a_password_is_refused_without_asking_for_it)
+{
+    EVP_PKEY *key = certificate_key(false);
+    static unsigned char password[] = "secret";
+    FILE *stream = fopen(folder_path("locked.key"), "we");
+    ck_assert_int_eq(PEM_write_PrivateKey(stream, key, EVP_aes_128_cbc(), password, 6, NULL, NULL),
+                     1);
+    ck_assert_int_eq(fclose(stream), 0);
+    EVP_PKEY_free(key);
+    ck_assert_int_eq(chmod(folder_path("locked.key"), 0600), 0);
+    prepare("default = { certificate = [\"@mail.pem\"] key = [\"@locked.key\"] }\n");
+    ck_assert_ptr_null(contexts);
+    error_is("porteiro.conf:3: tls.default.key: locked.key: ", "");
+    count_is(1, 0);
+}
+END_TEST
+
+START_TEST(a_certificate_that_has_expired_is_taken_with_a_warning)
+{
+    const struct certificate wish = {.names = "DNS:mail.example.com", .days = -3};
+    make("old", &wish);
+    prepare(BLOCK("default", "old"));
+    ck_assert_ptr_nonnull(contexts);
+    warning_is("porteiro.conf:3: tls.default.certificate: old.pem has expired", "");
+    count_is(0, 1);
+}
+END_TEST
+
+START_TEST(a_certificate_that_will_soon_expire_is_taken_with_a_warning)
+{
+    const struct certificate wish = {.names = "DNS:mail.example.com", .days = 5};
+    make("soon", &wish);
+    prepare(BLOCK("default", "soon"));
+    ck_assert_ptr_nonnull(contexts);
+    warning_is("porteiro.conf:3: tls.default.certificate: soon.pem expires in ", " days");
+    count_is(0, 1);
+}
+END_TEST
+
+START_TEST(a_default_certificate_for_another_host_is_taken_with_a_warning)
+{
+    prepare(BLOCK("default", "shop") BLOCK("other", "shop"));
+    ck_assert_ptr_nonnull(contexts);
+    warning_is("porteiro.conf:3: tls.default.certificate: shop.pem ", "\"mail.example.com\"");
+    count_is(0, 1);
+}
+END_TEST
+
+START_TEST(a_key_that_everybody_can_read_is_taken_with_a_warning)
+{
+    const struct certificate wish = {.names = "DNS:mail.example.com", .days = 90};
+    make("open", &wish);
+    ck_assert_int_eq(chmod(folder_path("open.key"), 0644), 0);
+    prepare(BLOCK("default", "open"));
+    ck_assert_ptr_nonnull(contexts);
+    warning_is("porteiro.conf:3: tls.default.key: open.key can be read by everybody", "chmod 600");
+    count_is(0, 1);
+    ck_assert_int_eq(chmod(folder_path("open.key"), 0640), 0);
+    prepare(BLOCK("default", "open"));
+    count_is(0, 0);
+}
+END_TEST
+
+START_TEST(a_certificate_without_its_chain_is_taken_with_a_warning)
+{
+    const struct certificate wish = {
+        .names = "DNS:mail.example.com", .days = 90, .issuer = "Another Authority"};
+    make("bare", &wish);
+    prepare(BLOCK("default", "bare"));
+    ck_assert_ptr_nonnull(contexts);
+    warning_is("porteiro.conf:3: tls.default.certificate: bare.pem holds no chain", "");
+    count_is(0, 1);
+}
+END_TEST
+
+/* The file grows by all of another. */
+static void append(const char *name, const char *other)
+{
+    char text[8192];
+    FILE *from = fopen(folder_path(other), "re");
+    ck_assert_ptr_nonnull(from);
+    size_t size = fread(text, 1, sizeof text, from);
+    ck_assert_int_eq(fclose(from), 0);
+    FILE *to = fopen(folder_path(name), "ae");
+    ck_assert_ptr_nonnull(to);
+    ck_assert_uint_eq(fwrite(text, 1, size, to), size);
+    ck_assert_int_eq(fclose(to), 0);
+}
+
+START_TEST(a_certificate_with_its_chain_is_shown_with_it)
+{
+    const struct certificate wish = {
+        .names = "DNS:mail.example.com", .days = 90, .issuer = "Another Authority"};
+    make("full", &wish);
+    append("full.pem", "shop.pem");
+    prepare(BLOCK("default", "full"));
+    count_is(0, 0);
+    ck_assert(shakes_hands());
+    ck_assert_int_eq(sk_X509_num(SSL_get_peer_cert_chain(client.ssl)), 2);
+}
+END_TEST
+
+START_TEST(ciphers_that_name_none_are_refused)
+{
+    prepare("default = { certificate = [\"@mail.pem\"] key = [\"@mail.key\"] "
+            "ciphers = \"NO-SUCH-CIPHER\" }\n");
+    ck_assert_ptr_null(contexts);
+    error_is("porteiro.conf:3: tls.default.ciphers: ", "\"NO-SUCH-CIPHER\"");
+    count_is(1, 0);
+}
+END_TEST
+
+/* ---- which certificate is shown ---- */
+
+static void shows(const char *asked, const char *host)
+{
+    ck_assert_msg(shakes_hands_with(&config->tls[0], asked), "%s", asked);
+    ck_assert_msg(is_shown(host), "%s is not answered by the certificate for %s", asked, host);
+}
+
+START_TEST(a_client_gets_the_certificate_of_the_host_it_asks_for)
+{
+    prepare(MAIL BLOCK("shop", "shop"));
+    shows("mail.example.com", "mail.example.com");
+    shows("shop.example.net", "shop.example.net");
+    shows("SHOP.Example.NET", "shop.example.net");
+    shows("www.example.org", "www.example.org");  /* *.example.org */
+    shows("a.b.example.org", "mail.example.com"); /* a wildcard is one label */
+    shows("nobody.example", "mail.example.com");
+    shows(NULL, "mail.example.com");
+}
+END_TEST
+
+START_TEST(names_that_are_listed_decide_instead_of_those_in_the_certificate)
+{
+    prepare(MAIL "shop = { certificate = [\"@shop.pem\"] key = [\"@shop.key\"] "
+                 "names = [\"one.example\", \"*.two.example\"] }\n");
+    shows("one.example", "shop.example.net");
+    shows("ONE.example", "shop.example.net");
+    shows("a.two.example", "shop.example.net");
+    shows("two.example", "mail.example.com");
+    shows("a.b.two.example", "mail.example.com");
+    shows("atwo.example", "mail.example.com");
+    shows("shop.example.net", "mail.example.com");
+}
+END_TEST
+
+START_TEST(the_default_serves_a_name_that_another_block_lists_no_more)
+{
+    prepare(MAIL "second = { certificate = [\"@rsa.pem\"] key = [\"@rsa.key\"] }\n");
+    ck_assert(shakes_hands_with(&config->tls[0], "mail.example.com"));
+    const EVP_PKEY *key = X509_get0_pubkey(SSL_get0_peer_certificate(client.ssl));
+    ck_assert_int_eq(EVP_PKEY_get_base_id(key), EVP_PKEY_RSA);
+}
+END_TEST
+
+START_TEST(a_listener_of_another_block_shows_its_own_to_who_asks_for_nothing)
+{
+    prepare(MAIL BLOCK("shop", "shop"));
+    ck_assert(shakes_hands_with(&config->tls[1], NULL));
+    ck_assert(is_shown("shop.example.net"));
+    ck_assert(shakes_hands_with(&config->tls[1], "nobody.example"));
+    ck_assert(is_shown("shop.example.net"));
+    ck_assert(shakes_hands_with(&config->tls[1], "mail.example.com"));
+    ck_assert(is_shown("mail.example.com"));
+}
+END_TEST
+
+#define BOTH                                                                                       \
+    "default = { certificate = [\"@mail.pem\", \"@rsa.pem\"] key = [\"@mail.key\", \"@rsa.key\"] " \
+    "}\n"
+
+static int key_shown(void)
+{
+    return EVP_PKEY_get_base_id(X509_get0_pubkey(SSL_get0_peer_certificate(client.ssl)));
+}
+
+START_TEST(of_two_kinds_of_key_a_client_gets_the_one_it_can_check)
+{
+    prepare(BOTH);
+    count_is(0, 0);
+    ck_assert_int_eq(SSL_CTX_set1_sigalgs_list(client.context, "ECDSA+SHA256"), 1);
+    ck_assert(shakes_hands());
+    ck_assert_int_eq(key_shown(), EVP_PKEY_EC);
+    ck_assert_int_eq(SSL_CTX_set1_sigalgs_list(client.context, "rsa_pss_rsae_sha256"), 1);
+    ck_assert(shakes_hands());
+    ck_assert_int_eq(key_shown(), EVP_PKEY_RSA);
+}
+END_TEST
+
+START_TEST(tls_1_2_works_with_either_kind_of_key)
+{
+    prepare(BOTH);
+    ck_assert_int_eq(SSL_CTX_set_max_proto_version(client.context, TLS1_2_VERSION), 1);
+    ck_assert_int_eq(SSL_CTX_set_cipher_list(client.context, "ECDHE-ECDSA-AES128-GCM-SHA256"), 1);
+    ck_assert(shakes_hands());
+    ck_assert_int_eq(key_shown(), EVP_PKEY_EC);
+    ck_assert_int_eq(SSL_CTX_set_cipher_list(client.context, "ECDHE-RSA-AES256-GCM-SHA384"), 1);
+    ck_assert(shakes_hands());
+    ck_assert_int_eq(key_shown(), EVP_PKEY_RSA);
+}
+END_TEST
+
+/* ---- what is spoken ---- */
+
+START_TEST(tls_1_1_is_refused)
+{
+    prepare(BOTH);
+    SSL_CTX_set_security_level(client.context, 0); /* else the client would not try */
+    ck_assert_int_eq(SSL_CTX_set_min_proto_version(client.context, TLS1_VERSION), 1);
+    ck_assert_int_eq(SSL_CTX_set_max_proto_version(client.context, TLS1_1_VERSION), 1);
+    ck_assert(!shakes_hands());
+    ck_assert_int_eq(SSL_CTX_set_max_proto_version(client.context, TLS1_2_VERSION), 1);
+    ck_assert(shakes_hands());
+}
+END_TEST
+
+START_TEST(min_version_1_3_refuses_1_2)
+{
+    prepare("default = { certificate = [\"@mail.pem\"] key = [\"@mail.key\"] "
+            "min_version = \"TLSv1.3\" }\n");
+    ck_assert(shakes_hands());
+    ck_assert_int_eq(SSL_CTX_set_max_proto_version(client.context, TLS1_2_VERSION), 1);
+    ck_assert(!shakes_hands());
+}
+END_TEST
+
+/* Those of RFC 7525 section 4.2 and what is like them; then those that lack forward secrecy, or
+ * authenticated encryption. */
+static const struct {
+    const char *cipher;
+    bool is_spoken;
+} ciphers[] = {
+    {"ECDHE-ECDSA-AES128-GCM-SHA256", true},
+    {"ECDHE-RSA-AES128-GCM-SHA256", true},
+    {"ECDHE-ECDSA-AES256-GCM-SHA384", true},
+    {"ECDHE-RSA-AES256-GCM-SHA384", true},
+    {"ECDHE-ECDSA-CHACHA20-POLY1305", true},
+    {"ECDHE-RSA-CHACHA20-POLY1305", true},
+    {"AES128-GCM-SHA256", false},
+    {"AES256-SHA256", false},
+    {"AES128-SHA", false},
+    {"ECDHE-RSA-AES128-SHA256", false},
+    {"ECDHE-ECDSA-AES256-SHA384", false},
+    {"ECDHE-RSA-AES256-SHA", false},
+    {"DHE-RSA-AES128-SHA", false},
+    {"ECDHE-RSA-NULL-SHA", false},
+    {"AECDH-AES128-SHA", false},
+};
+
+START_TEST(in_tls_1_2_forward_secret_authenticated_ciphers_alone_are_spoken)
+{
+    prepare(BOTH);
+    SSL_CTX_set_security_level(client.context, 0);
+    ck_assert_int_eq(SSL_CTX_set_max_proto_version(client.context, TLS1_2_VERSION), 1);
+    ck_assert_int_eq(SSL_CTX_set_cipher_list(client.context, ciphers[_i].cipher), 1);
+    ck_assert_msg(shakes_hands() == ciphers[_i].is_spoken, "%s", ciphers[_i].cipher);
+}
+END_TEST
+
+START_TEST(ciphers_of_the_configuration_are_spoken_instead)
+{
+    prepare("default = { certificate = [\"@rsa.pem\"] key = [\"@rsa.key\"] "
+            "ciphers = \"AES128-SHA\" }\n");
+    ck_assert_int_eq(SSL_CTX_set_max_proto_version(client.context, TLS1_2_VERSION), 1);
+    ck_assert_int_eq(SSL_CTX_set_cipher_list(client.context, "AES128-SHA"), 1);
+    ck_assert(shakes_hands());
+    ck_assert_int_eq(SSL_CTX_set_cipher_list(client.context, "ECDHE-RSA-AES128-GCM-SHA256"), 1);
+    ck_assert(!shakes_hands());
+}
+END_TEST
+
+START_TEST(a_client_can_not_renegotiate)
+{
+    prepare(MAIL);
+    ck_assert_int_eq(SSL_CTX_set_max_proto_version(client.context, TLS1_2_VERSION), 1);
+    ck_assert(shakes_hands());
+    ck_assert_int_eq(SSL_renegotiate(client.ssl), 1);
+    char byte;
+    (void)SSL_do_handshake(client.ssl); /* it asks */
+    (void)SSL_read(client.server, &byte, 1);
+    ERR_clear_error();
+    int done = SSL_do_handshake(client.ssl);
+    ck_assert_int_ne(done, 1);
+    ck_assert_int_eq(SSL_get_error(client.ssl, done), SSL_ERROR_SSL); /* no_renegotiation */
+}
+END_TEST
+
+/* ---- the client's side ---- */
+
+/* Our client against a server of OpenSSL's own with the certificate of mail. */
+static bool meets_server(int max_version)
+{
+    int there = 0, here = 0;
+    SSL_CTX *context = SSL_CTX_new(TLS_server_method());
+    SSL_CTX_set_security_level(context, 0);
+    ck_assert_int_eq(SSL_CTX_set_min_proto_version(context, TLS1_VERSION), 1);
+    ck_assert_int_eq(SSL_CTX_set_max_proto_version(context, max_version), 1);
+    ck_assert_int_eq(SSL_CTX_use_certificate_chain_file(context, folder_path("mail.pem")), 1);
+    ck_assert_int_eq(
+        SSL_CTX_use_PrivateKey_file(context, folder_path("mail.key"), SSL_FILETYPE_PEM), 1);
+    hang_up();
+    ck_assert_int_eq(
+        socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, client.ends), 0);
+    client.ssl = tls_new(tls_client_context(contexts), client.ends[0]);
+    client.server = SSL_new(context);
+    ck_assert_int_eq(SSL_set_fd(client.server, client.ends[1]), 1);
+    SSL_set_accept_state(client.server);
+    SSL_CTX_free(context);
+    for (int step = 0; step < 20 && here >= 0 && there >= 0; step++)
+        if (is_over(client.ssl, &here) & is_over(client.server, &there))
+            break;
+    return here == 1 && there == 1;
+}
+
+START_TEST(a_server_behind_may_show_any_certificate)
+{
+    prepare(MAIL);
+    ck_assert(meets_server(TLS1_3_VERSION));
+    ck_assert(meets_server(TLS1_2_VERSION));
+}
+END_TEST
+
+START_TEST(a_server_behind_that_speaks_tls_1_1_alone_is_refused)
+{
+    prepare(MAIL);
+    ck_assert(!meets_server(TLS1_1_VERSION));
+}
+END_TEST
+
+START_TEST(who_forgets_the_keys_keeps_the_clients_context)
+{
+    prepare(MAIL);
+    tls_contexts_forget_keys(contexts);
+    ck_assert_ptr_null(tls_server_context(contexts, &config->tls[0]));
+    ck_assert(meets_server(TLS1_3_VERSION));
+}
+END_TEST
+
+START_TEST(destroying_leaves_null)
+{
+    prepare(MAIL);
+    tls_contexts_destroy(&contexts);
+    ck_assert_ptr_null(contexts);
+    tls_contexts_destroy(&contexts);
+}
+END_TEST
+
+SUITE(tls)
+{
+    tcase_add_unchecked_fixture(tests, make_files, folder_remove);
+    tcase_add_checked_fixture(tests, begin, end);
+    TEST(a_certificate_with_its_key_is_taken);
+    TEST(files_that_are_missing_are_all_named);
+    tcase_add_loop_test(tests, a_key_of_another_certificate_is_refused, 0, 2);
+    TEST(a_file_that_holds_no_certificate_is_refused);
+    TEST(a_file_that_holds_no_key_is_refused);
+    TEST(a_key_behind_a_password_is_refused_without_asking_for_it);
+    TEST(a_certificate_that_has_expired_is_taken_with_a_warning);
+    TEST(a_certificate_that_will_soon_expire_is_taken_with_a_warning);
+    TEST(a_default_certificate_for_another_host_is_taken_with_a_warning);
+    TEST(a_key_that_everybody_can_read_is_taken_with_a_warning);
+    TEST(a_certificate_without_its_chain_is_taken_with_a_warning);
+    TEST(a_certificate_with_its_chain_is_shown_with_it);
+    TEST(ciphers_that_name_none_are_refused);
+    TEST(a_client_gets_the_certificate_of_the_host_it_asks_for);
+    TEST(names_that_are_listed_decide_instead_of_those_in_the_certificate);
+    TEST(the_default_serves_a_name_that_another_block_lists_no_more);
+    TEST(a_listener_of_another_block_shows_its_own_to_who_asks_for_nothing);
+    TEST(of_two_kinds_of_key_a_client_gets_the_one_it_can_check);
+    TEST(tls_1_2_works_with_either_kind_of_key);
+    TEST(tls_1_1_is_refused);
+    TEST(min_version_1_3_refuses_1_2);
+    LOOP_TEST(in_tls_1_2_forward_secret_authenticated_ciphers_alone_are_spoken, ciphers);
+    TEST(ciphers_of_the_configuration_are_spoken_instead);
+    TEST(a_client_can_not_renegotiate);
+    TEST(a_server_behind_may_show_any_certificate);
+    TEST(a_server_behind_that_speaks_tls_1_1_alone_is_refused);
+    TEST(who_forgets_the_keys_keeps_the_clients_context);
+    TEST(destroying_leaves_null);
+}
