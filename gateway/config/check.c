@@ -71,6 +71,13 @@ static bool is_local(const struct address *a)
 {
     struct ifaddrs *all, *i;
     bool found = false;
+    struct in6_addr v6 = a->any.sa_family == AF_INET6 ? a->v6.sin6_addr : in6addr_any;
+    if (IN6_IS_ADDR_V4MAPPED(&v6)) {
+        struct address v4 = {.size = sizeof v4.v4};
+        v4.v4.sin_family = AF_INET;
+        memcpy(&v4.v4.sin_addr, &v6.s6_addr[12], sizeof v4.v4.sin_addr);
+        return is_local(&v4);
+    }
     if (getifaddrs(&all) < 0)
         return false;
     for (i = all; i != NULL && !found; i = i->ifa_next) {
@@ -88,13 +95,20 @@ static bool is_local(const struct address *a)
     return found;
 }
 
+static bool is_any(const struct address *a)
+{
+    (void)a;
+    return true;
+}
+
 /* Mail that comes back in at our own door would never end. */
 static void check_loop(const struct checker *k, const struct server_config *s)
 {
     const struct config *c = k->config;
     for (size_t i = 0; i < c->listener_count; i++)
         for (size_t n = 0; n < c->listeners[i].address_count; n++)
-            if (address_reaches(&s->to, &c->listeners[i].addresses[n], is_local))
+            if (address_reaches(&s->to, &c->listeners[i].addresses[n], is_local) ||
+                address_reaches(&c->listeners[i].addresses[n], &s->to, is_any))
                 errors_add_at(k->errors, &s->place,
                               "upstreams.%s: %s is the gateway's own listener \"%s\"; "
                               "write the address of the server behind",
@@ -198,12 +212,11 @@ static void find_addresses(const struct checker *k, struct listener_config *l)
 
 static void check_taken(const struct checker *k, const struct listener_config *l)
 {
-    for (const struct listener_config *other = k->config->listeners; other < l; other++)
+    for (const struct listener_config *other = k->config->listeners; other <= l; other++)
         for (size_t i = 0; i < l->address_count; i++)
-            for (size_t n = 0; n < other->address_count; n++)
-                if (l->addresses[i].size == other->addresses[n].size &&
-                    memcmp(&l->addresses[i].storage, &other->addresses[n].storage,
-                           l->addresses[i].size) == 0) {
+            for (size_t n = 0; n < (other == l ? i : other->address_count); n++)
+                if (address_reaches(&l->addresses[i], &other->addresses[n], is_any) ||
+                    address_reaches(&other->addresses[n], &l->addresses[i], is_any)) {
                     char text[ADDRESS_TEXT_SIZE];
                     address_format(&l->addresses[i], text);
                     errors_add_at(k->errors, &l->place,

@@ -95,12 +95,12 @@ static const struct setting log_settings[] = {
 const struct section section_log = {"log", log_settings, "Where log lines go"};
 
 static const struct setting tls_settings[] = {
-    {"certificate", SETTING_TEXT_LIST, AT(tls_config, certificate), .preset = "", .max = 4,
-     .check = check_absolute,
+    {"certificate", SETTING_TEXT_LIST, AT(tls_config, certificate), .preset = "", .min = 1,
+     .max = 4, .check = check_absolute,
      .help = "files with the full chain, PEM; an ECDSA and an RSA one may stand side by side",
      .example = "[\"/etc/porteiro/tls/fullchain.pem\"]", .is_required = true},
-    {"key", SETTING_TEXT_LIST, AT(tls_config, key), .preset = "", .max = 4, .check = check_absolute,
-     .help = "files with the keys, PEM, in the same order",
+    {"key", SETTING_TEXT_LIST, AT(tls_config, key), .preset = "", .min = 1, .max = 4,
+     .check = check_absolute, .help = "files with the keys, PEM, in the same order",
      .example = "[\"/etc/porteiro/tls/privkey.pem\"]", .is_required = true},
     {"names", SETTING_TEXT_LIST, AT(tls_config, names), .preset = "",
      .help = "SNI names; []: those in the certificates"},

@@ -20,14 +20,39 @@ struct source {
     size_t file_count;
     struct line *lines;
     size_t line_count;
+    bool is_in_comment; /* at the end of the text so far */
 };
 
 static int read_file(struct source *s, const char *path, const struct place *from, int depth,
                      struct errors *errors);
 
+/* Follows the comments that go over lines. */
+static void follow_comment(struct source *s, struct span text)
+{
+    bool is_in_text = false;
+    for (size_t i = 0; i < text.size; i++) {
+        char c = text.data[i], next = i + 1 < text.size ? text.data[i + 1] : '\0';
+        if (s->is_in_comment) {
+            s->is_in_comment = c != '*' || next != '/';
+            i += !s->is_in_comment;
+        } else if (is_in_text) {
+            i += c == '\\';
+            is_in_text = c != '"';
+        } else if (c == '#' || (c == '/' && next == '/')) {
+            return;
+        } else if (c == '/' && next == '*') {
+            s->is_in_comment = true;
+            i++;
+        } else {
+            is_in_text = c == '"';
+        }
+    }
+}
+
 /* One line of the text, which ends it with a newline. */
 static int add_line(struct source *s, size_t file, unsigned number, struct span text)
 {
+    follow_comment(s, text);
     if (s->line_count == LINES_MAX || buffer_append(&s->text, text) < 0 ||
         buffer_append(&s->text, span_of("\n")) < 0)
         return -1;
@@ -69,7 +94,7 @@ static int add_file(struct source *s, FILE *stream, size_t file, int depth, stru
         if (memchr(text.data, '\0', text.size) != NULL) {
             errors_add_at(errors, &here, "a NUL byte: this is no text file");
             outcome = -1;
-        } else if (is_include(text, name, sizeof name)) {
+        } else if (!s->is_in_comment && is_include(text, name, sizeof name)) {
             char *path = NULL;
             if (asprintf(&path, name[0] == '/' ? "%s%s" : "%s/%s", name[0] == '/' ? "" : s->folder,
                          name) < 0)

@@ -55,6 +55,8 @@ static void skip_blanks(struct checker *c)
             skip_to(c, c->at + strcspn(c->at, "\n"));
         } else if (c->at[0] == '/' && c->at[1] == '*') {
             const char *end = strstr(c->at + 2, "*/");
+            if (end == NULL)
+                complain(c, c->line, "the comment never ends", span_of("/*"), "");
             skip_to(c, end == NULL ? c->at + strlen(c->at) : end + 2);
         } else {
             return;
@@ -133,7 +135,8 @@ static void check_word(const struct checker *c, const struct token *t)
     if (span_equals(t->text, "true") || span_equals(t->text, "false") ||
         is_number(t->text, INT32_MAX))
         return;
-    if (is_number(t->text, UINT64_MAX) || t->text.size > 19)
+    if (is_number(t->text, UINT64_MAX) ||
+        (t->text.size > 19 && strspn(t->text.data, "+-0123456789") >= t->text.size))
         complain(c, t->line, "the number is too large; at most 2147483647", t->text,
                  "a size has its unit, in quotes, as \"3G\"");
     else
@@ -210,6 +213,8 @@ static void take(struct checker *c, const struct token *t)
             c->expected = is_opening ? A_VALUE : A_NAME;
             if (is_opening)
                 open_group(c, t);
+            else if (t->line != c->previous.line)
+                take(c, t); /* the next name */
             return;
         }
         c->expected = A_VALUE;
@@ -217,6 +222,11 @@ static void take(struct checker *c, const struct token *t)
         if (!is_mark(t, ','))
             complain(c, t->line, "stands behind another item", t->text, "a comma is missing");
         c->expected = is_mark(t, ',') ? AN_ITEM : A_SEPARATOR;
+    } else if (c->expected == A_VALUE && t->kind == TOKEN_WORD && t->line != c->previous.line &&
+               c->at[strspn(c->at, " \t")] == '=') {
+        complain(c, c->previous.line, "a value is missing behind it", c->previous.text, "");
+        c->expected = A_NAME;
+        take(c, t); /* the next name */
     } else {
         take_value(c, t);
     }

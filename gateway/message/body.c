@@ -11,25 +11,29 @@ struct output {
     bool is_copied;
 };
 
-/* Adds a piece behind what is there. */
-static void put(struct output *o, const char *at, size_t size)
+/* Adds what is put in behind what is there. */
+static void put_in(struct output *o, const char *what, size_t size)
 {
-    if (size == 0)
-        return;
-    if (o->out->size == 0 && !o->is_copied) {
-        *o->out = span_make(at, size);
-        return;
-    }
-    if (!o->is_copied && o->out->data + o->out->size == at) {
-        o->out->size += size;
-        return;
-    }
     if (!o->is_copied) {
         memcpy(o->spare, o->out->data, o->out->size);
         o->out->data = o->spare;
         o->is_copied = true;
     }
-    memcpy(o->spare + o->out->size, at, size);
+    memcpy(o->spare + o->out->size, what, size);
+    o->out->size += size;
+}
+
+/* Adds a piece of the input behind what is there. */
+static void put(struct output *o, const char *at, size_t size)
+{
+    if (size == 0)
+        return;
+    if (o->is_copied || (o->out->size > 0 && o->out->data + o->out->size != at)) {
+        put_in(o, at, size);
+        return;
+    }
+    if (o->out->size == 0)
+        o->out->data = at;
     o->out->size += size;
 }
 
@@ -38,7 +42,7 @@ static void put(struct output *o, const char *at, size_t size)
 static int at_dot(struct body *b, struct span *in, struct output *o)
 {
     if (b->is_after_bare) {
-        put(o, ".", 1); /* its own dot is text and follows */
+        put_in(o, ".", 1); /* its own dot is text and follows */
         b->size++;
         return 0;
     }
@@ -47,6 +51,11 @@ static int at_dot(struct body *b, struct span *in, struct output *o)
     if (in->data[1] == '\r' && in->data[2] == '\n') {
         span_skip(in, 3);
         return 1;
+    }
+    if (in->data[1] ==
+        '\n') { /* the LF becomes CRLF: with the dot it would end the text behind us */
+        span_skip(in, 1);
+        b->size++;
     }
     return 0; /* a doubled dot, which stays doubled, or one that the reader takes away */
 }
@@ -62,7 +71,7 @@ static int take_line(struct body *b, struct span *in, struct output *o)
             break;
         if (*at == '\n') {
             put(o, start, (size_t)(at - start));
-            put(o, "\r\n", 2);
+            put_in(o, "\r\n", 2);
             b->size += (size_t)(at - start) + 2;
             *in = span_make(at + 1, (size_t)(end - at) - 1);
             b->is_within_line = false;

@@ -149,7 +149,8 @@ def test_a_drain_holds_over_a_reload_and_over_a_killed_worker(new_gateway, new_s
     until(lambda: all(is_refused() for _ in range(5)))
     old = gateway.pids("worker")
     os.kill(old[0], signal.SIGKILL)
-    until(lambda: [p for p in gateway.processes("worker") if p["pid"] not in old and p["state"] == "draining"])
+    until(lambda: [p for p in gateway.processes("worker")
+                   if p["generation"] == 2 and p["pid"] not in old and p["state"] == "draining"])
     assert all(is_refused() for _ in range(10))
 
 
@@ -166,6 +167,22 @@ def test_sigterm_ends_idle_sessions_with_421_4_3_2(new_gateway, new_smtp, new_po
             assert client.is_closed()
         reader.expect("-ERR [SYS/TEMP] ")
         assert reader.is_closed()
+    assert gateway.wait() == 0
+
+
+def test_clients_that_are_just_talking_read_their_421_and_an_end_in_good_order(new_gateway, new_smtp):
+    """A worker that ends while its clients still send must not reset them."""
+    gateway = new_gateway(new_smtp(), workers=1)
+    clients = [smtp(gateway) for _ in range(10)]
+    for client in clients:
+        client.send(["NOOP"] * 5000)
+    gateway.signal(signal.SIGTERM)
+    for client in clients:
+        while (reply := client.reply()).startswith("250 "):
+            pass
+        assert reply.startswith("421 4.3.2 ")
+        assert client.is_closed()
+        client.drop()
     assert gateway.wait() == 0
 
 

@@ -13,11 +13,11 @@ enum { LINE_MAX_SIZE = 510, UPSTREAM_LINE_MAX = 2048 };
 int pop3_reply_append(enum pop3_reply_name name, const char *argument, const char *id,
                       struct buffer *out)
 {
-    char line[LINE_MAX_SIZE + 1], ending[32] = "";
+    char line[LINE_MAX_SIZE + 3], ending[32] = ""; /* with CRLF, and a NUL that isn't sent */
     const char *text = texts[name], *at = strstr(text, "%s");
     if (id != NULL && text[0] == '-')
         (void)snprintf(ending, sizeof ending, " (%.24s)", id); /* fits */
-    size_t room = sizeof line - strlen(ending), used;
+    size_t room = LINE_MAX_SIZE + 1 - strlen(ending), used;
     if (at == NULL) {
         used = span_copy(span_of(text), line, room);
     } else {
@@ -26,11 +26,11 @@ int pop3_reply_append(enum pop3_reply_name name, const char *argument, const cha
         used += span_copy(span_of(at + 2), line + used, room - used);
     }
     for (size_t i = 0; i < used; i++)
-        if (line[i] < ' ' || line[i] == 0x7f)
+        if (line[i] < ' ' || line[i] >= 0x7f) /* char may be unsigned */
             line[i] = '?';
-    int failed = buffer_append(out, span_make(line, used));
-    failed |= buffer_append(out, span_of(ending));
-    return failed | buffer_append(out, span_of("\r\n"));
+    used += span_copy(span_of(ending), line + used, sizeof line - used);
+    used += span_copy(span_of("\r\n"), line + used, sizeof line - used);
+    return buffer_append(out, span_make(line, used)); /* all of it or nothing */
 }
 
 /* "[CODE]" at the front of the text. */

@@ -40,7 +40,7 @@ struct pop3_event {
 };
 
 /* Takes one command off the front of `in`: 1 with `*event`; or 0: none is whole, and what is left
- * must be there again with more behind it. USER changes the state by itself. */
+ * must be there again with more behind it. USER and AUTH change the state by themselves. */
 int pop3_server_next(struct pop3_server *s, struct span *in, struct pop3_event *event);
 
 /* TLS stands: everything the client said before is forgotten. */

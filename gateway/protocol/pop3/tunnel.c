@@ -8,7 +8,8 @@ static bool is_multiline(struct span line)
 {
     struct span verb = span_split(&line, ' ');
     bool has_argument = span_trim(line).size > 0;
-    if (span_equals_nocase(verb, "LIST") || span_equals_nocase(verb, "UIDL"))
+    if (span_equals_nocase(verb, "LIST") || span_equals_nocase(verb, "UIDL") ||
+        span_equals_nocase(verb, "LANG")) /* RFC 6856 */
         return !has_argument;
     return span_equals_nocase(verb, "RETR") || span_equals_nocase(verb, "TOP") ||
            span_equals_nocase(verb, "CAPA");

@@ -60,7 +60,7 @@ size_t xclient_command(const struct xclient_values *values, unsigned wanted, uns
     size_t used = (size_t)snprintf(out, 513, "XCLIENT");
     const size_t start = used, limit = 510; /* room for CRLF */
     for (; *next < XCLIENT_COUNT; (*next)++) {
-        char attribute[400], encoded[380];
+        char attribute[540], encoded[512];
         if ((wanted >> *next & 1) == 0 || values->value[*next] == NULL)
             continue;
         if (xtext_encode(span_of(values->value[*next]), encoded, sizeof encoded) == 0)
@@ -68,6 +68,8 @@ size_t xclient_command(const struct xclient_values *values, unsigned wanted, uns
         int size = snprintf(attribute, sizeof attribute, " %s=%s", xclient_names[*next], encoded);
         /* PORT takes ADDR's room along, so that both stand in one command. */
         size_t reserve = *next == XCLIENT_PORT ? 64 : 0;
+        if (start + (size_t)size + reserve > limit)
+            continue; /* likewise */
         if (used + (size_t)size + reserve > limit)
             break;
         memcpy(out + used, attribute, (size_t)size);

@@ -1,12 +1,18 @@
 #include "protocol/smtp/parameters.h"
 
+#include "base/utf8.h"
 #include "protocol/smtp/xtext.h"
 
 enum { ENVID_MAX = 100, ORCPT_MAX = 500, AUTH_MAX = 500 };
 
 static bool set_size(struct smtp_parameters *p, struct span value)
 {
-    return value.size <= 20 && span_number(value, INT64_MAX, &p->size) == 0;
+    for (size_t i = 0; i < value.size; i++)
+        if (!ascii_is_digit(value.data[i]))
+            return false;
+    if (value.size > 0 && span_number(value, INT64_MAX, &p->size) < 0)
+        p->size = INT64_MAX; /* more than anybody takes, but well said */
+    return value.size > 0 && value.size <= 20;
 }
 
 static bool set_body(struct smtp_parameters *p, struct span value)
@@ -66,7 +72,8 @@ static bool set_orcpt(struct smtp_parameters *p, struct span value)
     for (size_t i = 0; i < type.size; i++)
         if (!ascii_is_alnum(type.data[i]) && type.data[i] != '-')
             return false;
-    return type.size > 0 && value.size > 0 && (is_utf8_type || xtext_is_valid(value));
+    return type.size > 0 && value.size > 0 &&
+           (is_utf8_type ? utf8_is_valid(value) : xtext_is_valid(value));
 }
 
 struct parameter {

@@ -48,7 +48,7 @@ static bool literal_is_valid(struct span s)
     bool is_v6 = span_starts_nocase(s, "IPv6:");
     if (is_v6)
         span_skip(&s, 5);
-    if (s.size >= sizeof text)
+    if (s.size >= sizeof text || memchr(s.data, '\0', s.size) != NULL)
         return false;
     (void)span_copy(s, text, sizeof text); /* fits */
     return inet_pton(is_v6 ? AF_INET6 : AF_INET, text, ignored) == 1;
@@ -86,7 +86,7 @@ bool smtp_domain_is_valid(struct span domain)
 static size_t route_size(struct span s)
 {
     const char *colon = s.size > 0 && s.data[0] == '@' ? memchr(s.data, ':', s.size) : NULL;
-    if (colon == NULL)
+    if (colon == NULL || colon[-1] == ',')
         return 0;
     struct span route = span_make(s.data, (size_t)(colon - s.data));
     while (route.size > 0) {
@@ -128,8 +128,9 @@ const char *smtp_path_parse(struct span *in, struct smtp_path *path)
     if (in->size == 0 || in->data[0] != '<')
         return "it must stand in < and >";
     span_skip(in, 1);
-    span_skip(in, route_size(*in));
-    if (in->size > 0 && in->data[0] == '>') {
+    size_t route = route_size(*in);
+    span_skip(in, route);
+    if (route == 0 && in->size > 0 && in->data[0] == '>') {
         span_skip(in, 1);
         return NULL;
     }

@@ -39,16 +39,16 @@ static struct span fill_in(const char *text, const char *argument, char *out, si
 static int append_line(int code, char mark, const char *enhanced, struct span text,
                        struct span ending, struct buffer *out)
 {
-    char head[24];
-    int used = snprintf(head, sizeof head, "%03d%c%s%s", code, mark, enhanced,
+    char line[SMTP_REPLY_LINE_MAX + 3]; /* with CRLF, and a NUL that isn't sent */
+    int used = snprintf(line, sizeof line, "%03d%c%s%s", code, mark, enhanced,
                         enhanced[0] == '\0' ? "" : " ");
     size_t room = SMTP_REPLY_LINE_MAX - (size_t)used - ending.size;
     if (text.size > room)
         text.size = room;
-    int failed = buffer_append(out, span_make(head, (size_t)used));
-    failed |= buffer_append(out, text);
-    failed |= buffer_append(out, ending);
-    return failed | buffer_append(out, span_of("\r\n"));
+    size_t size = (size_t)used + span_copy(text, line + used, text.size + 1);
+    size += span_copy(ending, line + size, ending.size + 1);
+    size += span_copy(span_of("\r\n"), line + size, 3);
+    return buffer_append(out, span_make(line, size)); /* all of it or nothing */
 }
 
 int smtp_reply_append(enum smtp_reply_name name, const char *argument, const char *id,
@@ -57,6 +57,9 @@ int smtp_reply_append(enum smtp_reply_name name, const char *argument, const cha
     char filled[2048], ending[32] = "";
     int code = replies[name].code, failed = 0;
     struct span text = fill_in(replies[name].text, argument, filled, sizeof filled);
+    for (size_t i = 0; i < text.size; i++)
+        if (filled[i] != '\n' && (filled[i] < ' ' || filled[i] >= 0x7f))
+            filled[i] = '?';
     if (id != NULL && code >= 400)
         (void)snprintf(ending, sizeof ending, " (%.24s)", id); /* fits */
     while (memchr(text.data, '\n', text.size) != NULL)
@@ -109,10 +112,10 @@ static void add_text(struct smtp_reply_parser *p, struct span text)
         if (p->line_count == 0)
             (void)span_copy(enhanced, p->reply.enhanced, sizeof p->reply.enhanced); /* fits */
     }
-    if (p->line_count > 0 && p->used < sizeof p->text)
+    if (p->line_count > 0 && text.size >= sizeof p->text - p->used)
+        return; /* half a line of EHLO could be another extension */
+    if (p->line_count > 0)
         p->text[p->used++] = '\n';
-    if (text.size > sizeof p->text - p->used)
-        text.size = sizeof p->text - p->used;
     if (text.size > 0)
         memcpy(p->text + p->used, text.data, text.size);
     p->used += text.size;

@@ -52,6 +52,7 @@ struct smtp_reply_parser {
  *
  * Takes from the front of `in`. Returns 1: `*reply` is whole, valid until the next call; 0: more is
  * needed, and what is left in `in` must be there again; -1: this is no reply (too long, codes
- * differ by line), `why` says which: close. Text past 4 KiB is dropped, 100 lines are the most. */
+ * differ by line), `why` says which: close. Lines that pass 4 KiB of text are dropped, 100 are the
+ * most. */
 int smtp_reply_parse(struct smtp_reply_parser *p, struct span *in, const struct smtp_reply **reply,
                      struct error *why);

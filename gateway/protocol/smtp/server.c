@@ -36,7 +36,8 @@ static const struct verb {
     {"DATA", SMTP_IN_ENVELOPE, on_data, true, 0, 0},
     {"RSET", SECURE | SMTP_CONNECTED, on_rset, false, 0, 0},
     {"NOOP", ANY, on_noop, true, 0, 0},
-    {"VRFY", SMTP_READY | SMTP_IN_ENVELOPE, on_vrfy, true, SMTP_GREETED, SMTP_REPLY_auth_first},
+    {"VRFY", SMTP_CONNECTED | SMTP_READY | SMTP_IN_ENVELOPE, on_vrfy, true, SMTP_GREETED,
+     SMTP_REPLY_auth_first},
     {"HELP", SECURE | SMTP_CONNECTED, on_help, true, 0, 0},
     {"QUIT", ANY, on_quit, true, 0, 0},
 };
@@ -54,8 +55,7 @@ static enum smtp_reply_name refusal_of(enum smtp_state state)
     return SMTP_REPLY_bad_sequence;
 }
 
-/* A refusal ends the group: what was sent behind it was sent in a belief that has proved wrong,
- * except behind a MAIL or RCPT, which clients pipeline. */
+/* What is not a command ends the group; a command that is refused does so as if it were taken. */
 static void refuse(struct smtp_event *event, enum smtp_reply_name refusal, struct span argument)
 {
     event->kind = SMTP_EVENT_REFUSED;
@@ -189,6 +189,8 @@ static void on_mail(struct smtp_server *s, struct span argument, struct smtp_eve
     struct span unknown = span_of("");
     event->kind = SMTP_EVENT_MAIL;
     const char *wrong = take_path(&argument, "FROM:", &event->path);
+    if (wrong == NULL && event->path.address.size > 0 && event->path.domain.size == 0)
+        wrong = "the @ and a domain are missing"; /* Postmaster alone is a recipient's */
     if (wrong == NULL)
         take_parameters(
             smtp_parameters_parse_mail(argument, s->offered, &event->parameters, &unknown), unknown,

@@ -56,7 +56,7 @@ struct smtp_event {
 };
 
 /* Takes one command off the front of `in`. Returns 1 with `*event`; or 0: none is whole, what is
- * left in `in` must be there again with more behind it. MAIL and RSET change the state by
+ * left in `in` must be there again with more behind it. AUTH, MAIL and RSET change the state by
  * themselves; the rest changes by the calls below. */
 int smtp_server_next(struct smtp_server *s, struct span *in, struct smtp_event *event);
 

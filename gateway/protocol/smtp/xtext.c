@@ -30,7 +30,7 @@ size_t xtext_encode(struct span s, char *out, size_t room)
     size_t used = 0;
     for (size_t i = 0; i < s.size; i++) {
         unsigned char c = (unsigned char)s.data[i];
-        if (room - used < 4)
+        if (room < used + (is_plain((char)c) ? 1 : 3) + 1)
             return 0;
         if (is_plain((char)c)) {
             out[used++] = (char)c;

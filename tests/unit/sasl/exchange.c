@@ -1,0 +1,381 @@
+#include "sasl/exchange.h"
+
+#include "store.h"
+
+#include "telemetry/mapping.h"
+
+#include <grp.h>
+#include <malloc.h>
+
+static struct sasl_exchange *exchange;
+
+/* What the last step has brought. */
+static enum auth_outcome outcome;
+static struct span out;
+
+static void start_with(const char *file)
+{
+    struct error why = {.text = ""};
+    store_configure(file);
+    ck_assert_msg(sasl_start(config, &why) == 0, "%s", why.text);
+}
+
+static void begin(void)
+{
+    start_with("sasldb2");
+}
+
+static void end(void)
+{
+    sasl_exchange_destroy(&exchange);
+    sasl_stop();
+}
+
+static void open_exchange(const char *mechanism)
+{
+    sasl_exchange_destroy(&exchange);
+    exchange = sasl_exchange_create(AUTH_SMTP, mechanism);
+    ck_assert_ptr_nonnull(exchange);
+}
+
+/* A response in memory that ends with it. */
+static enum sasl_step respond_bytes(const char *bytes, size_t size)
+{
+    char *copy = malloc(size == 0 ? 1 : size);
+    memcpy(copy, bytes, size);
+    const struct span response = span_make(copy, size);
+    enum sasl_step step = sasl_exchange_step(exchange, &response, &outcome, &out);
+    free(copy);
+    return step;
+}
+
+static enum sasl_step respond(const char *text)
+{
+    return respond_bytes(text, strlen(text));
+}
+
+/* PLAIN with an initial response (RFC 4616): [authzid] NUL authcid NUL passwd. */
+static enum auth_outcome plain(const char *authorized, const char *user, const char *password)
+{
+    char text[2048];
+    int size = snprintf(text, sizeof text, "%s%c%s%c%s", authorized, '\0', user, '\0', password);
+    open_exchange("PLAIN");
+    ck_assert_int_eq(respond_bytes(text, (size_t)size), SASL_STEP_DONE);
+    return outcome;
+}
+
+static void let_in_as(const char *account)
+{
+    ck_assert_uint_eq(outcome, AUTH_GOOD);
+    ck_assert_msg(span_equals(out, account), "%.*s", (int)out.size, out.data);
+}
+
+/* ---- those who are let in ---- */
+
+START_TEST(plain_with_the_right_password_lets_in)
+{
+    (void)plain("", "ana", "secret");
+    let_in_as("ana@example.com");
+}
+END_TEST
+
+START_TEST(plain_without_an_initial_response_is_asked_for_it)
+{
+    open_exchange("PLAIN");
+    ck_assert_int_eq(sasl_exchange_step(exchange, NULL, &outcome, &out), SASL_STEP_CHALLENGE);
+    ck_assert_uint_eq(out.size, 0);
+    ck_assert_int_eq(respond_bytes("\0ana\0secret", 11), SASL_STEP_DONE);
+    let_in_as("ana@example.com");
+}
+END_TEST
+
+START_TEST(login_asks_for_name_and_password)
+{
+    open_exchange("LOGIN");
+    ck_assert_int_eq(sasl_exchange_step(exchange, NULL, &outcome, &out), SASL_STEP_CHALLENGE);
+    ck_assert(span_equals(out, "Username:"));
+    ck_assert_int_eq(respond("ana"), SASL_STEP_CHALLENGE);
+    ck_assert(span_equals(out, "Password:"));
+    ck_assert_int_eq(respond("secret"), SASL_STEP_DONE);
+    let_in_as("ana@example.com");
+}
+END_TEST
+
+START_TEST(login_takes_the_name_as_an_initial_response)
+{
+    open_exchange("LOGIN");
+    ck_assert_int_eq(respond("ana"), SASL_STEP_CHALLENGE);
+    ck_assert(span_equals(out, "Password:"));
+    ck_assert_int_eq(respond("secret"), SASL_STEP_DONE);
+    let_in_as("ana@example.com");
+}
+END_TEST
+
+static const struct {
+    const char *user, *password, *account;
+} spellings[] = {
+    {"ana@example.com", "secret", "ana@example.com"},
+    {"ANA", "secret", "ana@example.com"},
+    {"Ana@Example.COM", "secret", "ana@example.com"},
+    {"rui", "password of rui", "rui@example.com"},
+    {"ana@b\xc3\xbc"
+     "cher.example",
+     "another", "ana@xn--bcher-kva.example"},
+};
+
+START_TEST(an_account_is_found_however_its_name_is_written)
+{
+    (void)plain("", spellings[_i].user, spellings[_i].password);
+    let_in_as(spellings[_i].account);
+    open_exchange("LOGIN");
+    ck_assert_int_eq(respond(spellings[_i].user), SASL_STEP_CHALLENGE);
+    ck_assert_int_eq(respond(spellings[_i].password), SASL_STEP_DONE);
+    let_in_as(spellings[_i].account);
+}
+END_TEST
+
+START_TEST(a_password_that_was_changed_counts_at_once)
+{
+    store_set("example.com", "eva", "first");
+    ck_assert_uint_eq(plain("", "eva", "first"), AUTH_GOOD);
+    store_set("example.com", "eva", "second");
+    ck_assert_uint_eq(plain("", "eva", "first"), AUTH_WRONG);
+    ck_assert_uint_eq(plain("", "eva", "second"), AUTH_GOOD);
+}
+END_TEST
+
+/* ---- those who are not ---- */
+
+static const struct {
+    const char *authorized, *user, *password;
+} strangers[] = {
+    {"", "ana", "Secret"},
+    {"", "ana", "secret "},
+    {"", "ana", "another"}, /* of ana in the other realm */
+    {"", "ana@other.example", "secret"},
+    {"", "nobody", "secret"},
+    {"", "rui", "secret"},
+    {"", "ana@example.com@example.com", "secret"},
+    {"", "a na", "secret"},
+    {"", "example\\ana", "secret"},
+    {"", "ana%example.com", "secret"},
+    {"", "ana\r\n", "secret"},
+    {"", "\xff", "secret"},
+    {"", "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdefX", "secret"},
+    {"rui", "ana", "secret"}, /* nobody is let in as another */
+    {"rui@example.com", "ana@example.com", "secret"},
+    {"ana@xn--bcher-kva.example", "ana", "secret"},
+};
+
+START_TEST(whoever_else_comes_is_told_that_it_is_wrong)
+{
+    ck_assert_uint_eq(plain(strangers[_i].authorized, strangers[_i].user, strangers[_i].password),
+                      AUTH_WRONG);
+}
+END_TEST
+
+START_TEST(who_names_himself_as_the_one_to_be_is_let_in)
+{
+    (void)plain("Ana@example.com", "ana", "secret");
+    let_in_as("ana@example.com");
+}
+END_TEST
+
+START_TEST(nobody_is_let_in_without_a_password)
+{
+    ck_assert_uint_ne(plain("", "ana", ""), AUTH_GOOD);
+    ck_assert_uint_ne(plain("", "", ""), AUTH_GOOD);
+    open_exchange("LOGIN");
+    ck_assert_int_eq(respond("ana"), SASL_STEP_CHALLENGE);
+    ck_assert_int_eq(respond(""), SASL_STEP_DONE);
+    ck_assert_uint_ne(outcome, AUTH_GOOD);
+}
+END_TEST
+
+static const char *const nonsense[] = {"", "ana", "ana secret", "secret\n", "*", "\xff\xfe"};
+
+START_TEST(a_response_that_is_none_of_the_mechanism_is_malformed)
+{
+    open_exchange("PLAIN");
+    ck_assert_int_eq(respond(nonsense[_i]), SASL_STEP_DONE);
+    ck_assert_uint_eq(outcome, AUTH_MALFORMED);
+}
+END_TEST
+
+static const char *const mechanisms[] = {
+    "",           "FOO",    "ANONYMOUS",   "EXTERNAL",      "CRAM-MD5",
+    "DIGEST-MD5", "NTLM",   "SCRAM-SHA-1", "SCRAM-SHA-256", "SCRAM-SHA-256-PLUS",
+    "GSSAPI",     "PLAINX", "PLAIN LOGIN", "OTP",
+};
+
+START_TEST(other_mechanisms_let_nobody_in)
+{
+    open_exchange(mechanisms[_i]);
+    ck_assert_int_eq(respond_bytes("\0ana\0secret", 11), SASL_STEP_DONE);
+    ck_assert_uint_ne(outcome, AUTH_GOOD);
+    open_exchange(mechanisms[_i]);
+    ck_assert_int_eq(sasl_exchange_step(exchange, NULL, &outcome, &out), SASL_STEP_DONE);
+    ck_assert_uint_ne(outcome, AUTH_GOOD);
+}
+END_TEST
+
+START_TEST(garbled_responses_let_nobody_in)
+{
+    static const char alphabet[] = "\0\0\0anaSecret@exmpl.o\xff";
+    uint32_t seed = 1;
+    for (int round = 0; round < 2000; round++) {
+        char text[40];
+        size_t size = (size_t)round % sizeof text;
+        for (size_t i = 0; i < size; i++) {
+            seed = seed * UINT32_C(1664525) + UINT32_C(1013904223);
+            text[i] = alphabet[(seed >> 16) % (sizeof alphabet - 1)];
+        }
+        open_exchange(round % 2 == 0 ? "PLAIN" : "LOGIN");
+        for (int step = 0; step < 3; step++)
+            if (respond_bytes(text, size) == SASL_STEP_DONE)
+                break;
+        ck_assert_uint_ne(outcome, AUTH_GOOD);
+    }
+}
+END_TEST
+
+/* Strangers may try as often as they like. */
+START_TEST(a_name_that_is_refused_costs_no_memory)
+{
+    char password[1000];
+    memset(password, 'x', sizeof password);
+    size_t before = 0;
+    for (int round = 0; round < 1100; round++) {
+        open_exchange("LOGIN");
+        ck_assert_int_eq(respond("a name with spaces"), SASL_STEP_CHALLENGE);
+        ck_assert_int_eq(respond_bytes(password, sizeof password), SASL_STEP_DONE);
+        ck_assert_uint_eq(outcome, AUTH_WRONG);
+        if (round == 100)
+            before = mallinfo2().uordblks;
+    }
+    ck_assert_uint_lt(mallinfo2().uordblks, before + 100 * 1000);
+}
+END_TEST
+
+START_TEST(a_response_of_16_kib_is_no_password)
+{
+    static char text[16 * 1024];
+    memset(text, 'x', sizeof text);
+    text[0] = '\0';
+    memcpy(text + 1, "ana", 4);
+    open_exchange("PLAIN");
+    ck_assert_int_eq(respond_bytes(text, sizeof text), SASL_STEP_DONE);
+    ck_assert_uint_ne(outcome, AUTH_GOOD);
+}
+END_TEST
+
+/* ---- a store that can't be asked ---- */
+
+static void no_one_can_be_judged(void)
+{
+    ck_assert_uint_eq(plain("", "ana", "secret"), AUTH_UNAVAILABLE);
+    ck_assert_uint_eq(plain("", "ana", "wrong"), AUTH_UNAVAILABLE);
+    ck_assert_uint_eq(plain("", "nobody", "secret"), AUTH_UNAVAILABLE);
+}
+
+START_TEST(without_its_store_nobody_is_told_that_his_password_is_wrong)
+{
+    sasl_stop();
+    start_with("missing");
+    no_one_can_be_judged();
+}
+END_TEST
+
+START_TEST(a_store_that_is_none_makes_nobodys_password_wrong)
+{
+    static const char *const contents[] = {"", "this is no data base\n"};
+    folder_write("none", contents[_i]);
+    sasl_stop();
+    start_with("none");
+    no_one_can_be_judged();
+}
+END_TEST
+
+START_TEST(once_the_store_is_there_people_are_let_in)
+{
+    sasl_stop();
+    start_with("moved");
+    ck_assert_uint_eq(plain("", "ana", "secret"), AUTH_UNAVAILABLE);
+    char from[600];
+    (void)snprintf(from, sizeof from, "%s", folder_path("sasldb2")); /* fits */
+    ck_assert_int_eq(link(from, folder_path("moved")), 0);
+    ck_assert_uint_eq(plain("", "ana", "secret"), AUTH_GOOD);
+    ck_assert_uint_eq(plain("", "ana", "wrong"), AUTH_WRONG);
+}
+END_TEST
+
+static bool may_not_read_the_store(void)
+{
+    if (setgroups(0, NULL) < 0 || setgid(65534) < 0 || setuid(65534) < 0)
+        return false;
+    return plain("", "ana", "secret") == AUTH_UNAVAILABLE &&
+           plain("", "ana", "wrong") == AUTH_UNAVAILABLE;
+}
+
+START_TEST(a_store_that_may_not_be_read_makes_nobodys_password_wrong)
+{
+    if (geteuid() != 0) {
+        fputs("skipped: a_store_that_may_not_be_read_makes_nobodys_password_wrong\n", stderr);
+        return;
+    }
+    ck_assert_int_eq(chmod(folder_path("sasldb2"), 0600), 0);
+    child_succeeds(child_start(may_not_read_the_store));
+}
+END_TEST
+
+/* ---- without memory ---- */
+
+static void create_and_destroy(void)
+{
+    struct sasl_exchange *e = sasl_exchange_create(AUTH_POP3, "PLAIN");
+    bool is_null = e == NULL;
+    sasl_exchange_destroy(&e);
+    if (is_null != failing_has_failed())
+        ck_abort_msg("null without memory alone");
+}
+
+START_TEST(without_memory_there_is_no_exchange)
+{
+    WITH_EACH_ALLOCATION_FAILING(create_and_destroy());
+}
+END_TEST
+
+START_TEST(destroying_leaves_null)
+{
+    open_exchange("PLAIN");
+    sasl_exchange_destroy(&exchange);
+    ck_assert_ptr_null(exchange);
+    sasl_exchange_destroy(&exchange);
+}
+END_TEST
+
+SUITE(exchange)
+{
+    store_use(tests);
+    tcase_add_checked_fixture(tests, begin, end);
+    TEST(plain_with_the_right_password_lets_in);
+    TEST(plain_without_an_initial_response_is_asked_for_it);
+    TEST(login_asks_for_name_and_password);
+    TEST(login_takes_the_name_as_an_initial_response);
+    LOOP_TEST(an_account_is_found_however_its_name_is_written, spellings);
+    TEST(a_password_that_was_changed_counts_at_once);
+    LOOP_TEST(whoever_else_comes_is_told_that_it_is_wrong, strangers);
+    TEST(who_names_himself_as_the_one_to_be_is_let_in);
+    TEST(nobody_is_let_in_without_a_password);
+    LOOP_TEST(a_response_that_is_none_of_the_mechanism_is_malformed, nonsense);
+    LOOP_TEST(other_mechanisms_let_nobody_in, mechanisms);
+    TEST(garbled_responses_let_nobody_in);
+    TEST(a_name_that_is_refused_costs_no_memory);
+    TEST(a_response_of_16_kib_is_no_password);
+    TEST(without_its_store_nobody_is_told_that_his_password_is_wrong);
+    tcase_add_loop_test(tests, a_store_that_is_none_makes_nobodys_password_wrong, 0, 2);
+    TEST(once_the_store_is_there_people_are_let_in);
+    TEST(a_store_that_may_not_be_read_makes_nobodys_password_wrong);
+    TEST(without_memory_there_is_no_exchange);
+    TEST(destroying_leaves_null);
+}
