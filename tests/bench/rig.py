@@ -149,9 +149,16 @@ class Place:
         self.loadgen = find(build, "bench-loadgen")
         self.sink = find(build, "bench-sink")
         self.porteirod = find(build, "porteirod")
+        self.version = self.find_version()    # of what was built, whatever is committed meanwhile
         self.users = self.find_users()
         self.make_certificate()
         self.make_accounts()
+
+    def find_version(self):
+        revision = subprocess.run(["git", "--no-optional-locks", "-C", ROOT, "describe", "--always",
+                                   "--dirty"], capture_output=True, text=True, check=False)
+        return f"{output(self.porteirod, '-V').split()[-1]} " \
+               f"({revision.stdout.strip() or 'no git'})"
 
     @staticmethod
     def find_users():
@@ -256,13 +263,6 @@ upstreams = {{
         self.tree = place.start(stack, [place.porteirod, "-c", config], stdout=place.log)
         wait_for(self.ports["smtp"], self.tree.process, "the gateway")
 
-    @staticmethod
-    def version(place):
-        revision = subprocess.run(["git", "--no-optional-locks", "-C", ROOT, "describe", "--always",
-                                   "--dirty"],
-                                  capture_output=True, text=True, check=False).stdout.strip()
-        return f"{output(place.porteirod, '-V').split()[-1]} ({revision or 'no git'})"
-
 
 class HAProxy:
     """A blind TLS terminator, with as many threads as the gateway has workers. It logs nothing."""
@@ -290,7 +290,3 @@ defaults
 ''')
         self.tree = place.start(stack, ["haproxy", "-db", "-f", config], stdout=place.log)
         wait_for(self.ports["smtp"], self.tree.process, "HAProxy")
-
-    @staticmethod
-    def version(_):
-        return re.search(r"version (\d+\.\d+\.\d+)", output("haproxy", "-v"))[1]
