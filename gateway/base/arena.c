@@ -52,10 +52,8 @@ void arena_reset(struct arena *a)
         free(first);
         first = next;
     }
-    if (first != NULL) {
-        memset(first->bytes, 0, first->used);
+    if (first != NULL)
         first->used = 0;
-    }
     a->blocks = first;
     a->taken = 0;
 }
@@ -64,16 +62,18 @@ static struct block *new_block(struct arena *a, size_t size)
 {
     if (size < BLOCK_SIZE)
         size = BLOCK_SIZE;
-    struct block *b = calloc(1, sizeof *b + size);
+    struct block *b = malloc(sizeof *b + size);
     if (b == NULL)
         return NULL;
     b->size = size;
+    b->used = 0;
     b->next = a->blocks;
     a->blocks = b;
     return b;
 }
 
-void *arena_alloc(struct arena *a, size_t size)
+/* Memory as it comes. */
+static void *take(struct arena *a, size_t size)
 {
     const size_t align = alignof(max_align_t);
     if (size > a->limit - a->taken || size > SIZE_MAX - sizeof(struct block) - align)
@@ -88,11 +88,22 @@ void *arena_alloc(struct arena *a, size_t size)
     return memory;
 }
 
+void *arena_alloc(struct arena *a, size_t size)
+{
+    void *memory = take(a, size);
+    if (memory != NULL)
+        memset(memory, 0, size);
+    return memory;
+}
+
 char *arena_copy(struct arena *a, struct span s)
 {
-    char *copy = arena_alloc(a, s.size + 1);
-    if (copy != NULL && s.size > 0)
+    char *copy = take(a, s.size + 1);
+    if (copy == NULL)
+        return NULL;
+    if (s.size > 0)
         memcpy(copy, s.data, s.size);
+    copy[s.size] = '\0';
     return copy;
 }
 
@@ -103,7 +114,7 @@ char *arena_printf(struct arena *a, const char *format, ...)
     va_copy(again, args);
     int size = vsnprintf(NULL, 0, format, args);
     va_end(args);
-    char *text = size < 0 ? NULL : arena_alloc(a, (size_t)size + 1);
+    char *text = size < 0 ? NULL : take(a, (size_t)size + 1);
     if (text != NULL)
         (void)vsnprintf(text, (size_t)size + 1, format, again); /* fits */
     va_end(again);

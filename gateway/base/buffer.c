@@ -51,14 +51,15 @@ int buffer_append(struct buffer *b, struct span bytes)
 
 int buffer_printf(struct buffer *b, const char *format, ...)
 {
+    char few[512]; /* most texts are short, and written once */
     va_list args, again;
     va_start(args, format);
     va_copy(again, args);
-    int size = vsnprintf(NULL, 0, format, args);
+    int size = vsnprintf(few, sizeof few, format, args);
     va_end(args);
     int outcome = -1;
-    if (size == 0) {
-        outcome = 0;
+    if (size >= 0 && size < (int)sizeof few) {
+        outcome = buffer_append(b, span_make(few, (size_t)size));
     } else if (size > 0 && make_room(b, (size_t)size, 1) == 0) {
         (void)vsnprintf(b->data + b->start + b->size, (size_t)size + 1, format, again); /* fits */
         b->size += (size_t)size;

@@ -45,8 +45,7 @@ struct connection {
     struct buffer out;                  /* written, and not gone */
     struct address peer;
     struct deferred deferred;
-    const char *error;
-    char error_text[160];
+    char *error; /* once it has failed */
     int fd;
     enum phase phase;
     bool is_reading, is_writing; /* the events are added */
@@ -102,7 +101,7 @@ static void fail(struct connection *c, const char *error)
 {
     if (c->phase == FAILED || c->phase == CLOSED)
         return;
-    c->error = error;
+    c->error = strdup(error);
     c->phase = FAILED;
     want_read(c, false);
     want_write(c, false);
@@ -112,8 +111,7 @@ static void fail(struct connection *c, const char *error)
 
 static void fail_errno(struct connection *c)
 {
-    (void)snprintf(c->error_text, sizeof c->error_text, "%s", strerror(errno)); /* cut to fit */
-    fail(c, c->error_text);
+    fail(c, strerror(errno));
 }
 
 /* What OpenSSL says of its last call. */
@@ -128,10 +126,10 @@ static void fail_tls(struct connection *c, int ssl_error)
         return;
     }
     const char *reason = ERR_reason_error_string(code);
-    (void)snprintf(c->error_text, sizeof c->error_text, "TLS: %s",
-                   reason == NULL ? "protocol error" : reason); /* cut to fit */
+    struct error text;
+    (void)error_set(&text, "TLS: %s", reason == NULL ? "protocol error" : reason);
     ERR_clear_error();
-    fail(c, c->error_text);
+    fail(c, text.text);
 }
 
 static struct connection *create(struct loop *loop, int fd, const struct address *peer,
@@ -207,6 +205,7 @@ static void destroy(void *owner)
 {
     struct connection *c = owner;
     SSL_free(c->ssl);
+    free(c->error);
     free(c);
 }
 
@@ -661,5 +660,5 @@ const char *connection_tls_cipher(const struct connection *c)
 
 const char *connection_error(const struct connection *c)
 {
-    return c->error == NULL ? "" : c->error;
+    return c->error != NULL ? c->error : c->phase == FAILED ? "out of memory" : "";
 }

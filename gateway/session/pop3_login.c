@@ -91,7 +91,7 @@ struct session *pop3_session_create(struct registry *r, const struct listener_co
     s->replies.limit = REPLIES_MAX;
     s->password.limit = PASSWORD_MAX;
     s->take = take_commands;
-    session_begin(&s->base, r, &pop3_kind, listener, row);
+    session_begin(&s->base, r, &pop3_kind, listener, row, peer);
     s->base.client = connection_accept(s->base.context->loop, fd, peer, on_client, s);
     bool is_implicit = listener->tls == LISTENER_TLS_IMPLICIT;
     const struct tls_context *tls = tls_server_context(s->base.context->tls, listener->tls_block);

@@ -94,7 +94,7 @@ struct session *refuse_session_create(struct registry *r, const struct listener_
         (void)close(fd); /* nothing was written */
         return NULL;
     }
-    session_begin(&s->base, r, &refuse_kind, listener, row);
+    session_begin(&s->base, r, &refuse_kind, listener, row, peer);
     s->base.client = connection_accept(s->base.context->loop, fd, peer, on_client, s);
     if (s->base.client == NULL) {
         session_destroy(&s->base); /* gives the row back */

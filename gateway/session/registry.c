@@ -140,8 +140,9 @@ void registry_on_empty(struct registry *r, loop_fn *fn, void *owner)
 /* ---- sessions ---- */
 
 void session_begin(struct session *s, struct registry *r, const struct session_kind *kind,
-                   const struct listener_config *listener, int row)
+                   const struct listener_config *listener, int row, const struct address *peer)
 {
+    address_format(peer, s->address);
     s->registry = r;
     s->context = r->context;
     s->kind = kind;
@@ -205,10 +206,8 @@ void session_show(const struct session *s)
                               .messages = s->messages};
     (void)span_copy(span_of(s->id), row.id, sizeof row.id); /* fits, or is cut for display */
     (void)span_copy(span_of(s->account == NULL ? "" : s->account), row.account, sizeof row.account);
-    if (s->client != NULL) {
-        address_format(connection_peer(s->client), row.client);
-        row.is_tls = connection_tls_version(s->client)[0] != '\0';
-    }
+    (void)span_copy(span_of(s->address), row.client, sizeof row.client); /* fits */
+    row.is_tls = connection_tls_version(s->client)[0] != '\0';
     session_write(&s->context->table, s->row, &row);
 }
 
@@ -236,13 +235,10 @@ void session_event_fields(const struct session *s, enum event event, const struc
 {
     struct field all[FIELDS_MAX] = {field_text(KEY_session, s->id),
                                     field_text(KEY_listener, s->listener->name)};
-    char client[ADDRESS_TEXT_SIZE] = "";
     size_t count = 2;
     if (!event_is_logged(s->context->log, event))
         return;
-    if (s->client != NULL)
-        address_format(connection_peer(s->client), client);
-    all[count++] = field_text(KEY_client, client);
+    all[count++] = field_text(KEY_client, s->address);
     all[count++] = field_text(KEY_account, s->account);
     for (; fields->kind != FIELD_END && count < FIELDS_MAX - 1; fields++)
         all[count++] = *fields;

@@ -46,8 +46,8 @@ struct session {
     const struct session_kind *kind;
     const struct listener_config *listener;
     size_t listener_slot;
-    struct connection *client; /* NULL once it is gone */
-    char *account;             /* canonical; NULL before the login */
+    struct connection *client;
+    char *account; /* canonical; NULL before the login */
     int64_t started_ns, started_wall_ns;
     uint64_t bytes; /* to the client in POP3, of messages in SMTP */
     uint32_t messages;
@@ -55,6 +55,7 @@ struct session {
     enum session_state state;
     bool is_polite; /* the client's last reply is to arrive: session_finish */
     char id[ID_SIZE];
+    char address[ADDRESS_TEXT_SIZE]; /* the client's, for people */
 };
 
 struct registry;
@@ -88,7 +89,7 @@ void registry_on_empty(struct registry *r, loop_fn *fn, void *owner);
 /* Begins: the row is claimed already. `s` lies at the front of the kind's own struct, which is
  * freed by session_destroy. */
 void session_begin(struct session *s, struct registry *r, const struct session_kind *kind,
-                   const struct listener_config *listener, int row);
+                   const struct listener_config *listener, int row, const struct address *peer);
 
 /* An id for a message of this session. */
 void session_new_id(const struct session *s, char out[ID_SIZE]);

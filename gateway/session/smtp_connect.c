@@ -53,7 +53,7 @@ struct session *smtp_session_create(struct registry *r, const struct listener_co
     s->server =
         (struct smtp_server){.state = SMTP_CONNECTED, .needs_tls = true, .needs_auth = true};
     s->take = smtp_take_commands;
-    session_begin(&s->base, r, &smtp_kind, listener, row);
+    session_begin(&s->base, r, &smtp_kind, listener, row, peer);
     s->base.client = connection_accept(s->base.context->loop, fd, peer, on_client, s);
     bool is_implicit = listener->tls == LISTENER_TLS_IMPLICIT;
     const struct tls_context *tls = tls_server_context(s->base.context->tls, listener->tls_block);

@@ -9,7 +9,7 @@ static void count_message(struct smtp_session *s)
     session_add(&s->base, COUNTER_recipients, t->accepted);
     session_add(&s->base, COUNTER_message_bytes, (int64_t)t->body.size);
     counter_add(s->base.context->counters, COUNTER_upstream_messages, pool_server_slot(s->link), 1);
-    session_show(&s->base);
+    session_set_messages(&s->base.context->table, s->base.row, s->base.messages);
 }
 
 static void log_message(const struct smtp_session *s, enum event event, int code, struct span reply,

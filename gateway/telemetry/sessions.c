@@ -10,7 +10,7 @@ enum { READ_TRIES = 100 };
 
 struct row {
     _Atomic uint32_t sequence;
-    _Atomic uint32_t state;
+    _Atomic uint32_t state, messages;
     struct session_row content;
 };
 
@@ -61,12 +61,18 @@ void session_write(const struct session_table *t, int row, const struct session_
     atomic_store_explicit(&r->sequence, sequence | 1, memory_order_relaxed);
     atomic_thread_fence(memory_order_release);
     r->content = *content;
+    session_set_messages(t, row, content->messages);
     atomic_store_explicit(&r->sequence, (sequence | 1) + 1, memory_order_release);
 }
 
 void session_set_state(const struct session_table *t, int row, enum session_state state)
 {
     atomic_store_explicit(&row_at(t, (size_t)row)->state, (uint32_t)state, memory_order_relaxed);
+}
+
+void session_set_messages(const struct session_table *t, int row, uint32_t messages)
+{
+    atomic_store_explicit(&row_at(t, (size_t)row)->messages, messages, memory_order_relaxed);
 }
 
 void session_free(const struct session_table *t, int row)
@@ -101,6 +107,7 @@ int session_read(const struct session_table *t, size_t row, struct session_row *
         uint32_t s = atomic_load_explicit(&r->state, memory_order_relaxed);
         *state = s < SESSION_STATE_COUNT ? (enum session_state)s : SESSION_COMMAND;
         *owner = taken - 1;
+        out->messages = atomic_load_explicit(&r->messages, memory_order_relaxed);
         out->id[sizeof out->id - 1] = '\0';
         out->client[sizeof out->client - 1] = '\0';
         out->account[sizeof out->account - 1] = '\0';

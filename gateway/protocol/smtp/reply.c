@@ -40,15 +40,19 @@ static int append_line(int code, char mark, const char *enhanced, struct span te
                        struct span ending, struct buffer *out)
 {
     char line[SMTP_REPLY_LINE_MAX + 3]; /* with CRLF, and a NUL that isn't sent */
-    int used = snprintf(line, sizeof line, "%03d%c%s%s", code, mark, enhanced,
-                        enhanced[0] == '\0' ? "" : " ");
-    size_t room = SMTP_REPLY_LINE_MAX - (size_t)used - ending.size;
+    const char head[] = {(char)('0' + code / 100), (char)('0' + code / 10 % 10),
+                         (char)('0' + code % 10), mark};
+    size_t used = span_copy(span_make(head, sizeof head), line, sizeof line);
+    used += span_copy(span_of(enhanced), line + used, sizeof line - used);
+    if (enhanced[0] != '\0')
+        line[used++] = ' ';
+    size_t room = SMTP_REPLY_LINE_MAX - used - ending.size;
     if (text.size > room)
         text.size = room;
-    size_t size = (size_t)used + span_copy(text, line + used, text.size + 1);
-    size += span_copy(ending, line + size, ending.size + 1);
-    size += span_copy(span_of("\r\n"), line + size, 3);
-    return buffer_append(out, span_make(line, size)); /* all of it or nothing */
+    used += span_copy(text, line + used, text.size + 1);
+    used += span_copy(ending, line + used, ending.size + 1);
+    used += span_copy(span_of("\r\n"), line + used, 3);
+    return buffer_append(out, span_make(line, used)); /* all of it or nothing */
 }
 
 int smtp_reply_append(enum smtp_reply_name name, const char *argument, const char *id,

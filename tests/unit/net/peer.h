@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <stdlib.h>
@@ -43,6 +44,8 @@ static inline int peer_listen(struct sockaddr_in *at, int receive_buffer)
 
 static inline void peer_init(struct peer *p, int fd)
 {
+    const int on = 1;
+    ck_assert_int_eq(setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on), 0);
     p->fd = fd;
     p->ssl = NULL;
     p->has_ended = false;

@@ -71,12 +71,13 @@ static void begin(size_t count, const char *settings)
 static void end(void)
 {
     for (size_t i = 0; i < TAKERS; i++) {
-        if (takers[i].request.done != NULL)
+        if (pool != NULL && takers[i].request.done != NULL)
             pool_cancel(pool, &takers[i].request);
-        pool_discard(pool, &takers[i].link);
+        if (pool != NULL)
+            pool_discard(pool, &takers[i].link);
     }
-    if (pool != NULL)
-        pool_destroy(&pool);
+    turns_for(2); /* what is being reset or made ready has come to its end, or to rest */
+    pool_destroy(&pool);
     servers_destroy(&servers);
     ck_assert_int_eq(close(behind.context.bell), 0);
     behind_end();
@@ -211,6 +212,8 @@ START_TEST(while_it_is_reset_the_next_one_gets_another)
     give_back(&takers[0]);
     (void)take_new(1, 0);
     ck_assert_uint_eq(connections(0), 2);
+    hears(p, "RSET\r\n");
+    peer_say(p, "250 ok\r\n");
 }
 END_TEST
 
