@@ -17,19 +17,30 @@ static bool is_allowed(struct span name)
     return utf8_is_valid(name);
 }
 
+/* Labels between dots: IDNA's mapping may have made anything of what was written. */
+static bool is_domain(struct span name)
+{
+    if (name.size == 0 || name.size > DOMAIN_MAX || !is_allowed(name) ||
+        memchr(name.data, '@', name.size) != NULL || name.data[name.size - 1] == '.')
+        return false;
+    while (name.size > 0 && name.data[0] != '.')
+        (void)span_split(&name, '.');
+    return name.size == 0;
+}
+
 /* The domain in lower case, as A-labels. */
 static int canonical_domain(const char *domain, char out[DOMAIN_MAX + 1])
 {
     char *ascii = NULL;
-    int failed = idn2_lookup_u8((const uint8_t *)domain, (uint8_t **)&ascii,
-                                IDN2_NFC_INPUT | IDN2_NONTRANSITIONAL) != IDN2_OK;
-    struct span found = failed ? span_of("") : span_of(ascii);
-    if (found.size > 0 && found.size <= DOMAIN_MAX)
+    bool is_mapped = idn2_lookup_u8((const uint8_t *)domain, (uint8_t **)&ascii,
+                                    IDN2_NFC_INPUT | IDN2_NONTRANSITIONAL) == IDN2_OK;
+    struct span found = span_of(is_mapped ? ascii : "");
+    bool is_good = is_domain(found);
+    if (is_good)
         for (size_t i = 0; i <= found.size; i++)
             out[i] = ascii_lower(found.data[i]);
-    int outcome = found.size > 0 && found.size <= DOMAIN_MAX ? 0 : -1;
     idn2_free(ascii);
-    return outcome;
+    return is_good ? 0 : -1;
 }
 
 int account_canonical(struct span given, const char *realm, char out[ACCOUNT_SIZE])

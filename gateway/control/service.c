@@ -77,15 +77,13 @@ void control_service_destroy(struct control_service **service)
 
 void control_service_message(struct control_service *s, const struct message *m)
 {
-    if (m->type == MESSAGE_LOG_SOURCE && m->fd >= 0) {
-        log_writer_add(s->writer, m->fd);
-    } else if (m->type == MESSAGE_LOG_TARGET && m->fd >= 0) {
-        log_writer_set_target(s->writer, m->fd);
+    if (m->type == MESSAGE_LOG_SOURCE && *m->fd >= 0) {
+        log_writer_add(s->writer, message_take_fd(m));
+    } else if (m->type == MESSAGE_LOG_TARGET && *m->fd >= 0) {
+        log_writer_set_target(s->writer, message_take_fd(m));
     } else if (m->type == MESSAGE_ANSWER) {
         const struct message_answer *answer = m->payload;
         control_socket_answer(s->socket, answer->request, answer->is_good != 0, m->tail);
-    } else if (m->fd >= 0) {
-        (void)close(m->fd); /* not for us */
     }
 }
 

@@ -65,11 +65,11 @@ static int take_fd(struct msghdr *head)
 
 /* Returns 1 with a message, 0 when there is none, -1 when the other end is gone or speaks another
  * language. */
-static int receive(const struct channel *c, char *bytes, size_t room, struct message *m)
+static int receive(const struct channel *c, char *bytes, struct message *m)
 {
     char control[CMSG_SPACE(4 * sizeof(int))];
     uint32_t type;
-    struct iovec parts[] = {{&type, sizeof type}, {bytes, room}};
+    struct iovec parts[] = {{&type, sizeof type}, {bytes, PAYLOAD_MAX + MESSAGE_TAIL_MAX}};
     struct msghdr head = {.msg_iov = parts,
                           .msg_iovlen = 2,
                           .msg_control = control,
@@ -79,20 +79,23 @@ static int receive(const struct channel *c, char *bytes, size_t room, struct mes
         return 0;
     if (size <= 0)
         return -1;
-    m->fd = take_fd(&head);
-    bool is_whole = (head.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) == 0 &&
-                    (size_t)size >= sizeof type && type < MESSAGE_COUNT &&
-                    (size_t)size - sizeof type >= payload_sizes[type];
-    if (!is_whole) {
-        if (m->fd >= 0)
-            (void)close(m->fd); /* nothing was written */
+    /* A descriptor that found no room here (MSG_CTRUNC) is lost, as what could not be opened. */
+    *m->fd = take_fd(&head);
+    if ((head.msg_flags & MSG_TRUNC) != 0 || (size_t)size < sizeof type || type >= MESSAGE_COUNT ||
+        (size_t)size - sizeof type < payload_sizes[type])
         return -1;
-    }
     m->type = (enum message_type)type;
     m->payload = bytes;
     m->tail =
         span_make(bytes + payload_sizes[type], (size_t)size - sizeof type - payload_sizes[type]);
-    return 1;
+    return m->tail.size <= MESSAGE_TAIL_MAX ? 1 : -1;
+}
+
+int message_take_fd(const struct message *m)
+{
+    int fd = *m->fd;
+    *m->fd = -1;
+    return fd;
 }
 
 static int transmit(const struct channel *c, const struct iovec *parts, size_t count, int fd)
@@ -147,17 +150,20 @@ static void on_event(void *owner, bool is_readable, bool is_writable)
 {
     struct channel *c = owner;
     _Alignas(8) char bytes[PAYLOAD_MAX + MESSAGE_TAIL_MAX];
-    struct message m;
+    int fd = -1;
+    struct message m = {.fd = &fd};
     if (is_writable)
         send_waiting(c);
     if (!is_readable)
         return;
     for (int n = 0; n < MESSAGES_A_TURN; n++) {
-        int got = receive(c, bytes, sizeof bytes, &m);
+        int got = receive(c, bytes, &m);
         if (got == 0)
             break;
         c->fn(c->owner, got < 0 ? NULL : &m);
-        if (got > 0) /* passwords pass here */
+        if (fd >= 0)
+            (void)close(message_take_fd(&m)); /* nothing was written */
+        if (got > 0)                          /* passwords pass here */
             explicit_bzero(bytes, payload_sizes[m.type] + m.tail.size);
         if (c->is_destroyed)
             return;

@@ -12,11 +12,15 @@ struct message {
     enum message_type type;
     const void *payload; /* the type's struct */
     struct span tail;    /* what stood behind it */
-    int fd;              /* the taker's, or -1 */
+    int *fd;             /* that came with it, or -1; see message_take_fd */
 };
 
 /* `m` is NULL when the other end is gone: then the channel is to be destroyed. */
 typedef void channel_fn(void *owner, const struct message *m);
+
+/* The descriptor that came with a message, from now on the caller's; or -1. What nobody takes is
+ * closed after the call. */
+int message_take_fd(const struct message *m);
 
 struct channel;
 

@@ -45,13 +45,15 @@ struct connection {
     struct buffer out;                  /* written, and not gone */
     struct address peer;
     struct deferred deferred;
-    char *error; /* once it has failed */
+    struct soon look; /* see call_soon */
+    char *error;      /* why it fails, or will when all that came before is told */
     int fd;
     enum phase phase;
     bool is_reading, is_writing; /* the events are added */
     bool is_paused;
     bool was_resumed; /* while data was being delivered: what was left is to come again at once */
     bool is_eof;
+    bool has_more;            /* OpenSSL holds something that was not yet read from it */
     bool has_undelivered;     /* look at `pending` before reading more */
     bool wants_read_to_write; /* TLS must read before it can write */
 };
@@ -59,7 +61,9 @@ struct connection {
 static void on_readable(evutil_socket_t fd, short what, void *owner);
 static void on_writable(evutil_socket_t fd, short what, void *owner);
 static void on_timeout(void *owner);
+static void on_look(void *owner);
 static void fail(struct connection *c, const char *error);
+static void close_now(struct connection *c);
 
 static void tell(struct connection *c, enum connection_event event, struct span *in)
 {
@@ -90,18 +94,28 @@ static void want_write(struct connection *c, bool is_wanted)
     want(c, &c->write_event, &c->is_writing, is_wanted);
 }
 
-/* Has on_readable called in this turn, after whoever runs now. */
+/* As if there were something to read, but after whoever runs now. */
 static void call_soon(struct connection *c)
 {
-    event_active(&c->read_event, EV_READ, 0);
+    loop_soon(c->loop, &c->look, on_look, c);
 }
 
-/* Keeps the reason, which the owner is told from the loop. */
+static void keep_error(struct connection *c, const char *error)
+{
+    if (c->error == NULL)
+        c->error = strdup(error); /* without memory: see connection_error */
+}
+
+/* Keeps the reason, which the owner is told from the loop, if there is still one. */
 static void fail(struct connection *c, const char *error)
 {
     if (c->phase == FAILED || c->phase == CLOSED)
         return;
-    c->error = strdup(error);
+    if (c->phase == FINISHING || c->phase == LINGERING) {
+        close_now(c);
+        return;
+    }
+    keep_error(c, error);
     c->phase = FAILED;
     want_read(c, false);
     want_write(c, false);
@@ -115,21 +129,25 @@ static void fail_errno(struct connection *c)
 }
 
 /* What OpenSSL says of its last call. */
-static void fail_tls(struct connection *c, int ssl_error)
+static void keep_tls_error(struct connection *c, int ssl_error)
 {
     unsigned long code = ERR_peek_error();
-    if (code == 0) {
-        if (errno == 0 || ssl_error == SSL_ERROR_ZERO_RETURN)
-            fail(c, "closed by the peer");
-        else
-            fail_errno(c);
-        return;
-    }
     const char *reason = ERR_reason_error_string(code);
     struct error text;
-    (void)error_set(&text, "TLS: %s", reason == NULL ? "protocol error" : reason);
+    if (code != 0)
+        (void)error_set(&text, "TLS: %s", reason == NULL ? "protocol error" : reason);
+    else if (errno == 0 || ssl_error == SSL_ERROR_ZERO_RETURN)
+        (void)error_set(&text, "closed by the peer");
+    else
+        (void)error_set(&text, "%s", strerror(errno));
     ERR_clear_error();
-    fail(c, text.text);
+    keep_error(c, text.text);
+}
+
+static void fail_tls(struct connection *c, int ssl_error)
+{
+    keep_tls_error(c, ssl_error);
+    fail(c, "");
 }
 
 static struct connection *create(struct loop *loop, int fd, const struct address *peer,
@@ -213,10 +231,11 @@ static void close_now(struct connection *c)
 {
     if (c->phase == LINGERING)
         loop_count_lingering(c->loop, -1);
-    (void)event_del(&c->read_event); /* not added is fine; an activation is taken back */
+    (void)event_del(&c->read_event); /* not added is fine */
     (void)event_del(&c->write_event);
     c->is_reading = c->is_writing = false;
     timeout_stop(&c->timeout);
+    soon_cancel(&c->look);
     (void)close(c->fd); /* what had to arrive was awaited by connection_finish */
     buffer_clear(&c->pending);
     buffer_clear(&c->out);
@@ -232,21 +251,39 @@ void connection_close(struct connection **c)
     *c = NULL;
 }
 
+/* Says that TLS ends. False: it could not be written yet. */
+static bool end_tls(struct connection *c)
+{
+    ERR_clear_error();
+    int done = SSL_shutdown(c->ssl);
+    bool must_wait = done < 0 && SSL_get_error(c->ssl, done) == SSL_ERROR_WANT_WRITE;
+    ERR_clear_error(); /* the peer may be gone */
+    return !must_wait;
+}
+
+/* Writes what is left and drops what comes, a few seconds at most. */
+static void finish_later(struct connection *c)
+{
+    c->phase = FINISHING;
+    timeout_set(&c->timeout, loop_now(c->loop) + LINGER_NS);
+    want_write(c, true);
+}
+
 /* All is written: ends the stream, and waits for the peer to end its own. */
 static void linger(struct connection *c)
 {
-    bool had_failed = c->phase == FAILED;
-    if (c->ssl != NULL && !had_failed)
-        (void)SSL_shutdown(c->ssl); /* the peer may be gone */
-    ERR_clear_error();
+    if (c->ssl != NULL && c->phase != FAILED && !end_tls(c)) {
+        finish_later(c);
+        return;
+    }
     if (c->is_eof || shutdown(c->fd, SHUT_WR) < 0 || loop_count_lingering(c->loop, 1) < 0) {
         close_now(c);
         return;
     }
     c->phase = LINGERING;
+    timeout_set(&c->timeout, loop_now(c->loop) + LINGER_NS);
     want_write(c, false);
     want_read(c, true);
-    timeout_set(&c->timeout, loop_now(c->loop) + LINGER_NS);
 }
 
 void connection_finish(struct connection **connection)
@@ -261,19 +298,22 @@ void connection_finish(struct connection **connection)
     } else if (c->phase != OPEN || c->out.size == 0) {
         linger(c);
     } else {
-        c->phase = FINISHING;
-        c->is_paused = true;
-        timeout_set(&c->timeout, loop_now(c->loop) + LINGER_NS);
+        finish_later(c);
     }
 }
 
-/* What a peer still sends after our end is read and dropped: unread, it would reset the stream and
- * take our last words with it. */
+/* What a peer still sends is read and dropped: unread, it would reset the stream and take our last
+ * words with it. */
 static void drop_input(struct connection *c)
 {
     ssize_t got = recv(c->fd, loop_scratch(c->loop), LOOP_SCRATCH_SIZE, 0);
-    if (got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR))
+    if (got > 0 || (got < 0 && (errno == EAGAIN || errno == EINTR)))
+        return;
+    c->is_eof = true;
+    if (c->phase == LINGERING || got < 0)
         close_now(c);
+    else
+        want_read(c, false); /* it may still read */
 }
 
 static void on_timeout(void *owner)
@@ -305,11 +345,7 @@ int connection_start_tls(struct connection *c, const struct tls_context *context
 {
     buffer_clear(&c->pending);
     c->next_tls = context;
-    if (c->out.size > 0) {
-        c->is_paused = true; /* until the reply that announces TLS has gone */
-        return 0;
-    }
-    return begin_tls(c);
+    return c->out.size > 0 ? 0 : begin_tls(c); /* the reply that announces TLS goes first */
 }
 
 static void handshake(struct connection *c)
@@ -320,7 +356,8 @@ static void handshake(struct connection *c)
     if (done == 1) {
         c->phase = OPEN;
         want_write(c, false);
-        if (SSL_has_pending(c->ssl))
+        c->has_more = SSL_has_pending(c->ssl) == 1;
+        if (c->has_more)
             call_soon(c);
         tell(c, CONNECTION_READY, NULL);
         return;
@@ -351,10 +388,12 @@ static ssize_t read_plain(struct connection *c, char *at, size_t room)
 }
 
 /* A record gives at most 16 KiB. Full ones are followed by more; after a short one only what
- * OpenSSL already holds is looked at, which saves a read that would find nothing. */
+ * OpenSSL already holds is looked at, which saves a read that would find nothing. What it holds may
+ * be a part of a record: only trying tells. */
 static ssize_t read_tls(struct connection *c, char *at, size_t room)
 {
     size_t total = 0;
+    bool is_dry = false;
     while (total < room) {
         size_t got = 0;
         errno = 0;
@@ -366,16 +405,20 @@ static ssize_t read_tls(struct connection *c, char *at, size_t room)
                 c->is_eof = true;
             else if (error == SSL_ERROR_WANT_WRITE)
                 want_write(c, true);
-            else if (error != SSL_ERROR_WANT_READ && total == 0)
-                fail_tls(c, error);
             else if (error != SSL_ERROR_WANT_READ)
-                call_soon(c); /* what came before the error first */
+                keep_tls_error(c, error);
+            is_dry = true;
             break;
         }
         total += got;
         if (got < RECORD_SIZE && !SSL_has_pending(c->ssl))
             break;
     }
+    c->has_more = !is_dry && SSL_has_pending(c->ssl) == 1;
+    if (c->error != NULL && total == 0)
+        fail(c, "");
+    else if (c->error != NULL)
+        call_soon(c); /* what came before the error first */
     return c->phase == FAILED ? -1 : (ssize_t)total;
 }
 
@@ -424,36 +467,45 @@ static void read_some(struct connection *c)
         fail(c, "out of memory");
 }
 
-static void on_readable(evutil_socket_t fd, short what, void *owner)
+/* Something can be read, or is to be told. */
+static void on_look(void *owner)
 {
     struct connection *c = owner;
-    (void)fd, (void)what;
     switch (c->phase) {
     case FAILED: tell(c, CONNECTION_FAILED, NULL); return;
+    case FINISHING:
     case LINGERING: drop_input(c); return;
     case HANDSHAKING: handshake(c); return;
     case OPEN: break;
     case CONNECTING:
-    case FINISHING:
     case CLOSED: return;
     }
     if (c->wants_read_to_write) {
         c->wants_read_to_write = false;
         want_write(c, true);
     }
-    if (c->is_paused) {
+    if (c->is_paused || c->next_tls != NULL) {
         want_read(c, false); /* the peer sends while nobody listens: connection_resume adds it */
         return;
     }
-    read_some(c);
+    if (c->error != NULL)
+        fail(c, "");
+    else
+        read_some(c);
     if (c->phase != OPEN || c->is_paused)
         return;
     if (c->is_eof) {
         want_read(c, false);
         tell(c, CONNECTION_EOF, NULL);
-    } else if (c->ssl != NULL && SSL_has_pending(c->ssl)) {
+    } else if (c->has_more) {
         call_soon(c);
     }
+}
+
+static void on_readable(evutil_socket_t fd, short what, void *owner)
+{
+    (void)fd, (void)what;
+    on_look(owner);
 }
 
 void connection_pause(struct connection *c)
@@ -467,11 +519,11 @@ void connection_resume(struct connection *c)
     if (!c->is_paused || c->phase == FAILED)
         return;
     c->is_paused = false;
-    if (c->phase != OPEN)
+    if (c->phase != OPEN || c->next_tls != NULL)
         return;
     want_read(c, !c->is_eof);
     c->has_undelivered = c->pending.size > 0;
-    if (c->has_undelivered || c->is_eof || (c->ssl != NULL && SSL_has_pending(c->ssl)))
+    if (c->has_undelivered || c->is_eof || c->has_more || c->error != NULL)
         call_soon(c);
 }
 
@@ -615,10 +667,12 @@ static void on_writable(evutil_socket_t fd, short what, void *owner)
         handshake(c);
     } else if (c->phase == OPEN || c->phase == FINISHING) {
         flush(c);
-        if (c->out.size > 0 || c->phase == FAILED)
+        if (c->out.size > 0)
             return;
         if (c->phase == FINISHING)
             linger(c);
+        else if (c->phase != OPEN)
+            return;
         else if (c->next_tls == NULL)
             tell(c, CONNECTION_DRAINED, NULL);
         else if (begin_tls(c) < 0)

@@ -27,15 +27,23 @@ struct loop {
     struct hook hooks[HOOKS_MAX];
     size_t hook_count;
     struct deferred *deferred;
+    struct soon soon; /* a ring's head */
     struct signal_watch signals[SIGNALS_MAX];
     size_t signal_count;
     char scratch[LOOP_SCRATCH_SIZE];
     char spare[LOOP_SPARE_SIZE];
 };
 
+/* libevent would write to stderr what its functions return as well. */
+static void no_log(int severity, const char *message)
+{
+    (void)severity, (void)message;
+}
+
 struct loop *loop_create(struct error *why)
 {
     struct loop *loop = calloc(1, sizeof *loop);
+    event_set_log_callback(no_log);
     struct event_config *config = event_config_new();
     if (loop != NULL && config != NULL &&
         event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK) == 0)
@@ -47,7 +55,43 @@ struct loop *loop_create(struct error *why)
         (void)error_set(why, "event loop: could not be made");
         return NULL;
     }
+    loop->soon.next = loop->soon.previous = &loop->soon;
     return loop;
+}
+
+void loop_soon(struct loop *loop, struct soon *s, loop_fn *fn, void *owner)
+{
+    if (s->next != NULL)
+        return;
+    *s = (struct soon){&loop->soon, loop->soon.previous, fn, owner};
+    s->previous->next = loop->soon.previous = s;
+}
+
+void soon_cancel(struct soon *s)
+{
+    if (s->next == NULL)
+        return;
+    s->previous->next = s->next;
+    s->next->previous = s->previous;
+    s->next = NULL;
+}
+
+static bool is_soon_empty(const struct loop *loop)
+{
+    return loop->soon.next == &loop->soon;
+}
+
+static void run_soon(struct loop *loop)
+{
+    struct soon mark = {.next = NULL};
+    if (is_soon_empty(loop))
+        return;
+    loop_soon(loop, &mark, NULL, NULL); /* who comes behind it comes in the next turn */
+    for (struct soon *s; (s = loop->soon.next) != &mark;) {
+        soon_cancel(s);
+        s->fn(s->owner);
+    }
+    soon_cancel(&mark);
 }
 
 static void run_deferred(struct loop *loop)
@@ -84,9 +128,12 @@ void loop_forget(struct loop **loop)
 
 int loop_run(struct loop *loop)
 {
+    loop->now_ns = 0;
     while (!loop->is_stopped) {
-        if (event_base_loop(loop->base, EVLOOP_ONCE | EVLOOP_NO_EXIT_ON_EMPTY) < 0)
+        int waits = is_soon_empty(loop) ? EVLOOP_ONCE : EVLOOP_NONBLOCK;
+        if (event_base_loop(loop->base, waits | EVLOOP_NO_EXIT_ON_EMPTY) < 0)
             return -1;
+        run_soon(loop);
         run_deferred(loop);
         for (size_t i = 0; i < loop->hook_count; i++)
             loop->hooks[i].fn(loop->hooks[i].owner);
@@ -205,13 +252,15 @@ static int want(struct watch *w, short wanted)
     if (w->wanted == wanted)
         return 0;
     (void)event_del(&w->event); /* likewise */
-    w->wanted = wanted;
+    w->wanted = 0;
     int fd = event_get_fd(&w->event);
     if (wanted == 0)
         return 0;
-    if (event_assign(&w->event, w->loop->base, fd, (short)(wanted | EV_PERSIST), on_watch, w) < 0)
+    if (event_assign(&w->event, w->loop->base, fd, (short)(wanted | EV_PERSIST), on_watch, w) < 0 ||
+        event_add(&w->event, NULL) < 0)
         return -1;
-    return event_add(&w->event, NULL);
+    w->wanted = wanted;
+    return 0;
 }
 
 int watch_want(struct watch *w, bool readable, bool writable)

@@ -51,6 +51,17 @@ struct deferred {
 };
 void loop_defer(struct loop *loop, struct deferred *d, loop_fn *fn, void *owner);
 
+/* Calls `fn` once, when all that has happened in this turn has been looked at; what is asked for
+ * from there comes in the next turn, so that nobody keeps the others waiting. Asking again before
+ * it comes changes nothing. `s` lies in the owner, all zero at first. */
+struct soon {
+    struct soon *next, *previous;
+    loop_fn *fn;
+    void *owner;
+};
+void loop_soon(struct loop *loop, struct soon *s, loop_fn *fn, void *owner);
+void soon_cancel(struct soon *s);
+
 /* A descriptor that is watched. */
 struct watch;
 typedef void watch_fn(void *owner, bool is_readable, bool is_writable);

@@ -24,15 +24,13 @@ static void end_if_empty(void *owner)
 static void on_message(struct role *r, const struct message *m)
 {
     struct auth *a = (struct auth *)r; /* it lies at the front */
-    if (m != NULL && m->type == MESSAGE_PEER && m->fd >= 0) {
-        sasl_service_add(a->service, m->fd);
+    if (m != NULL && m->type == MESSAGE_PEER) {
+        sasl_service_add(a->service, message_take_fd(m));
     } else if (m == NULL || m->type == MESSAGE_RETIRE || m->type == MESSAGE_STOP) {
         a->is_leaving = true;
         role_set_state(r,
                        m != NULL && m->type == MESSAGE_STOP ? PROCESS_STOPPING : PROCESS_DRAINING);
         end_if_empty(a);
-    } else if (m->fd >= 0) {
-        (void)close(m->fd); /* not for us */
     }
 }
 

@@ -313,8 +313,6 @@ static void on_channel(void *owner, const struct message *m)
         channel_destroy(&p->child.channel); /* SIGCHLD says the rest */
         return;
     }
-    if (m->fd >= 0)
-        (void)close(m->fd); /* children send none */
     p->generation->master->on_message(p->generation->master, p, m);
 }
 

@@ -153,10 +153,8 @@ static void on_message(struct role *r, const struct message *m)
     case MESSAGE_STOP: stop(w, grace_ns); return;
     case MESSAGE_DRAIN: drain(w, grace_ns); return;
     case MESSAGE_UNDRAIN: undrain(w); return;
-    case MESSAGE_PEER: auth_client_add(w->context.auth, m->fd); return;
-    default:
-        if (m->fd >= 0)
-            (void)close(m->fd); /* not for us */
+    case MESSAGE_PEER: auth_client_add(w->context.auth, message_take_fd(m)); return;
+    default: return;
     }
 }
 

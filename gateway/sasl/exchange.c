@@ -13,6 +13,9 @@ struct sasl_exchange {
     char account[ACCOUNT_SIZE];
 };
 
+/* Stands for all that is no name: an account never has a "!". */
+#define NOBODY "!"
+
 /* libsasl2 has one set of callbacks a process. */
 static const struct config *config_in_use;
 
@@ -51,7 +54,9 @@ static int verify_file(void *context, const char *file, sasl_verify_type_t type)
     return SASL_CONTINUE;
 }
 
-/* What is looked up is the canonical account, however the user writes it. */
+/* What is looked up is the canonical account, however the user writes it. What is no name is looked
+ * up too: that takes as long as a wrong password, and libsasl2's LOGIN forgets to free the password
+ * when this function fails. */
 static int canonical_user(sasl_conn_t *connection, void *context, const char *in, unsigned in_size,
                           unsigned flags, const char *realm, char *out, unsigned out_max,
                           unsigned *out_size)
@@ -59,7 +64,7 @@ static int canonical_user(sasl_conn_t *connection, void *context, const char *in
     char account[ACCOUNT_SIZE];
     (void)connection, (void)context, (void)flags, (void)realm;
     if (account_canonical(span_make(in, in_size), config_in_use->auth.realm, account) < 0)
-        return SASL_BADAUTH;
+        (void)strcpy(account, NOBODY); /* fits */
     size_t size = strlen(account);
     if (size >= out_max)
         return SASL_BUFOVER;
@@ -163,6 +168,8 @@ static enum auth_outcome take_account(struct sasl_exchange *e, struct span *out)
     const void *user = NULL;
     if (sasl_getprop(e->connection, SASL_USERNAME, &user) != SASL_OK || user == NULL)
         return AUTH_UNAVAILABLE;
+    if (strcmp(user, NOBODY) == 0)
+        return AUTH_WRONG;
     (void)snprintf(e->account, sizeof e->account, "%s", (const char *)user); /* it was canonical */
     *out = span_of(e->account);
     return AUTH_GOOD;

@@ -92,8 +92,6 @@ static void on_message(void *owner, const struct message *m)
             s->on_empty(s->empty_owner);
         return;
     }
-    if (m->fd >= 0)
-        (void)close(m->fd); /* none is due here */
     if (m->type != MESSAGE_AUTH_START && m->type != MESSAGE_AUTH_STEP &&
         m->type != MESSAGE_AUTH_CANCEL)
         return;

@@ -101,13 +101,13 @@ int session_read(const struct session_table *t, size_t row, struct session_row *
     for (int tries = 0; tries < READ_TRIES; tries++) {
         uint32_t before = atomic_load_explicit(&r->sequence, memory_order_acquire);
         *out = r->content;
+        out->messages = atomic_load_explicit(&r->messages, memory_order_relaxed);
         atomic_thread_fence(memory_order_acquire);
         if ((before & 1) != 0 || before != atomic_load_explicit(&r->sequence, memory_order_relaxed))
             continue;
         uint32_t s = atomic_load_explicit(&r->state, memory_order_relaxed);
         *state = s < SESSION_STATE_COUNT ? (enum session_state)s : SESSION_COMMAND;
         *owner = taken - 1;
-        out->messages = atomic_load_explicit(&r->messages, memory_order_relaxed);
         out->id[sizeof out->id - 1] = '\0';
         out->client[sizeof out->client - 1] = '\0';
         out->account[sizeof out->account - 1] = '\0';

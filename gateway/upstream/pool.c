@@ -2,7 +2,6 @@
 
 #include "base/clock.h"
 
-#include <assert.h>
 #include <stdlib.h>
 
 enum { FRESH_KEPT = 2 };
@@ -15,6 +14,8 @@ struct kept {
     size_t idle_count;
     struct smtp_link *fresh[FRESH_KEPT]; /* greeted, not told */
     size_t fresh_count, opening;         /* opening: to become fresh */
+    struct smtp_link **unready;          /* those that are opening, or being reset */
+    size_t unready_count;
 };
 
 struct pool {
@@ -65,13 +66,14 @@ struct pool *pool_create(struct servers *servers)
         for (size_t n = 0; n < count; n++) {
             struct kept *k = &p->kept[p->kept_count];
             *k = (struct kept){.pool = p, .server = &s[n]};
+            p->kept_count++;
             k->idle = calloc((size_t)c->upstreams[i].max_connections, sizeof *k->idle);
-            if (k->idle == NULL) {
+            k->unready = calloc((size_t)c->upstreams[i].max_connections, sizeof *k->unready);
+            if (k->idle == NULL || k->unready == NULL) {
                 pool_destroy(&p);
                 return NULL;
             }
             s[n].pool = k;
-            p->kept_count++;
         }
     }
     if (p->kept == NULL)
@@ -92,7 +94,10 @@ void pool_destroy(struct pool **pool)
             smtp_link_quit(&k->idle[--k->idle_count]);
         while (k->fresh_count > 0)
             smtp_link_quit(&k->fresh[--k->fresh_count]);
+        while (k->unready_count > 0)
+            smtp_link_close(&k->unready[--k->unready_count]);
         free(k->idle);
+        free(k->unready);
     }
     free(p->kept);
     free(p);
@@ -167,39 +172,41 @@ static void refill(struct pool *p, struct server *s)
     struct kept *k = kept_of(s);
     while (k->fresh_count + k->opening < FRESH_KEPT &&
            server_permit(p->servers, s, max_of(s) / 2) == 0) {
-        if (open_link(p, s, on_fresh_link, k) == NULL)
+        struct smtp_link *l = open_link(p, s, on_fresh_link, k);
+        if (l == NULL)
             return;
+        k->unready[k->unready_count++] = l;
         k->opening++;
     }
 }
 
-static void remove_from(struct smtp_link **links, size_t *count, const struct smtp_link *l)
+/* Returns whether it was among them. */
+static bool remove_from(struct smtp_link **links, size_t *count, const struct smtp_link *l)
 {
     size_t i = 0;
     while (i < *count && links[i] != l)
         i++;
-    assert(i < *count);
+    if (i == *count)
+        return false;
     for (--*count; i < *count; i++)
         links[i] = links[i + 1];
+    return true;
 }
 
 static void on_fresh_link(void *owner, struct smtp_link *l, const struct smtp_link_event *event)
 {
     struct kept *k = owner;
-    bool is_open = false;
-    for (size_t i = 0; i < k->fresh_count; i++)
-        is_open = is_open || k->fresh[i] == l;
-    if (event->kind == LINK_READY && k->fresh_count < FRESH_KEPT) {
+    bool is_open = remove_from(k->fresh, &k->fresh_count, l);
+    if (!is_open) {
+        (void)remove_from(k->unready, &k->unready_count, l); /* it is there */
         k->opening--;
-        k->fresh[k->fresh_count++] = l;
+    }
+    if (event->kind == LINK_READY && !is_open) {
+        k->fresh[k->fresh_count++] = l; /* refill keeps the count */
         smtp_link_rest(l);
         servers_wake(k->pool->servers, server_upstream(k->server));
         return;
     }
-    if (is_open)
-        remove_from(k->fresh, &k->fresh_count, l);
-    else
-        k->opening--;
     if (event->kind == LINK_LOST && !is_open)
         (void)count_loss(k->pool, k->server, event); /* nobody waits for this one */
     pool_discard(k->pool, &l);
@@ -229,7 +236,7 @@ static void on_idle_link(void *owner, struct smtp_link *l, const struct smtp_lin
 {
     struct kept *k = owner;
     (void)event;
-    remove_from(k->idle, &k->idle_count, l);
+    (void)remove_from(k->idle, &k->idle_count, l); /* it is there */
     pool_discard(k->pool, &l);
 }
 
@@ -252,12 +259,16 @@ static void on_bell(void *owner)
 static void on_resetting_link(void *owner, struct smtp_link *l, const struct smtp_link_event *event)
 {
     struct pool *p = owner;
+    struct kept *k = kept_of(server_of(l));
+    bool is_reset = event->kind == LINK_REPLY && event->command == SMTP_COMMAND_RSET;
+    if (event->kind != LINK_LOST && !is_reset)
+        return;                                          /* replies that were still due */
+    (void)remove_from(k->unready, &k->unready_count, l); /* it is there */
     if (event->kind == LINK_LOST)
         pool_discard(p, &l);
-    else if (event->kind == LINK_REPLY && event->command == SMTP_COMMAND_RSET &&
-             smtp_link_is_reusable(l) && event->reply->code == 250)
+    else if (smtp_link_is_reusable(l) && event->reply->code == 250)
         put_idle(p, l);
-    else if (event->kind == LINK_REPLY && event->command == SMTP_COMMAND_RSET)
+    else
         end(p, l);
 }
 
@@ -271,6 +282,8 @@ void pool_give_back(struct pool *p, struct smtp_link **link)
         put_idle(p, l);
     } else if (smtp_link_may_reset(l) &&
                smtp_link_command(l, SMTP_COMMAND_RSET, span_of("RSET\r\n")) == 0) {
+        struct kept *k = kept_of(server_of(l));
+        k->unready[k->unready_count++] = l;
         smtp_link_set_owner(l, on_resetting_link, p);
         smtp_link_flush(l);
     } else {

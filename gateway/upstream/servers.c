@@ -179,8 +179,10 @@ static void unlink_waiter(struct waiter *w)
 static void on_late(void *owner)
 {
     struct waiter *w = owner;
-    if (w->is_queued)
-        unlink_waiter(w);
+    timeout_destroy(&w->timeout);
+    if (!w->is_queued)
+        return; /* it was woken, and has not waited again */
+    unlink_waiter(w);
     w->wake(w->owner, true);
 }
 
@@ -199,7 +201,8 @@ int waiter_wait(struct servers *s, struct waiter *w)
     assert(!w->is_queued);
     w->servers = s;
     struct waiter **at = &u->first;
-    if (w->timeout == NULL) {
+    bool is_new = w->timeout == NULL;
+    if (is_new) {
         w->timeout = timeout_create(s->context.loop, on_late, w);
         if (w->timeout == NULL)
             return -1;
@@ -207,12 +210,13 @@ int waiter_wait(struct servers *s, struct waiter *w)
                     loop_now(s->context.loop) + w->upstream->wait_timeout_ms * CLOCK_MS);
         while (*at != NULL)
             at = &(*at)->next; /* behind those who came before */
-        ring(s);
     }
     w->next = *at;
     *at = w;
     w->is_queued = true;
     want(s, u);
+    if (is_new)
+        ring(s);
     return 0;
 }
 

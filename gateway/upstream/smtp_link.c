@@ -416,11 +416,12 @@ static void ready(struct smtp_link *l)
 
 static void failed(struct smtp_link *l)
 {
-    (void)error_set(&l->why, "%s", connection_error(l->connection));
+    struct error why;
+    (void)error_set(&why, "%s", connection_error(l->connection)); /* it goes with the connection */
     if (l->phase == HANDSHAKE)
-        tls_failed(l, l->why.text);
+        tls_failed(l, why.text);
     else
-        lose(l, LOSS_NETWORK, l->why.text);
+        lose(l, LOSS_NETWORK, why.text);
 }
 
 static void timed_out(struct smtp_link *l)

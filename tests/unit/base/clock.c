@@ -95,7 +95,8 @@ START_TEST(a_date_says_the_local_time_and_how_far_it_is_from_utc)
     char out[CLOCK_RFC5322_SIZE];
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         live_in(cases[i].zone);
-        clock_format_rfc5322(0, out); /* a zone doesn't change while a gateway runs: another second */
+        clock_format_rfc5322(0,
+                             out); /* a zone doesn't change while a gateway runs: another second */
         clock_format_rfc5322(INT64_C(1795540385) * CLOCK_SECOND, out);
         ck_assert_str_eq(out, cases[i].date);
     }

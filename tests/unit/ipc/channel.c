@@ -43,7 +43,7 @@ static void on_message(void *owner, const struct message *m)
             heard.exchange = ((const struct message_auth_step *)m->payload)->exchange;
         if (heard.fd >= 0)
             ck_assert_int_eq(close(heard.fd), 0);
-        heard.fd = m->fd;
+        heard.fd = message_take_fd(m);
     }
     if (heard.goes)
         channel_destroy(&heard.channel);

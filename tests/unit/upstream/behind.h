@@ -44,10 +44,13 @@ static inline void behind_make_files(void)
 static inline void behind_configure(size_t count, const char *settings)
 {
     char text[4096];
-    int used = snprintf(text, sizeof text,
-                        HOSTNAME "tls = { default = { certificate = [\"%s/c.pem\"] key = "
-                                 "[\"%s/c.key\"] } }\nupstreams = { smtp = { %s servers = {",
-                        folder, folder, settings); /* fits, as all that follows */
+    int used =
+        snprintf(text, sizeof text,
+                 HOSTNAME "tls = { default = { certificate = [\"%s/c.pem\"] key = "
+                          "[\"%s/c.key\"] } }\n"
+                          "listeners = { r = { bind = [\"127.0.0.1:2525\"] role = \"refuse\" } }\n"
+                          "upstreams = { smtp = { %s servers = {",
+                 folder, folder, settings); /* fits, as all that follows */
     for (size_t i = 0; i < count; i++)
         used += snprintf(text + used, sizeof text - (size_t)used,
                          " s%zu = { address = \"127.0.0.1:%d\" }", i, ntohs(behind.at[i].sin_port));
@@ -99,9 +102,13 @@ static inline void behind_begin(size_t count, const char *settings)
     ck_assert_ptr_nonnull(behind.context.counters);
 }
 
-/* What a process of the same gateway starts with, in a child of the test. */
+/* What a process of the same gateway starts with, in a child of the test: nothing of its parent but
+ * the bell and the log. */
 static inline void behind_begin_in_child(size_t process)
 {
+    for (int fd = STDERR_FILENO + 1; fd < 1000; fd++)
+        if (fd != behind.context.bell && fd != behind.log_ends[0])
+            (void)close(fd); /* the parent has it still */
     turns_begin();
     behind.context.loop = turns.loop;
     behind.context.process = process;
