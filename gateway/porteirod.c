@@ -29,7 +29,7 @@ static void print_finding(void *owner, enum finding kind, const char *text)
 {
     static const char *const marks[] = {"", "warning: ", "note: "};
     const enum mode *mode = owner;
-    FILE *out = kind == FINDING_ERROR || *mode == MODE_RUN ? stderr : stdout;
+    FILE *out = kind == FINDING_ERROR || *mode != MODE_TEST ? stderr : stdout;
     if (kind != FINDING_NOTE || *mode == MODE_TEST)
         fprintf(out, "%s%s\n", marks[kind], text);
 }

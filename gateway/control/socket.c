@@ -254,6 +254,7 @@ struct control_socket *control_socket_create(const struct control_socket_options
     if (s == NULL)
         return NULL;
     s->options = *options;
+    s->last_request = (uint32_t)clock_monotonic_ns(); /* answers to one before us are not ours */
     s->watch = watch_create(options->loop, options->fd, on_connect, s);
     if (s->watch == NULL || watch_want(s->watch, true, false) < 0)
         control_socket_destroy(&s);

@@ -19,11 +19,18 @@ enum { GENERATIONS_MAX = 8, ANSWER_MAX = 12 * 1024 };
 #define READY_NS       (20 * CLOCK_SECOND)
 #define STOP_MARGIN_NS (5 * CLOCK_SECOND)
 
+/* Who is to be told: the control of that generation, by its number of the request; 0: nobody, it
+ * was a signal. */
+struct asker {
+    unsigned generation;
+    uint32_t request;
+};
+
 /* A reload that waits for its generation to serve. */
 struct reload {
     struct generation *next; /* NULL: none is under way */
     int64_t until_ns;
-    uint32_t request; /* of control; 0: SIGHUP */
+    struct asker asker;
 };
 
 struct master {
@@ -41,13 +48,17 @@ struct master {
 
 /* ---- its own lines ---- */
 
+static struct post *control_of(const struct generation *g)
+{
+    return &g->posts[g->post_count - 1];
+}
+
 /* Until control serves, nobody would read what goes to it. */
 static void choose_log(struct master *m)
 {
     bool is_control_ready = false;
     for (const struct generation *g = m->state.generations; g != NULL; g = g->next) {
-        const struct post *control = &g->posts[g->post_count - 1];
-        is_control_ready = is_control_ready || control->child.is_ready;
+        is_control_ready = is_control_ready || control_of(g)->child.is_ready;
     }
     m->state.log.lines = is_control_ready ? m->pair_log : m->error_log;
 }
@@ -99,19 +110,15 @@ static struct generation *serving(const struct master *m)
     return g;
 }
 
-/* Control asks, and is told how it went. A generation's own control may have been replaced since.
- */
-static void answer(struct master *m, uint32_t request, bool is_good, struct span text)
+static void answer(struct master *m, struct asker asker, bool is_good, struct span text)
 {
-    const struct message_answer a = {.request = request, .is_good = is_good};
+    const struct message_answer a = {.request = asker.request, .is_good = is_good};
     if (text.size > ANSWER_MAX)
         text.size = ANSWER_MAX;
-    for (struct generation *g = m->state.generations; request != 0 && g != NULL; g = g->next) {
-        struct post *control = &g->posts[g->post_count - 1];
-        if (g != m->reload.next && control->child.channel != NULL)
-            (void)channel_send(control->child.channel, MESSAGE_ANSWER, &a, text,
+    for (const struct generation *g = m->state.generations; g != NULL; g = g->next)
+        if (g->number == asker.generation && control_of(g)->child.channel != NULL)
+            (void)channel_send(control_of(g)->child.channel, MESSAGE_ANSWER, &a, text,
                                -1); /* a client that waits times out */
-    }
 }
 
 /* ---- the log's target ---- */
@@ -135,7 +142,7 @@ static void reopen_log(struct master *m)
 {
     for (struct generation *g = m->state.generations; g != NULL; g = g->next)
         if (!g->is_retired)
-            send_log_target(&g->posts[g->post_count - 1]);
+            send_log_target(control_of(g));
     log_event(&m->state.log, EVENT_log_reopened, field_number(KEY_pid, getpid()));
 }
 
@@ -194,8 +201,6 @@ static struct generation *start_generation(struct master *m, struct prepared *pr
         struct error why;
         if (post_fill(p, &why) < 0)
             errors_add(errors, "%s %u: %s", process_role_name(p->role), p->index, why.text);
-        else if (p->role == PROCESS_CONTROL)
-            send_log_target(p);
     }
     return g;
 }
@@ -226,20 +231,20 @@ static void bound_generations(struct master *m)
 {
     size_t count = 0;
     for (struct generation *g = m->state.generations; g != NULL; g = g->next)
-        if (++count >= GENERATIONS_MAX && g->next == NULL)
+        if (++count > GENERATIONS_MAX)
             send_all(m, g, PROCESS_WORKER, MESSAGE_RETIRE, 0);
 }
 
 /* ---- reload ---- */
 
-static void reload_failed(struct master *m, uint32_t request, struct errors *errors)
+static void reload_failed(struct master *m, struct asker asker, struct errors *errors)
 {
     struct buffer text = {.limit = ANSWER_MAX};
     errors_each(errors, add_finding, &text);
     errors_each(errors, log_finding, m);
     log_event(&m->state.log, EVENT_reload_failed,
               field_number(KEY_count, (int64_t)errors_count(errors)));
-    answer(m, request, false, buffer_bytes(&text));
+    answer(m, asker, false, buffer_bytes(&text));
     buffer_clear(&text);
     notify_ready();
 }
@@ -258,10 +263,28 @@ static void check_layout(const struct master *m, const struct config *c, struct 
         errors_add_at(errors, &control, "control: another socket needs a restart");
 }
 
-static void begin_reload(struct master *m, uint32_t request)
+/* Some process of the new generation doesn't start: it goes, the old ones stay. */
+static void abort_reload(struct master *m, const char *reason)
+{
+    struct errors *errors = errors_create();
+    struct generation *g = m->reload.next;
+    m->reload.next = NULL;
+    g->is_retired = true;
+    for (size_t i = 0; i < g->post_count; i++)
+        if (g->posts[i].child.pid != 0)
+            (void)kill(g->posts[i].child.pid, SIGKILL); /* it has served nobody */
+    if (children_count(&m->state, g, PROCESS_ROLES) == 0)
+        remove_generation(m, g);
+    errors_add(errors, "the new processes do not start: %s; see the log", reason);
+    reload_failed(m, m->reload.asker, errors);
+    errors_destroy(&errors);
+}
+
+static void begin_reload(struct master *m, struct asker asker)
 {
     struct errors *errors = errors_create();
     struct prepared *p = NULL;
+    struct generation *g = NULL;
     notify_reloading();
     if (m->reload.next != NULL)
         errors_add(errors, "another reload is under way");
@@ -273,16 +296,17 @@ static void begin_reload(struct master *m, uint32_t request)
         check_layout(m, p->config, errors);
     if (errors_count(errors) > 0)
         prepared_destroy(&p);
-    if (p != NULL) {
-        errors_each(errors, log_finding, m);
-        m->reload.next = start_generation(m, p, errors);
-    }
-    if (errors_count(errors) > 0 && m->reload.next == NULL) {
-        reload_failed(m, request, errors);
+    if (p != NULL)
+        g = start_generation(m, p, errors);
+    if (g == NULL) {
+        reload_failed(m, asker, errors);
     } else {
-        m->reload.request = request;
+        m->reload = (struct reload){.next = g, .asker = asker};
         m->reload.until_ns = loop_now(m->state.loop) + READY_NS;
         bound_generations(m);
+        errors_each(errors, log_finding, m);
+        if (errors_count(errors) > 0)
+            abort_reload(m, "fork failed");
     }
     errors_destroy(&errors);
 }
@@ -293,7 +317,7 @@ static void complete_reload(struct master *m)
     struct generation *next = m->reload.next;
     struct buffer text = {.limit = 256};
     (void)buffer_printf(&text, "generation %u serves", next->number); /* fits */
-    answer(m, m->reload.request, true, buffer_bytes(&text));
+    answer(m, m->reload.asker, true, buffer_bytes(&text));
     buffer_clear(&text);
     m->reload.next = NULL;
     for (struct generation *g = next->next; g != NULL; g = g->next)
@@ -308,29 +332,14 @@ static void complete_reload(struct master *m)
     notify_ready();
 }
 
-/* Some process of the new generation doesn't start: it goes, the old ones stay. */
-static void abort_reload(struct master *m, const char *reason)
-{
-    struct errors *errors = errors_create();
-    struct generation *g = m->reload.next;
-    m->reload.next = NULL;
-    g->is_retired = true;
-    for (size_t i = 0; i < g->post_count; i++)
-        if (g->posts[i].child.pid != 0)
-            (void)kill(g->posts[i].child.pid, SIGKILL); /* it has served nobody */
-    errors_add(errors, "the new processes do not start: %s; see the log", reason);
-    reload_failed(m, m->reload.request, errors);
-    errors_destroy(&errors);
-}
-
 /* ---- drain ---- */
 
-static void set_drain(struct master *m, uint32_t request, bool is_drain)
+static void set_drain(struct master *m, struct asker asker, bool is_drain)
 {
     const struct generation *g = serving(m);
     int64_t delay_ns = g == NULL ? 0 : g->prepared->config->drain_delay_ms * CLOCK_MS;
     if (m->state.is_stopping) {
-        answer(m, request, false, span_of("the gateway is being stopped"));
+        answer(m, asker, false, span_of("the gateway is being stopped"));
         return;
     }
     if (m->is_draining != is_drain) {
@@ -340,7 +349,7 @@ static void set_drain(struct master *m, uint32_t request, bool is_drain)
                   field_seconds(KEY_duration, delay_ns));
         set_state(m, is_drain ? PROCESS_DRAINING : PROCESS_SERVING);
     }
-    answer(m, request, true, span_of(is_drain ? "draining" : "serving"));
+    answer(m, asker, true, span_of(is_drain ? "draining" : "serving"));
 }
 
 /* ---- the end ---- */
@@ -396,6 +405,8 @@ static void on_message(struct master_state *state, struct post *p, const struct 
     bool is_control = p->role == PROCESS_CONTROL;
     if (message->type == MESSAGE_READY) {
         p->child.is_ready = true;
+        if (is_control)
+            send_log_target(p);
         choose_log(m);
         if (m->is_draining && p->role == PROCESS_WORKER && p->generation != m->reload.next)
             post_send(p, MESSAGE_DRAIN, &(const struct message_grace){0});
@@ -404,10 +415,11 @@ static void on_message(struct master_state *state, struct post *p, const struct 
     } else if (is_control && message->type == MESSAGE_LOG_LOST) {
         send_log_target(p);
     } else if (is_control && message->type == MESSAGE_RELOAD) {
-        begin_reload(m, ((const struct message_request *)message->payload)->request);
+        const struct message_request *r = message->payload;
+        begin_reload(m, (struct asker){p->generation->number, r->request});
     } else if (is_control && message->type == MESSAGE_SET_DRAIN) {
         const struct message_set_drain *d = message->payload;
-        set_drain(m, d->request, d->is_drain != 0);
+        set_drain(m, (struct asker){p->generation->number, d->request}, d->is_drain != 0);
     }
 }
 
@@ -437,7 +449,7 @@ static void on_signal(void *owner, int number)
     switch (number) {
     case SIGTERM:
     case SIGINT: stop(m); return;
-    case SIGHUP: begin_reload(m, 0); return;
+    case SIGHUP: begin_reload(m, (struct asker){0}); return;
     case SIGUSR1: reopen_log(m); return;
     case SIGCHLD: children_reap(&m->state); return;
     }

@@ -133,7 +133,8 @@ static struct smtp_link *open_link(struct pool *p, struct server *s, smtp_link_f
                                               .server = s->config,
                                               .tls = p->context->tls,
                                               .hostname = p->context->config->hostname,
-                                              .pool_server = s};
+                                              .pool_server = s,
+                                              .log = p->context->log};
     struct error why;
     struct smtp_link *l = smtp_link_open(&options, fn, owner, &why);
     counter_add(p->context->counters, COUNTER_upstream_connections, s->slot, 1);
@@ -155,9 +156,6 @@ static enum pool_failure count_loss(struct pool *p, struct server *s,
                   field_text(KEY_upstream, s->config->name), field_text(KEY_reason, event->reason));
         return POOL_REFUSED;
     case LOSS_TLS:
-        log_event(p->context->log, EVENT_upstream_tls_failed,
-                  field_text(KEY_upstream, s->config->name), field_text(KEY_reason, event->reason));
-        break;
     case LOSS_NETWORK:
     case LOSS_REFUSED: break;
     }

@@ -63,9 +63,19 @@ static void tell(struct smtp_link *l, enum smtp_link_event_kind kind)
     l->fn(l->owner, l, &event);
 }
 
+static void log_no_tls(const struct smtp_link *l, const char *reason)
+{
+    if (l->options.log != NULL)
+        log_event(l->options.log, EVENT_upstream_tls_failed,
+                  field_text(KEY_upstream, l->options.server->name),
+                  field_text(KEY_reason, reason));
+}
+
 static void lose(struct smtp_link *l, enum smtp_link_loss loss, const char *reason)
 {
     const struct smtp_link_event event = {.kind = LINK_LOST, .loss = loss, .reason = reason};
+    if (loss == LOSS_TLS)
+        log_no_tls(l, reason);
     connection_close(&l->connection);
     l->is_lost = true;
     l->fn(l->owner, l, &event);
@@ -163,11 +173,26 @@ static void send_alone(struct smtp_link *l, enum smtp_command command, const cha
     smtp_link_flush(l);
 }
 
+/* A host's name or an address literal, as far as it can do no harm in a line of ours. */
+static bool is_plain_name(const char *name)
+{
+    return name != NULL && name[0] != '\0' && strlen(name) <= 255 &&
+           strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._:[]") ==
+               strlen(name);
+}
+
+/* Behind XCLIENT the client's own name: what EHLO says replaces what HELO= said. */
+static const char *hello_name(const struct smtp_link *l)
+{
+    const char *helo = l->is_told ? l->values->value[XCLIENT_HELO] : NULL;
+    return is_plain_name(helo) ? helo : l->options.hostname;
+}
+
 static void send_hello(struct smtp_link *l, const char *verb)
 {
     char line[300];
     l->is_helo = verb[0] == 'H';
-    (void)snprintf(line, sizeof line, "%s %.255s\r\n", verb, l->options.hostname); /* fits */
+    (void)snprintf(line, sizeof line, "%s %.255s\r\n", verb, hello_name(l)); /* fits */
     send_alone(l, SMTP_COMMAND_EHLO, line, HELLO);
 }
 
@@ -233,6 +258,7 @@ static void tls_failed(struct smtp_link *l, const char *reason)
         lose(l, LOSS_TLS, l->why.text);
         return;
     }
+    log_no_tls(l, l->why.text);
     l->is_without_tls = true;
     if (connect_now(l, &why) < 0) {
         l->why = why;

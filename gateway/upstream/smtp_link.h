@@ -7,6 +7,7 @@
 #include "net/tls.h"
 #include "protocol/smtp/capabilities.h"
 #include "protocol/smtp/client.h"
+#include "telemetry/event.h"
 
 struct smtp_link;
 struct server;
@@ -42,8 +43,9 @@ struct smtp_link_options {
     const struct upstream_config *upstream;
     const struct server_config *server;
     const struct tls_context *tls;
-    const char *hostname;       /* for EHLO */
-    struct server *pool_server; /* given back by smtp_link_server */
+    const char *hostname;        /* for EHLO */
+    struct server *pool_server;  /* given back by smtp_link_server */
+    const struct event_log *log; /* for TLS that fails; NULL: nobody is told */
 };
 
 /* Begins to connect. NULL and why when it can't. */
@@ -58,7 +60,8 @@ void smtp_link_quit(struct smtp_link **l);
 
 void smtp_link_set_owner(struct smtp_link *l, smtp_link_fn *fn, void *owner);
 
-/* Tells whose it is by XCLIENT; LINK_READY or LINK_LOST follows. The values must stay until then.
+/* Tells whose it is by XCLIENT, and by the EHLO behind it, which says the client's name; LINK_READY
+ * or LINK_LOST follows. The values must stay until then.
  */
 void smtp_link_tell(struct smtp_link *l, const struct xclient_values *values);
 

@@ -1,6 +1,6 @@
 """End-to-end tests: the gateway between real clients and real servers.
 
-Run as root on Debian 12 with the packages of packages.txt:
+Run as root on Debian 12 with the packages of contrib/packages:
 
     pytest tests/e2e            # PORTEIRO_BUILD: the build folder; default build/Release-gcc
     pytest tests/e2e --long     # with what takes longer
@@ -34,7 +34,7 @@ def pytest_configure(config):
     if os.geteuid() != 0:
         raise pytest.UsageError("the end-to-end tests must be run as root")
     if missing:
-        raise pytest.UsageError(f"missing: {', '.join(missing)}; install the packages of tests/e2e/packages.txt")
+        raise pytest.UsageError(f"missing: {', '.join(missing)}; install the packages of contrib/packages")
     if not os.access(build.PORTEIROD, os.X_OK):
         raise pytest.UsageError(f"no {build.PORTEIROD}; build first, or set PORTEIRO_BUILD")
 

@@ -136,8 +136,9 @@ static inline void turns_for(int64_t ms)
     struct timeout *end = timeout_create(turns.loop, turns_set_flag, &is_over);
     ck_assert_ptr_nonnull(end);
     timeout_set(end, clock_monotonic_ns() + ms * CLOCK_MS);
-    for (turns_wait_for("time to pass", __FILE__, __LINE__); !is_over; turn())
-        continue;
+    turns_wait_for("time to pass", __FILE__, __LINE__);
+    while (!is_over)
+        turn();
     timeout_destroy(&end);
 }
 
