@@ -108,7 +108,7 @@ def test_auth_processes_hold_no_descriptor_of_a_client_or_listener(gateway):
 
 def test_control_holds_the_log_and_no_listener(gateway):
     pid, = gateway.pids("control")
-    assert str(gateway.log_file) in descriptors_of(pid).values()
+    until(lambda: str(gateway.log_file) in descriptors_of(pid).values(), "the log in control")
     for worker in gateway.pids("worker") + gateway.pids("auth"):
         assert str(gateway.log_file) not in descriptors_of(worker).values()
 
