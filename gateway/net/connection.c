@@ -45,8 +45,8 @@ struct connection {
     struct buffer out;                  /* written, and not gone */
     struct address peer;
     struct deferred deferred;
-    struct soon look; /* see call_soon */
-    char *error;      /* why it fails, or will when all that came before is told */
+    struct entry look, adopted; /* see call_soon, connection_finish */
+    char *error;                /* why it fails, or will when all that came before is told */
     int fd;
     enum phase phase;
     bool is_reading, is_writing; /* the events are added */
@@ -229,13 +229,12 @@ static void destroy(void *owner)
 
 static void close_now(struct connection *c)
 {
-    if (c->phase == LINGERING)
-        loop_count_lingering(c->loop, -1);
+    loop_disown(c->loop, &c->adopted);
     (void)event_del(&c->read_event); /* not added is fine */
     (void)event_del(&c->write_event);
     c->is_reading = c->is_writing = false;
     timeout_stop(&c->timeout);
-    soon_cancel(&c->look);
+    loop_not_soon(&c->look);
     (void)close(c->fd); /* what had to arrive was awaited by connection_finish */
     buffer_clear(&c->pending);
     buffer_clear(&c->out);
@@ -276,7 +275,7 @@ static void linger(struct connection *c)
         finish_later(c);
         return;
     }
-    if (c->is_eof || shutdown(c->fd, SHUT_WR) < 0 || loop_count_lingering(c->loop, 1) < 0) {
+    if (c->is_eof || shutdown(c->fd, SHUT_WR) < 0) {
         close_now(c);
         return;
     }
@@ -286,6 +285,11 @@ static void linger(struct connection *c)
     want_read(c, true);
 }
 
+static void abandon(void *owner)
+{
+    close_now(owner);
+}
+
 void connection_finish(struct connection **connection)
 {
     struct connection *c = *connection;
@@ -293,7 +297,7 @@ void connection_finish(struct connection **connection)
     if (c == NULL)
         return;
     buffer_clear(&c->pending);
-    if (c->phase == CONNECTING) {
+    if (c->phase == CONNECTING || loop_adopt(c->loop, &c->adopted, abandon, c) < 0) {
         close_now(c);
     } else if (c->phase != OPEN || c->out.size == 0) {
         linger(c);

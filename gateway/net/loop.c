@@ -6,7 +6,7 @@
 #include <assert.h>
 #include <stdlib.h>
 
-enum { HOOKS_MAX = 8, SIGNALS_MAX = 8, LINGERING_MAX = 1000 };
+enum { HOOKS_MAX = 8, SIGNALS_MAX = 8, ADOPTED_MAX = 1000 };
 
 struct hook {
     loop_fn *fn;
@@ -23,11 +23,12 @@ struct loop {
     struct event_base *base;
     int64_t now_ns; /* 0: not read in this turn */
     bool is_stopped;
-    int lingering;
     struct hook hooks[HOOKS_MAX];
     size_t hook_count;
     struct deferred *deferred;
-    struct soon soon; /* a ring's head */
+    struct entry soon, adopted; /* heads of rings */
+    size_t adopted_count;
+    struct hook on_alone;
     struct signal_watch signals[SIGNALS_MAX];
     size_t signal_count;
     char scratch[LOOP_SCRATCH_SIZE];
@@ -56,24 +57,61 @@ struct loop *loop_create(struct error *why)
         return NULL;
     }
     loop->soon.next = loop->soon.previous = &loop->soon;
+    loop->adopted.next = loop->adopted.previous = &loop->adopted;
     return loop;
 }
 
-void loop_soon(struct loop *loop, struct soon *s, loop_fn *fn, void *owner)
+static void add_last(struct entry *head, struct entry *e, loop_fn *fn, void *owner)
 {
-    if (s->next != NULL)
-        return;
-    *s = (struct soon){&loop->soon, loop->soon.previous, fn, owner};
-    s->previous->next = loop->soon.previous = s;
+    *e = (struct entry){head, head->previous, fn, owner};
+    e->previous->next = head->previous = e;
 }
 
-void soon_cancel(struct soon *s)
+static void take_out(struct entry *e)
 {
-    if (s->next == NULL)
+    e->previous->next = e->next;
+    e->next->previous = e->previous;
+    e->next = NULL;
+}
+
+void loop_soon(struct loop *loop, struct entry *e, loop_fn *fn, void *owner)
+{
+    if (e->next == NULL)
+        add_last(&loop->soon, e, fn, owner);
+}
+
+void loop_not_soon(struct entry *e)
+{
+    if (e->next != NULL)
+        take_out(e);
+}
+
+int loop_adopt(struct loop *loop, struct entry *e, loop_fn *fn, void *owner)
+{
+    if (loop->adopted_count >= ADOPTED_MAX)
+        return -1;
+    add_last(&loop->adopted, e, fn, owner);
+    loop->adopted_count++;
+    return 0;
+}
+
+void loop_disown(struct loop *loop, struct entry *e)
+{
+    if (e->next == NULL)
         return;
-    s->previous->next = s->next;
-    s->next->previous = s->previous;
-    s->next = NULL;
+    take_out(e);
+    if (--loop->adopted_count == 0 && loop->on_alone.fn != NULL)
+        loop->on_alone.fn(loop->on_alone.owner);
+}
+
+size_t loop_adopted(const struct loop *loop)
+{
+    return loop->adopted_count;
+}
+
+void loop_on_alone(struct loop *loop, loop_fn *fn, void *owner)
+{
+    loop->on_alone = (struct hook){fn, owner};
 }
 
 static bool is_soon_empty(const struct loop *loop)
@@ -83,15 +121,15 @@ static bool is_soon_empty(const struct loop *loop)
 
 static void run_soon(struct loop *loop)
 {
-    struct soon mark = {.next = NULL};
+    struct entry mark = {.next = NULL};
     if (is_soon_empty(loop))
         return;
     loop_soon(loop, &mark, NULL, NULL); /* who comes behind it comes in the next turn */
-    for (struct soon *s; (s = loop->soon.next) != &mark;) {
-        soon_cancel(s);
-        s->fn(s->owner);
+    for (struct entry *e; (e = loop->soon.next) != &mark;) {
+        take_out(e);
+        e->fn(e->owner);
     }
-    soon_cancel(&mark);
+    take_out(&mark);
 }
 
 static void run_deferred(struct loop *loop)
@@ -107,6 +145,9 @@ void loop_destroy(struct loop **loop)
 {
     if (*loop == NULL)
         return;
+    (*loop)->on_alone.fn = NULL;
+    while ((*loop)->adopted_count > 0)
+        (*loop)->adopted.next->fn((*loop)->adopted.next->owner);
     run_deferred(*loop);
     for (size_t i = 0; i < (*loop)->signal_count; i++)
         event_free((*loop)->signals[i].event);
@@ -163,14 +204,6 @@ char *loop_scratch(struct loop *loop)
 char *loop_spare(struct loop *loop)
 {
     return loop->spare;
-}
-
-int loop_count_lingering(struct loop *loop, int change)
-{
-    if (change > 0 && loop->lingering >= LINGERING_MAX)
-        return -1;
-    loop->lingering += change;
-    return 0;
 }
 
 struct event_base *loop_base(struct loop *loop)

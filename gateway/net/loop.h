@@ -33,10 +33,6 @@ enum { LOOP_SCRATCH_SIZE = 64 * 1024, LOOP_SPARE_SIZE = 2 * LOOP_SCRATCH_SIZE };
 char *loop_scratch(struct loop *loop);
 char *loop_spare(struct loop *loop);
 
-/* Counts connections that only wait for their peer's end: adds `change`, or returns -1 when there
- * are already a thousand. */
-int loop_count_lingering(struct loop *loop, int change);
-
 typedef void loop_fn(void *owner);
 
 /* Calls `fn` at the end of every turn: to flush what the turn has gathered. At most 8. */
@@ -51,16 +47,27 @@ struct deferred {
 };
 void loop_defer(struct loop *loop, struct deferred *d, loop_fn *fn, void *owner);
 
-/* Calls `fn` once, when all that has happened in this turn has been looked at; what is asked for
- * from there comes in the next turn, so that nobody keeps the others waiting. Asking again before
- * it comes changes nothing. `s` lies in the owner, all zero at first. */
-struct soon {
-    struct soon *next, *previous;
+/* An entry of one of the loop's own lists. It lies in its owner, all zero at first. */
+struct entry {
+    struct entry *next, *previous;
     loop_fn *fn;
     void *owner;
 };
-void loop_soon(struct loop *loop, struct soon *s, loop_fn *fn, void *owner);
-void soon_cancel(struct soon *s);
+
+/* Calls `fn` once, when all that has happened in this turn has been looked at; what is asked for
+ * from there comes in the next turn, so that nobody keeps the others waiting. Asking again before
+ * it comes changes nothing. */
+void loop_soon(struct loop *loop, struct entry *e, loop_fn *fn, void *owner);
+void loop_not_soon(struct entry *e);
+
+/* What nobody owns any more and what ends by itself is the loop's, a thousand at most: it calls
+ * `fn`, which frees it, when it ends first. Returns 0; or -1: there are too many. */
+int loop_adopt(struct loop *loop, struct entry *e, loop_fn *fn, void *owner);
+void loop_disown(struct loop *loop, struct entry *e);
+size_t loop_adopted(const struct loop *loop);
+
+/* Calls `fn` whenever the last of them has gone. */
+void loop_on_alone(struct loop *loop, loop_fn *fn, void *owner);
 
 /* A descriptor that is watched. */
 struct watch;

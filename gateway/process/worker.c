@@ -74,7 +74,7 @@ static bool is_leaving(const struct worker *w)
 static void end_if_empty(void *owner)
 {
     struct worker *w = owner;
-    if (is_leaving(w) && registry_count(w->registry) == 0)
+    if (is_leaving(w) && registry_count(w->registry) == 0 && loop_adopted(w->role.loop) == 0)
         loop_stop(w->role.loop);
 }
 
@@ -191,6 +191,7 @@ static void furnish(struct worker *w)
         w->ending == NULL)
         abort(); /* out of memory at the start */
     registry_on_empty(w->registry, end_if_empty, w);
+    loop_on_alone(w->role.loop, end_if_empty, w); /* last words are read to the end */
 }
 
 void worker_main(const struct birth *birth)
@@ -202,6 +203,7 @@ void worker_main(const struct birth *birth)
     role_run(&w.role);
     close_doors(&w);
     registry_on_empty(w.registry, NULL, NULL);
+    loop_on_alone(w.role.loop, NULL, NULL);
     registry_destroy(&w.registry);
     auth_client_destroy(&w.context.auth);
     pool_destroy(&w.context.pool);

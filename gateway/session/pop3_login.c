@@ -7,7 +7,6 @@
 #include <unistd.h>
 
 enum {
-    TLS_TIMEOUT_MS = 30000,
     AUTH_TIMEOUT_MS = 30000,
     RESPONSE_MAX = 9216, /* decoded, of lines of 12,288 octets */
     REPLIES_MAX = 16 * 1024,
@@ -79,36 +78,22 @@ static void greet(struct pop3_session *s)
     (void)settle(s); /* nothing is done with it afterwards */
 }
 
-struct session *pop3_session_create(struct registry *r, const struct listener_config *listener,
-                                    int row, int fd, const struct address *peer)
+int pop3_session_create(struct registry *r, const struct listener_config *listener, int row, int fd,
+                        const struct address *peer)
 {
     struct pop3_session *s = calloc(1, sizeof *s);
     if (s == NULL) {
         (void)close(fd); /* nothing was written */
-        return NULL;
+        return -1;
     }
     s->server.state = POP3_CLEAR;
     s->replies.limit = REPLIES_MAX;
     s->password.limit = PASSWORD_MAX;
     s->take = take_commands;
     session_begin(&s->base, r, &pop3_kind, listener, row, peer);
-    s->base.client = connection_accept(s->base.context->loop, fd, peer, on_client, s);
-    bool is_implicit = listener->tls == LISTENER_TLS_IMPLICIT;
-    const struct tls_context *tls = tls_server_context(s->base.context->tls, listener->tls_block);
-    if (s->base.client == NULL || (is_implicit && connection_start_tls(s->base.client, tls) < 0)) {
-        session_destroy(&s->base); /* gives the row back */
-        return &s->base;
-    }
-    session_add(&s->base, COUNTER_connections, 1);
-    session_event(&s->base, EVENT_connected, field_text(KEY_account, ""));
-    if (is_implicit) {
-        session_state(&s->base, SESSION_TLS);
-        session_show(&s->base);
-        session_deadline(&s->base, TLS_TIMEOUT_MS);
-    } else {
+    if (session_accept(&s->base, fd, peer, on_client) > 0)
         greet(s);
-    }
-    return &s->base;
+    return 0;
 }
 
 void pop3_end(struct pop3_session *s, bool is_polite)
@@ -337,13 +322,8 @@ static void on_stls(struct pop3_session *s, const struct pop3_event *event)
     (void)event;
     pop3_say(s, POP3_REPLY_starttls, NULL);
     flush(s);
-    if (connection_start_tls(s->base.client, tls_server_context(s->base.context->tls,
-                                                                s->base.listener->tls_block)) < 0) {
+    if (session_start_tls(&s->base) < 0)
         s->is_quitting = true;
-        return;
-    }
-    session_state(&s->base, SESSION_TLS);
-    session_deadline(&s->base, TLS_TIMEOUT_MS);
 }
 
 static void on_user(struct pop3_session *s, const struct pop3_event *event)

@@ -85,20 +85,20 @@ static void name_ports(const struct config *c, char *out, size_t room)
         (void)snprintf(out, room, "587 or 465"); /* of some other machine, then */
 }
 
-struct session *refuse_session_create(struct registry *r, const struct listener_config *listener,
-                                      int row, int fd, const struct address *peer)
+int refuse_session_create(struct registry *r, const struct listener_config *listener, int row,
+                          int fd, const struct address *peer)
 {
     struct refuse_session *s = calloc(1, sizeof *s);
     char text[400], ports[100];
     if (s == NULL) {
         (void)close(fd); /* nothing was written */
-        return NULL;
+        return -1;
     }
     session_begin(&s->base, r, &refuse_kind, listener, row, peer);
     s->base.client = connection_accept(s->base.context->loop, fd, peer, on_client, s);
     if (s->base.client == NULL) {
         session_destroy(&s->base); /* gives the row back */
-        return &s->base;
+        return 0;
     }
     session_add(&s->base, COUNTER_connections, 1);
     session_state(&s->base, SESSION_REFUSING);
@@ -109,5 +109,5 @@ struct session *refuse_session_create(struct registry *r, const struct listener_
                    "%s takes no mail here: send it through port %s, with a login",
                    s->base.context->config->hostname, ports); /* fits */
     say(of(&s->base), SMTP_REPLY_greeting_refused, text);
-    return &s->base;
+    return 0;
 }

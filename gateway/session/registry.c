@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { FIELDS_MAX = 24 };
+enum { FIELDS_MAX = 24, TLS_TIMEOUT_MS = 30000 };
 
 struct registry {
     const struct session_context *context;
@@ -81,13 +81,13 @@ void registry_accept(struct registry *r, const struct listener_config *listener,
         send_away(r, listener, fd, peer, EVENT_refused_full, false);
         return;
     }
-    struct session *s;
+    int outcome;
     switch (listener->role) {
-    case ROLE_SUBMISSION: s = smtp_session_create(r, listener, row, fd, peer); break;
-    case ROLE_POP3: s = pop3_session_create(r, listener, row, fd, peer); break;
-    default: s = refuse_session_create(r, listener, row, fd, peer); break;
+    case ROLE_SUBMISSION: outcome = smtp_session_create(r, listener, row, fd, peer); break;
+    case ROLE_POP3: outcome = pop3_session_create(r, listener, row, fd, peer); break;
+    default: outcome = refuse_session_create(r, listener, row, fd, peer); break;
     }
-    if (s == NULL)
+    if (outcome < 0)
         session_free(&r->context->table, row);
 }
 
@@ -158,6 +158,30 @@ void session_begin(struct session *s, struct registry *r, const struct session_k
         s->next->previous = &s->next;
     r->first = s;
     r->count++;
+}
+
+int session_start_tls(struct session *s)
+{
+    const struct tls_context *tls = tls_server_context(s->context->tls, s->listener->tls_block);
+    if (connection_start_tls(s->client, tls) < 0)
+        return -1;
+    session_state(s, SESSION_TLS);
+    session_deadline(s, TLS_TIMEOUT_MS);
+    return 0;
+}
+
+int session_accept(struct session *s, int fd, const struct address *peer, connection_fn *fn)
+{
+    bool is_implicit = s->listener->tls == LISTENER_TLS_IMPLICIT;
+    s->client = connection_accept(s->context->loop, fd, peer, fn, s);
+    if (s->client == NULL || (is_implicit && session_start_tls(s) < 0)) {
+        session_destroy(s); /* gives the row back */
+        return -1;
+    }
+    session_add(s, COUNTER_connections, 1);
+    session_event(s, EVENT_connected, field_text(KEY_account, ""));
+    session_show(s);
+    return is_implicit ? 0 : 1;
 }
 
 void session_new_id(const struct session *s, char out[ID_SIZE])

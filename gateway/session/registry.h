@@ -91,6 +91,14 @@ void registry_on_empty(struct registry *r, loop_fn *fn, void *owner);
 void session_begin(struct session *s, struct registry *r, const struct session_kind *kind,
                    const struct listener_config *listener, int row, const struct address *peer);
 
+/* Takes over the client's socket; `fn` is called with `s`. Returns 1: the client is to be greeted;
+ * 0: TLS comes first; -1 without memory: the session is destroyed. */
+int session_accept(struct session *s, int fd, const struct address *peer, connection_fn *fn);
+
+/* Begins TLS with the listener's certificates, behind what was written. Returns 0, or -1 without
+ * memory. */
+int session_start_tls(struct session *s);
+
 /* An id for a message of this session. */
 void session_new_id(const struct session *s, char out[ID_SIZE]);
 

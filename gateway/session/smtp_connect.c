@@ -8,8 +8,6 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { TLS_TIMEOUT_MS = 30000 };
-
 static void on_client(void *owner, enum connection_event event, struct span *in);
 static void ask_to_end(struct session *base);
 static void end_now(struct session *base);
@@ -41,36 +39,22 @@ static void greet(struct smtp_session *s)
     smtp_continue(s);
 }
 
-struct session *smtp_session_create(struct registry *r, const struct listener_config *listener,
-                                    int row, int fd, const struct address *peer)
+int smtp_session_create(struct registry *r, const struct listener_config *listener, int row, int fd,
+                        const struct address *peer)
 {
     struct smtp_session *s = calloc(1, sizeof *s);
     if (s == NULL) {
         (void)close(fd); /* nothing was written */
-        return NULL;
+        return -1;
     }
     smtp_replies_init(&s->replies);
     s->server =
         (struct smtp_server){.state = SMTP_CONNECTED, .needs_tls = true, .needs_auth = true};
     s->take = smtp_take_commands;
     session_begin(&s->base, r, &smtp_kind, listener, row, peer);
-    s->base.client = connection_accept(s->base.context->loop, fd, peer, on_client, s);
-    bool is_implicit = listener->tls == LISTENER_TLS_IMPLICIT;
-    const struct tls_context *tls = tls_server_context(s->base.context->tls, listener->tls_block);
-    if (s->base.client == NULL || (is_implicit && connection_start_tls(s->base.client, tls) < 0)) {
-        session_destroy(&s->base); /* gives the row back */
-        return &s->base;
-    }
-    session_add(&s->base, COUNTER_connections, 1);
-    session_event(&s->base, EVENT_connected, field_text(KEY_account, ""));
-    if (is_implicit) {
-        session_state(&s->base, SESSION_TLS);
-        session_show(&s->base);
-        session_deadline(&s->base, TLS_TIMEOUT_MS);
-    } else {
+    if (session_accept(&s->base, fd, peer, on_client) > 0)
         greet(s);
-    }
-    return &s->base;
+    return 0;
 }
 
 /* ---- the end ---- */
@@ -274,13 +258,8 @@ static void on_starttls(struct smtp_session *s, const struct smtp_event *event)
     (void)event;
     smtp_say(s, SMTP_REPLY_starttls, NULL);
     flush(s);
-    if (connection_start_tls(s->base.client, tls_server_context(s->base.context->tls,
-                                                                s->base.listener->tls_block)) < 0) {
+    if (session_start_tls(&s->base) < 0)
         smtp_give_up(s);
-        return;
-    }
-    session_state(&s->base, SESSION_TLS);
-    session_deadline(&s->base, TLS_TIMEOUT_MS);
 }
 
 static void on_rset(struct smtp_session *s, const struct smtp_event *event)

@@ -350,14 +350,42 @@ START_TEST(the_scratch_buffers_are_of_the_sizes_that_their_names_say_and_lie_apa
 }
 END_TEST
 
-START_TEST(at_most_a_thousand_connections_linger)
+static struct entry adopted[1000];
+
+/* As its owner frees it. */
+static void let_go(void *owner)
 {
-    for (int i = 0; i < 1000; i++)
-        ck_assert_int_eq(loop_count_lingering(turns.loop, 1), 0);
-    ck_assert_int_eq(loop_count_lingering(turns.loop, 1), -1);
-    ck_assert_int_eq(loop_count_lingering(turns.loop, -1), 0);
-    ck_assert_int_eq(loop_count_lingering(turns.loop, 1), 0);
-    ck_assert_int_eq(loop_count_lingering(turns.loop, 1), -1);
+    struct entry *e = owner;
+    loop_disown(turns.loop, e);
+}
+
+START_TEST(a_thousand_are_adopted_and_no_more)
+{
+    static struct entry one_more;
+    bool is_alone = false;
+    loop_on_alone(turns.loop, turns_set_flag, &is_alone);
+    for (size_t i = 0; i < 1000; i++)
+        ck_assert_int_eq(loop_adopt(turns.loop, &adopted[i], let_go, &adopted[i]), 0);
+    ck_assert_int_eq(loop_adopt(turns.loop, &one_more, let_go, &one_more), -1);
+    loop_disown(turns.loop, &adopted[500]);
+    ck_assert_int_eq(loop_adopt(turns.loop, &one_more, let_go, &one_more), 0);
+    ck_assert_uint_eq(loop_adopted(turns.loop), 1000);
+    for (size_t i = 0; i < 1000; i++)
+        loop_disown(turns.loop, &adopted[i]);
+    ck_assert(!is_alone);
+    loop_disown(turns.loop, &one_more);
+    ck_assert(is_alone);
+}
+END_TEST
+
+START_TEST(what_is_adopted_goes_before_the_loop)
+{
+    for (size_t i = 0; i < 3; i++)
+        ck_assert_int_eq(loop_adopt(turns.loop, &adopted[i], let_go, &adopted[i]), 0);
+    turns_end();
+    for (size_t i = 0; i < 3; i++)
+        ck_assert_ptr_null(adopted[i].next);
+    turns_begin();
 }
 END_TEST
 
@@ -617,7 +645,8 @@ SUITE(loop)
     TEST(what_is_deferred_when_the_loop_ends_is_called);
     TEST(a_loop_stopped_before_it_runs_does_not_turn);
     TEST(the_scratch_buffers_are_of_the_sizes_that_their_names_say_and_lie_apart);
-    TEST(at_most_a_thousand_connections_linger);
+    TEST(a_thousand_are_adopted_and_no_more);
+    TEST(what_is_adopted_goes_before_the_loop);
     TEST(a_watch_waits_for_nothing_at_first);
     TEST(a_watch_sees_what_it_wants_until_it_wants_it_no_more);
     TEST(a_watch_can_be_destroyed_within_its_callback);
