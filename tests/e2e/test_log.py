@@ -13,6 +13,7 @@ from fixtures import build
 from fixtures.clients import PASSWORDS, Smtp, message, plain_response, pop3, smtp
 from fixtures.gateway import check_no_passwords, parse_line
 from fixtures.load import Load
+from fixtures.processes import descriptors_of
 from fixtures.waiting import until
 
 
@@ -180,8 +181,7 @@ def test_sigusr1_opens_the_file_anew(new_gateway, new_smtp):
     assert rotated.stat().st_size == size
     assert "message_accepted" in rotated.read_text()
     control, = gateway.pids("control")
-    until(lambda: str(rotated) not in [os.readlink(f"/proc/{control}/fd/{fd}")
-                                       for fd in os.listdir(f"/proc/{control}/fd")])
+    until(lambda: str(rotated) not in descriptors_of(control).values())
 
 
 def test_no_line_is_lost_at_a_rotation_under_load(new_gateway, new_smtp):
