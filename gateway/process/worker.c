@@ -2,7 +2,7 @@
 #include "base/clock.h"
 #include "net/listener.h"
 #include "process/role.h"
-#include "session/registry.h"
+#include "session/door.h"
 
 #include <stdlib.h>
 #include <unistd.h>
@@ -28,7 +28,7 @@ struct worker {
 static void on_client(void *owner, int fd, const struct address *peer, bool is_last)
 {
     const struct door *d = owner;
-    registry_accept(d->worker->registry, d->config, fd, peer, is_last);
+    door_accept(d->worker->registry, d->config, fd, peer, is_last);
 }
 
 static void on_paused(void *owner)

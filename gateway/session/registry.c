@@ -1,8 +1,6 @@
 #include "session/registry.h"
 
 #include "base/clock.h"
-#include "protocol/pop3/reply.h"
-#include "session/kinds.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -38,62 +36,19 @@ void registry_destroy(struct registry **registry)
     *registry = NULL;
 }
 
-/* ---- the door ---- */
-
-/* What is said to a client for whom there is no room, where it can be said in clear. */
-static void send_away(struct registry *r, const struct listener_config *l, int fd,
-                      const struct address *peer, enum event event, bool is_shutting_down)
+const struct session_context *registry_context(const struct registry *r)
 {
-    struct buffer out = {.limit = 600};
-    size_t slot = label_slot(r->context->labels, LABEL_LISTENER, l->name);
-    char client[ADDRESS_TEXT_SIZE];
-    address_format(peer, client);
-    counter_add(r->context->counters, COUNTER_connections_refused, slot, 1);
-    if (event != EVENT_COUNT)
-        log_event(r->context->log, event, field_text(KEY_listener, l->name),
-                  field_text(KEY_client, client));
-    if (l->role == ROLE_POP3)
-        (void)pop3_reply_append(is_shutting_down ? POP3_REPLY_shutting_down : POP3_REPLY_full, NULL,
-                                NULL, &out); /* then nothing is said */
-    else
-        (void)smtp_reply_append(is_shutting_down ? SMTP_REPLY_shutting_down
-                                                 : SMTP_REPLY_greeting_full,
-                                NULL, NULL, &out); /* likewise */
-    struct span text = buffer_bytes(&out);
-    if (l->tls != LISTENER_TLS_IMPLICIT && text.size > 0)
-        (void)!write(fd, text.data, text.size); /* a new socket takes a line, or nobody reads */
-    buffer_clear(&out);
-    (void)close(fd); /* the client has sent nothing that would reset it */
-}
-
-void registry_accept(struct registry *r, const struct listener_config *listener, int fd,
-                     const struct address *peer, bool is_last)
-{
-    if (r->is_refusing) {
-        send_away(r, listener, fd, peer, EVENT_COUNT, true);
-        return;
-    }
-    int row = is_last
-                  ? -1
-                  : session_claim(&r->context->table, (size_t)r->context->config->max_connections,
-                                  r->context->process);
-    if (row < 0) {
-        send_away(r, listener, fd, peer, EVENT_refused_full, false);
-        return;
-    }
-    int outcome;
-    switch (listener->role) {
-    case ROLE_SUBMISSION: outcome = smtp_session_create(r, listener, row, fd, peer); break;
-    case ROLE_POP3: outcome = pop3_session_create(r, listener, row, fd, peer); break;
-    default: outcome = refuse_session_create(r, listener, row, fd, peer); break;
-    }
-    if (outcome < 0)
-        session_free(&r->context->table, row);
+    return r->context;
 }
 
 void registry_refuse(struct registry *r, bool is_refusing)
 {
     r->is_refusing = is_refusing;
+}
+
+bool registry_is_refusing(const struct registry *r)
+{
+    return r->is_refusing;
 }
 
 bool registry_is_ending(const struct registry *r)

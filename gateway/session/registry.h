@@ -64,13 +64,11 @@ struct registry;
 struct registry *registry_create(const struct session_context *context);
 void registry_destroy(struct registry **registry);
 
-/* A client at a door: a session begins, or it is sent away. `fd` is taken over; `is_last`: there
- * are no descriptors left. */
-void registry_accept(struct registry *r, const struct listener_config *listener, int fd,
-                     const struct address *peer, bool is_last);
+const struct session_context *registry_context(const struct registry *r);
 
 /* New clients are sent away with 421, or are served again. */
 void registry_refuse(struct registry *r, bool is_refusing);
+bool registry_is_refusing(const struct registry *r);
 
 /* Sessions end when nothing is under way, those that come too; or no longer. */
 void registry_ask_to_end(struct registry *r, bool is_ending);
