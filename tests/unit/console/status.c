@@ -155,14 +155,6 @@ START_TEST(status_for_programs_is_what_the_gateway_has_said)
 }
 END_TEST
 
-START_TEST(status_takes_no_argument)
-{
-    ck_assert_int_eq(gives(command_status, false, "all", NULL), CONSOLE_USAGE);
-    ck_assert_str_eq(gateway.out, "");
-    ck_assert_ptr_nonnull(strstr(gateway.err, "takes no argument"));
-}
-END_TEST
-
 /* ---- sessions ---- */
 
 START_TEST(sessions_are_rows)
@@ -281,7 +273,6 @@ SUITE(status)
     LOOP_TEST(octets_are_shown_in_the_unit_that_fits, sizes);
     TEST(a_status_without_what_a_newer_porteiroctl_knows_is_shown);
     TEST(status_for_programs_is_what_the_gateway_has_said);
-    TEST(status_takes_no_argument);
     TEST(sessions_are_rows);
     TEST(a_clients_words_do_not_steer_the_terminal);
     tcase_add_loop_test(tests, sessions_for_programs_are_a_list, 0, 3);
