@@ -7,17 +7,20 @@
 #include <assert.h>
 #include <stdatomic.h>
 
+enum { TAKE_TRIES = 4 };
 #define LOWERED_NS (60 * CLOCK_SECOND)
 
 struct row {
     _Atomic uint32_t state, extensions;
     _Atomic uint64_t max_size;
     _Atomic uint32_t lowered_to;
-    _Atomic int64_t lowered_until_ns, wanted_until_ns;
-    _Atomic uint16_t connections[PROCESS_SLOT_MAX]; /* each written by its process alone */
+    _Atomic int64_t lowered_until_ns;
+    /* Each written by its process alone. */
+    _Atomic uint16_t connections[PROCESS_SLOT_MAX], waiting[PROCESS_SLOT_MAX];
 };
 
 struct health {
+    _Atomic uint32_t processes; /* slots from here on have never counted anything */
     struct row rows[LABEL_SERVER_MAX];
 };
 
@@ -39,32 +42,60 @@ void health_clear(struct health *h, size_t server)
     atomic_store(&r->extensions, 0);
     atomic_store(&r->max_size, 0);
     atomic_store(&r->lowered_until_ns, 0);
-    atomic_store(&r->wanted_until_ns, 0);
 }
 
-static uint32_t sum(const struct row *r)
+/* Before `process` counts anything. */
+static void take_note(struct health *h, size_t process)
+{
+    uint32_t known = atomic_load(&h->processes);
+    assert(process < PROCESS_SLOT_MAX);
+    while (known <= process &&
+           !atomic_compare_exchange_weak(&h->processes, &known, (uint32_t)process + 1))
+        continue;
+}
+
+static size_t processes(const struct health *h)
+{
+    uint32_t known = atomic_load(&h->processes);
+    return known < PROCESS_SLOT_MAX ? known : PROCESS_SLOT_MAX;
+}
+
+static uint32_t sum(const struct health *h, const struct row *r)
 {
     uint32_t total = 0;
-    for (size_t i = 0; i < PROCESS_SLOT_MAX; i++)
+    for (size_t i = 0, count = processes(h); i < count; i++)
         total += atomic_load(&r->connections[i]);
     return total;
 }
 
+static uint32_t limit(const struct row *r, uint32_t max, int64_t now_ns)
+{
+    uint32_t lowered = atomic_load(&r->lowered_to);
+    return atomic_load(&r->lowered_until_ns) > now_ns && lowered < max ? lowered : max;
+}
+
 /* Counts itself first and looks afterwards: of two processes that race for the last permit both may
- * be refused, but never both be served. */
+ * be refused, but never both be served. Then both try again. */
 int health_take(struct health *h, size_t server, size_t process, uint32_t max, int64_t now_ns)
 {
     struct row *r = row_at(h, server);
-    assert(process < PROCESS_SLOT_MAX);
-    if (atomic_load(&r->lowered_until_ns) > now_ns) {
-        uint32_t lowered = atomic_load(&r->lowered_to);
-        max = lowered < max ? lowered : max;
+    take_note(h, process);
+    max = limit(r, max, now_ns);
+    for (int tries = 0; tries < TAKE_TRIES; tries++) {
+        atomic_fetch_add(&r->connections[process], 1);
+        if (sum(h, r) <= max)
+            return 0;
+        atomic_fetch_sub(&r->connections[process], 1);
+        if (sum(h, r) >= max)
+            break;
     }
-    atomic_fetch_add(&r->connections[process], 1);
-    if (sum(r) <= max)
-        return 0;
-    atomic_fetch_sub(&r->connections[process], 1);
     return -1;
+}
+
+bool health_is_full(const struct health *h, size_t server, uint32_t max, int64_t now_ns)
+{
+    const struct row *r = &h->rows[server];
+    return sum(h, r) >= limit(r, max, now_ns);
 }
 
 void health_release(struct health *h, size_t server, size_t process)
@@ -75,33 +106,39 @@ void health_release(struct health *h, size_t server, size_t process)
 
 void health_release_all(struct health *h, size_t process)
 {
-    for (size_t i = 0; i < LABEL_SERVER_MAX; i++)
+    for (size_t i = 0; i < LABEL_SERVER_MAX; i++) {
         atomic_store(&h->rows[i].connections[process], 0);
+        atomic_store(&h->rows[i].waiting[process], 0);
+    }
 }
 
 uint32_t health_connections(const struct health *h, size_t server)
 {
-    return server < LABEL_SERVER_MAX ? sum(&h->rows[server]) : 0;
+    return server < LABEL_SERVER_MAX ? sum(h, &h->rows[server]) : 0;
 }
 
 void health_lower(struct health *h, size_t server, int64_t now_ns)
 {
     struct row *r = row_at(h, server);
-    uint32_t now = sum(r); /* with the one that was refused */
+    uint32_t now = sum(h, r); /* with the one that was refused */
     atomic_store(&r->lowered_to, now > 2 ? now - 1 : 1);
     atomic_store(&r->lowered_until_ns, now_ns + LOWERED_NS);
 }
 
-void health_want(struct health *h, size_t server, int64_t until_ns)
+void health_set_waiting(struct health *h, size_t server, size_t process, uint16_t count)
 {
     struct row *r = row_at(h, server);
-    if (atomic_load(&r->wanted_until_ns) < until_ns)
-        atomic_store(&r->wanted_until_ns, until_ns);
+    take_note(h, process);
+    atomic_store(&r->waiting[process], count);
 }
 
-bool health_is_wanted(const struct health *h, size_t server, int64_t now_ns)
+bool health_is_wanted(const struct health *h, size_t server, size_t process)
 {
-    return atomic_load(&h->rows[server].wanted_until_ns) > now_ns;
+    const struct row *r = &h->rows[server];
+    for (size_t i = 0, count = processes(h); i < count; i++)
+        if (i != process && atomic_load(&r->waiting[i]) > 0)
+            return true;
+    return false;
 }
 
 bool health_set_state(struct health *h, size_t server, enum server_state state)

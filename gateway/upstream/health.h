@@ -32,9 +32,14 @@ uint32_t health_connections(const struct health *h, size_t server);
 /* The server has said 421 to a new connection: for a minute no more than it has now. */
 void health_lower(struct health *h, size_t server, int64_t now_ns);
 
-/* Somebody waits for a permit until then: whoever gives one back rings the bell. */
-void health_want(struct health *h, size_t server, int64_t until_ns);
-bool health_is_wanted(const struct health *h, size_t server, int64_t now_ns);
+/* So many of `process` wait for a permit now. */
+void health_set_waiting(struct health *h, size_t server, size_t process, uint16_t count);
+
+/* Does somebody of another process wait? Then whoever gives a permit back rings the bell. */
+bool health_is_wanted(const struct health *h, size_t server, size_t process);
+
+/* Are all of `max` permits in use? */
+bool health_is_full(const struct health *h, size_t server, uint32_t max, int64_t now_ns);
 
 /* Sets the state; returns whether it changed. */
 bool health_set_state(struct health *h, size_t server, enum server_state state);

@@ -4,7 +4,7 @@
 
 #include <stdlib.h>
 
-enum { FRESH_KEPT = 2 };
+enum { FRESH_KEPT = 2, TURNS = 4 };
 
 /* What is kept of one server. */
 struct kept {
@@ -16,6 +16,7 @@ struct kept {
     size_t fresh_count, opening;         /* opening: to become fresh */
     struct smtp_link **unready;          /* those that are opening, or being reset */
     size_t unready_count;
+    unsigned turns; /* given back while another process waited */
 };
 
 struct pool {
@@ -123,6 +124,26 @@ static void end(struct pool *p, struct smtp_link *l)
     server_return(p->servers, s);
 }
 
+/* The same for another process, which waits for the permit. */
+static void yield(struct pool *p, struct smtp_link *l)
+{
+    struct server *s = server_of(l);
+    smtp_link_quit(&l);
+    server_yield(p->servers, s);
+}
+
+/* A link that waits for use gives way: its permit is the caller's. False: there is none. */
+static bool end_kept(struct kept *k)
+{
+    if (k->idle_count > 0)
+        smtp_link_quit(&k->idle[--k->idle_count]);
+    else if (k->fresh_count > 0)
+        smtp_link_quit(&k->fresh[--k->fresh_count]);
+    else
+        return false;
+    return true;
+}
+
 /* ---- opening links ---- */
 
 /* A connection for which there is a permit; the permit is given back when it can't be opened. */
@@ -216,6 +237,11 @@ static void put_idle(struct pool *p, struct smtp_link *l)
 {
     struct server *s = server_of(l);
     struct kept *k = kept_of(s);
+    bool is_wanted = server_is_wanted(p->servers, s);
+    if (is_wanted && ++k->turns % TURNS == 0) {
+        yield(p, l); /* else those who wait here would have it for ever */
+        return;
+    }
     if (k->idle_count == max_of(s)) {
         end(p, l);
         return;
@@ -224,9 +250,8 @@ static void put_idle(struct pool *p, struct smtp_link *l)
     smtp_link_rest(l);
     k->idle[k->idle_count++] = l;
     servers_wake(p->servers, server_upstream(s));
-    if (k->idle_count > 0 && server_is_wanted(p->servers, s) &&
-        !servers_has_waiter(p->servers, server_upstream(s)))
-        end(p, k->idle[--k->idle_count]); /* another process waits for the permit */
+    if (is_wanted && k->idle_count > 0)
+        yield(p, k->idle[--k->idle_count]); /* nobody here needs it */
 }
 
 /* An idle link has nothing to say: it has timed out, was closed, or speaks out of turn. */
@@ -244,13 +269,8 @@ static void on_bell(void *owner)
     struct pool *p = owner;
     for (size_t i = 0; i < p->kept_count; i++) {
         struct kept *k = &p->kept[i];
-        if (!server_is_wanted(p->servers, k->server) ||
-            servers_has_waiter(p->servers, server_upstream(k->server)))
-            continue;
-        if (k->idle_count > 0)
-            end(p, k->idle[--k->idle_count]);
-        else if (k->fresh_count > 0)
-            end(p, k->fresh[--k->fresh_count]);
+        if (server_is_wanted(p->servers, k->server) && end_kept(k))
+            server_yield(p->servers, k->server);
     }
 }
 
@@ -360,8 +380,9 @@ static int try_server(struct pool *p, struct pool_request *r, struct server *s)
         greeted(p, r);
         return 0;
     }
-    if (server_permit(p->servers, s, max_of(s)) < 0)
-        return -1;
+    if (server_permit(p->servers, s, max_of(s)) < 0 && !end_kept(k))
+        return -1; /* else one that this request can't use makes room */
+    waiter_stop(&r->waiter);
     r->link = open_link(p, s, on_request_link, r);
     if (r->link == NULL) {
         r->failure = POOL_DOWN;

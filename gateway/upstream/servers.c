@@ -12,6 +12,7 @@ struct upstream {
     struct server *servers;
     size_t next; /* whose turn it is */
     struct waiter *first;
+    uint16_t waiting; /* how many there are */
 };
 
 struct servers {
@@ -130,7 +131,10 @@ int server_permit(struct servers *s, struct server *server, uint32_t max)
 
 bool server_is_wanted(const struct servers *s, const struct server *server)
 {
-    return health_is_wanted(s->context.health, server->slot, loop_now(s->context.loop));
+    struct health *h = s->context.health;
+    return health_is_wanted(h, server->slot, s->context.process) &&
+           health_is_full(h, server->slot, (uint32_t)server_upstream(server)->max_connections,
+                          loop_now(s->context.loop));
 }
 
 /* Wakes every process that watches, whoever of them reads: each has an edge of its own. */
@@ -141,11 +145,17 @@ static void ring(const struct servers *s)
         (void)!write(s->context.bell, &one, sizeof one); /* full means that it rings anyway */
 }
 
+void server_yield(struct servers *s, struct server *server)
+{
+    struct health *h = s->context.health;
+    health_release(h, server->slot, s->context.process);
+    if (health_is_wanted(h, server->slot, s->context.process))
+        ring(s);
+}
+
 void server_return(struct servers *s, struct server *server)
 {
-    health_release(s->context.health, server->slot, s->context.process);
-    if (server_is_wanted(s, server))
-        ring(s);
+    server_yield(s, server);
     servers_wake(s, server->upstream->config);
 }
 
@@ -167,9 +177,18 @@ void server_is_busy(struct servers *s, struct server *server, const char *reason
 
 /* ---- waiting ---- */
 
+/* What the other processes see. */
+static void count_waiting(struct servers *s, struct upstream *u, int change)
+{
+    u->waiting = (uint16_t)(u->waiting + change);
+    for (size_t i = 0; i < u->config->server_count; i++)
+        health_set_waiting(s->context.health, u->servers[i].slot, s->context.process, u->waiting);
+}
+
 static void unlink_waiter(struct waiter *w)
 {
-    struct waiter **at = &find(w->servers, w->upstream)->first;
+    struct upstream *u = find(w->servers, w->upstream);
+    struct waiter **at = &u->first;
     while (*at != w)
         at = &(*at)->next;
     *at = w->next;
@@ -179,20 +198,15 @@ static void unlink_waiter(struct waiter *w)
 static void on_late(void *owner)
 {
     struct waiter *w = owner;
-    timeout_destroy(&w->timeout);
-    if (!w->is_queued)
-        return; /* it was woken, and has not waited again */
-    unlink_waiter(w);
+    if (!w->is_queued) {
+        waiter_stop(w); /* it was woken, and has not waited again */
+        return;
+    }
+    struct servers *s = w->servers;
+    const struct upstream_config *upstream = w->upstream;
+    waiter_stop(w);
     w->wake(w->owner, true);
-}
-
-/* Other processes may hold what this one waits for. */
-static void want(struct servers *s, const struct upstream *u)
-{
-    int64_t now = loop_now(s->context.loop);
-    for (size_t i = 0; i < u->config->server_count; i++)
-        health_want(s->context.health, u->servers[i].slot,
-                    now + u->config->wait_timeout_ms * CLOCK_MS);
+    servers_wake(s, upstream); /* those behind may find what this one couldn't use */
 }
 
 int waiter_wait(struct servers *s, struct waiter *w)
@@ -214,9 +228,10 @@ int waiter_wait(struct servers *s, struct waiter *w)
     w->next = *at;
     *at = w;
     w->is_queued = true;
-    want(s, u);
-    if (is_new)
-        ring(s);
+    if (is_new) {
+        count_waiting(s, u, 1); /* until he is served, or stops */
+        ring(s);                /* other processes may hold what this one waits for */
+    }
     return 0;
 }
 
@@ -224,6 +239,8 @@ void waiter_stop(struct waiter *w)
 {
     if (w->is_queued)
         unlink_waiter(w);
+    if (w->timeout != NULL)
+        count_waiting(w->servers, find(w->servers, w->upstream), -1);
     timeout_destroy(&w->timeout);
 }
 

@@ -80,8 +80,11 @@ void waiter_stop(struct waiter *w);
 void servers_wake(struct servers *s, const struct upstream_config *upstream);
 bool servers_has_waiter(const struct servers *s, const struct upstream_config *upstream);
 
-/* Does another process wait for a permit of this server? */
+/* Does another process wait for a permit of this server, and all are in use? */
 bool server_is_wanted(const struct servers *s, const struct server *server);
+
+/* Gives a permit back for another process: nobody is woken here. */
+void server_yield(struct servers *s, struct server *server);
 
 /* Calls `fn` whenever the bell has rung. */
 void servers_on_bell(struct servers *s, loop_fn *fn, void *owner);

@@ -210,23 +210,42 @@ END_TEST
 
 /* ---- who waits ---- */
 
-START_TEST(a_permit_is_wanted_until_the_time_told)
+START_TEST(a_permit_is_wanted_while_another_process_waits)
 {
-    ck_assert(!health_is_wanted(health, SERVER, 0));
-    health_want(health, SERVER, 1000);
-    ck_assert(health_is_wanted(health, SERVER, 999));
-    ck_assert(!health_is_wanted(health, SERVER, 1000));
-    ck_assert(!health_is_wanted(health, OTHER, 999));
+    ck_assert(!health_is_wanted(health, SERVER, PROCESS));
+    health_set_waiting(health, SERVER, PROCESS + 1, 2);
+    ck_assert(health_is_wanted(health, SERVER, PROCESS));
+    ck_assert(health_is_wanted(health, SERVER, PROCESS));
+    ck_assert(!health_is_wanted(health, OTHER, PROCESS));
+    health_set_waiting(health, SERVER, PROCESS + 1, 1);
+    ck_assert(health_is_wanted(health, SERVER, PROCESS));
+    health_set_waiting(health, SERVER, PROCESS + 1, 0);
+    ck_assert(!health_is_wanted(health, SERVER, PROCESS));
 }
 END_TEST
 
-START_TEST(who_waits_longer_is_not_forgotten_for_who_waits_less)
+START_TEST(who_waits_himself_is_nobody_else)
 {
-    health_want(health, SERVER, 1000);
-    health_want(health, SERVER, 500);
-    ck_assert(health_is_wanted(health, SERVER, 999));
-    health_want(health, SERVER, 2000);
-    ck_assert(health_is_wanted(health, SERVER, 1999));
+    health_set_waiting(health, SERVER, PROCESS, 3);
+    ck_assert(!health_is_wanted(health, SERVER, PROCESS));
+    ck_assert(health_is_wanted(health, SERVER, PROCESS + 1));
+}
+END_TEST
+
+START_TEST(who_has_died_waits_no_more)
+{
+    health_set_waiting(health, SERVER, PROCESS, 3);
+    health_release_all(health, PROCESS);
+    ck_assert(!health_is_wanted(health, SERVER, PROCESS + 1));
+}
+END_TEST
+
+START_TEST(it_is_full_when_all_permits_are_in_use)
+{
+    ck_assert(!health_is_full(health, SERVER, 1, 0));
+    ck_assert_int_eq(take(1), 0);
+    ck_assert(health_is_full(health, SERVER, 1, 0));
+    ck_assert(!health_is_full(health, SERVER, 2, 0));
 }
 END_TEST
 
@@ -278,12 +297,10 @@ START_TEST(a_row_with_a_new_name_knows_nothing_of_the_old_one)
     health_set_state(health, SERVER, SERVER_DOWN);
     health_set_offer(health, SERVER, HEALTH_PROBED, 1000);
     health_lower(health, SERVER, CLOCK_SECOND);
-    health_want(health, SERVER, INT64_MAX);
     health_clear(health, SERVER);
     ck_assert_uint_eq(health_state(health, SERVER), SERVER_UNKNOWN);
     health_offer(health, SERVER, &extensions, &size);
     ck_assert_uint_eq(extensions + size, 0);
-    ck_assert(!health_is_wanted(health, SERVER, CLOCK_SECOND));
     ck_assert_int_eq(take(10), 0); /* not lowered any more */
 }
 END_TEST
@@ -298,7 +315,7 @@ START_TEST(what_a_hostile_mapping_says_is_within_bounds)
         ck_assert_uint_le(health_state(health, server), SERVER_DOWN);
         (void)health_connections(health, server);
         (void)health_take(health, server, PROCESS, 10, CLOCK_SECOND);
-        (void)health_is_wanted(health, server, CLOCK_SECOND);
+        (void)health_is_wanted(health, server, PROCESS);
     }
     ck_assert_uint_eq(health_state(health, LABEL_SERVER_MAX), SERVER_UNKNOWN);
     ck_assert_uint_eq(health_state(health, SIZE_MAX), SERVER_UNKNOWN);
@@ -321,8 +338,10 @@ SUITE(health)
     TEST(a_server_that_is_full_gets_no_more_than_it_has_for_a_minute);
     TEST(a_server_that_is_full_with_others_clients_is_still_asked_by_one);
     TEST(a_lower_limit_of_the_configuration_stays_the_lower_one);
-    TEST(a_permit_is_wanted_until_the_time_told);
-    TEST(who_waits_longer_is_not_forgotten_for_who_waits_less);
+    TEST(a_permit_is_wanted_while_another_process_waits);
+    TEST(who_waits_himself_is_nobody_else);
+    TEST(who_has_died_waits_no_more);
+    TEST(it_is_full_when_all_permits_are_in_use);
     TEST(a_change_of_state_is_news_once);
     TEST(a_change_of_state_is_news_in_one_process);
     TEST(an_offer_is_read_as_it_was_told);

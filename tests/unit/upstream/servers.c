@@ -1,5 +1,7 @@
 #include "upstream/servers.h"
 
+#include "upstream/health.h"
+
 #include "behind.h"
 
 #include "protocol/smtp/parameters.h"
@@ -272,7 +274,7 @@ START_TEST(a_permit_that_is_returned_wakes_who_waits_here)
     ck_assert_int_eq(server_permit(servers, server(0), 1), 0);
     ck_assert_int_eq(server_permit(servers, server(0), 1), -1);
     wait_for(0);
-    ck_assert(server_is_wanted(servers, server(0)));
+    ck_assert(!server_is_wanted(servers, server(0))); /* by nobody else */
     server_return(servers, server(0));
     ck_assert_str_eq(order, "a");
     ck_assert_uint_eq(connections(0), 0);
@@ -311,6 +313,7 @@ static bool waits_for_the_permit(void)
 START_TEST(a_permit_that_is_returned_wakes_who_waits_in_another_process)
 {
     said = mapping_make(sizeof *said);
+    upstream()->max_connections = 1;
     ck_assert_int_eq(server_permit(servers, server(0), 1), 0);
     pid_t child = child_start(waits_for_the_permit);
     while (said->is_waiting == 0)
@@ -345,8 +348,9 @@ START_TEST(who_begins_to_wait_rings_for_the_others)
     servers_on_bell(servers, on_bell, &bells);
     child_succeeds(child_start(waits));
     UNTIL(bells > 0);
-    ck_assert(server_is_wanted(servers, server(0)));
-    ck_assert(server_is_wanted(servers, server(2)));
+    ck_assert(health_is_wanted(behind.context.health, server(0)->slot, behind.context.process));
+    ck_assert(health_is_wanted(behind.context.health, server(2)->slot, behind.context.process));
+    ck_assert(!server_is_wanted(servers, server(0))); /* there are permits left */
 }
 END_TEST
 
@@ -370,7 +374,7 @@ START_TEST(without_a_bell_permits_are_given_and_returned_all_the_same)
     struct server *first = servers_of(others, upstream(), &count);
     ck_assert_uint_eq(count, 3);
     ck_assert_int_eq(server_permit(others, first, 1), 0);
-    health_want(context.health, first->slot, INT64_MAX);
+    health_set_waiting(context.health, first->slot, 9, 1);
     server_return(others, first);
     servers_destroy(&others);
     ck_assert_ptr_null(others);
