@@ -185,6 +185,13 @@ struct connection *connection_accept(struct loop *loop, int fd, const struct add
     return c;
 }
 
+/* Does it say something of this machine rather than of the other? */
+static bool is_own_failure(int error)
+{
+    return error == EAGAIN || error == EADDRNOTAVAIL || error == ENOBUFS || error == ENOMEM ||
+           error == EACCES || error == EPERM;
+}
+
 struct connection *connection_connect(struct loop *loop, const struct address *to,
                                       connection_fn *fn, void *owner, struct error *why)
 {
@@ -195,19 +202,18 @@ struct connection *connection_connect(struct loop *loop, const struct address *t
         return NULL;
     }
     (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on); /* else it is only slower */
-    if (connect(fd, &to->any, to->size) < 0 && errno != EINPROGRESS) {
-        (void)error_set(why, "connect: %s", strerror(errno));
-        (void)close(fd);
-        return NULL;
-    }
-    struct connection *c = create(loop, fd, to, fn, owner);
+    int outcome = connect(fd, &to->any, to->size) < 0 && errno != EINPROGRESS ? errno : 0;
+    struct connection *c = is_own_failure(outcome) ? NULL : create(loop, fd, to, fn, owner);
     if (c == NULL) {
-        (void)error_set(why, "out of memory");
+        (void)error_set(why, "connect: %s", strerror(outcome == 0 ? ENOMEM : outcome));
         (void)close(fd);
         return NULL;
     }
     c->phase = CONNECTING;
-    want_write(c, true);
+    if (outcome != 0)
+        fail(c, strerror(outcome));
+    else
+        want_write(c, true);
     return c;
 }
 
@@ -498,7 +504,9 @@ static void on_look(void *owner)
         read_some(c);
     if (c->phase != OPEN || c->is_paused)
         return;
-    if (c->is_eof) {
+    if (c->is_eof && c->has_undelivered) {
+        want_read(c, false); /* what was asked for again comes first */
+    } else if (c->is_eof) {
         want_read(c, false);
         tell(c, CONNECTION_EOF, NULL);
     } else if (c->has_more) {

@@ -29,7 +29,8 @@ typedef void connection_fn(void *owner, enum connection_event event, struct span
 struct connection *connection_accept(struct loop *loop, int fd, const struct address *peer,
                                      connection_fn *fn, void *owner);
 
-/* Begins to connect; CONNECTION_READY or CONNECTION_FAILED follows. NULL and why when it can't. */
+/* Begins to connect; CONNECTION_READY or CONNECTION_FAILED follows. NULL and why when it can't for
+ * a reason of this machine's own: no descriptors, ports or memory. */
 struct connection *connection_connect(struct loop *loop, const struct address *to,
                                       connection_fn *fn, void *owner, struct error *why);
 

@@ -93,17 +93,29 @@ static bool serves(const struct tls_context *block, const char *name)
     return false;
 }
 
+static int version_of(const struct tls_config *t)
+{
+    return t->min_version == TLS_VERSION_1_3 ? TLS1_3_VERSION : TLS1_2_VERSION;
+}
+
+static int min_version(const struct tls_contexts *contexts, const SSL_CTX *ctx)
+{
+    size_t i = 0;
+    while (i < contexts->block_count && contexts->blocks[i].ctx != ctx)
+        i++;
+    return i < contexts->block_count ? version_of(contexts->blocks[i].config) : TLS1_3_VERSION;
+}
+
 /* The block that serves the name for which the client asked (RFC 6066 section 3); "default" after
- * all others. Without one the listener's own stays. */
+ * all others. Without one the listener's own stays. The version is chosen before the name is known,
+ * so that each context takes what any block takes, and the block's own minimum is looked at here.
+ */
 static int on_server_name(SSL *ssl, int *alert, void *owner)
 {
     const struct tls_contexts *contexts = owner;
     const struct tls_context *found = NULL;
     const char *name = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
-    (void)alert;
-    if (name == NULL || contexts->block_count == 1)
-        return SSL_TLSEXT_ERR_OK;
-    for (size_t i = 0; i < contexts->block_count; i++) {
+    for (size_t i = 0; name != NULL && i < contexts->block_count; i++) {
         const struct tls_context *block = &contexts->blocks[i];
         bool is_default = strcmp(block->config->name, "default") == 0;
         if (serves(block, name) && (found == NULL || !is_default)) {
@@ -114,7 +126,10 @@ static int on_server_name(SSL *ssl, int *alert, void *owner)
     }
     if (found != NULL && found->ctx != SSL_get_SSL_CTX(ssl))
         (void)SSL_set_SSL_CTX(ssl, found->ctx); /* else the listener's certificate is shown */
-    return SSL_TLSEXT_ERR_OK;
+    if (SSL_version(ssl) >= min_version(contexts, SSL_get_SSL_CTX(ssl)))
+        return SSL_TLSEXT_ERR_OK;
+    *alert = SSL_AD_PROTOCOL_VERSION;
+    return SSL_TLSEXT_ERR_ALERT_FATAL;
 }
 
 /* ---- loading ---- */
@@ -214,7 +229,10 @@ static void load_block(const struct loader *l, struct tls_contexts *contexts)
     struct tls_context *block = l->block;
     const struct tls_config *t = block->config;
     SSL_CTX *ctx = block->ctx = new_ctx(TLS_server_method());
-    int version = t->min_version == TLS_VERSION_1_3 ? TLS1_3_VERSION : TLS1_2_VERSION;
+    int version = TLS1_3_VERSION;
+    for (size_t i = 0; i < l->config->tls_count; i++)
+        if (version_of(&l->config->tls[i]) < version)
+            version = version_of(&l->config->tls[i]);
     /* P-256 too: without it TLS 1.2 with an ECDSA certificate finds no shared cipher. */
     char groups[] = "X25519:P-256";
     if (SSL_CTX_set_min_proto_version(ctx, version) != 1 ||

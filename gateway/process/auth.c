@@ -38,7 +38,6 @@ void auth_main(const struct birth *birth)
 {
     struct auth a = {.is_leaving = false};
     struct error why;
-    tls_contexts_forget_keys(birth->prepared->tls);
     role_begin(&a.role, birth, on_message);
     a.service = sasl_service_create(a.role.loop, a.role.config, &why);
     if (a.service == NULL) {

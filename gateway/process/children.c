@@ -148,12 +148,21 @@ static void leave_signals(void)
     (void)sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
+/* The keys of other generations are copies here, which nobody needs. */
+static void forget_other_keys(const struct master_state *m, const struct birth *b)
+{
+    for (const struct generation *g = m->generations; g != NULL; g = g->next)
+        if (g->prepared != b->prepared || b->role != PROCESS_WORKER)
+            tls_contexts_forget_keys(g->prepared->tls);
+}
+
 static void be_child(struct master_state *m, const struct birth *b)
 {
     static void (*const mains[])(const struct birth *b) = {[PROCESS_WORKER] = worker_main,
                                                            [PROCESS_AUTH] = auth_main,
                                                            [PROCESS_CONTROL] = control_main};
     loop_forget(&m->loop);
+    forget_other_keys(m, b);
     leave_signals();
     close_foreign(b);
     mains[b->role](b);
@@ -227,8 +236,11 @@ static void introduce_all(const struct post *p)
 
 static void forget_child(struct post *p)
 {
+    const struct master_state *m = p->generation->master;
+    const uint64_t one = 1;
     channel_destroy(&p->child.channel);
-    mapping_release(&p->generation->master->mapping, p->child.slot);
+    mapping_release(&m->mapping, p->child.slot);
+    (void)!write(m->bell, &one, sizeof one); /* what it held, others may wait for */
     p->child = (struct child){.pid = 0};
 }
 

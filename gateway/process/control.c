@@ -42,7 +42,6 @@ void control_main(const struct birth *birth)
 {
     struct control c = {.service = NULL};
     const struct mapping *m = birth->mapping;
-    tls_contexts_forget_keys(birth->prepared->tls);
     role_begin(&c.role, birth, on_message);
     c.board = (struct board){.config = c.role.config,
                              .labels = m->labels,

@@ -263,6 +263,14 @@ static void check_layout(const struct master *m, const struct config *c, struct 
         errors_add_at(errors, &control, "control: another socket needs a restart");
 }
 
+/* Closes what was bound for a generation that doesn't come. */
+static void keep_sockets(const struct master *m)
+{
+    const struct generation *g = serving(m);
+    if (g != NULL)
+        sockets_keep(m->state.sockets, g->prepared->config);
+}
+
 /* Some process of the new generation doesn't start: it goes, the old ones stay. */
 static void abort_reload(struct master *m, const char *reason)
 {
@@ -276,6 +284,7 @@ static void abort_reload(struct master *m, const char *reason)
     if (children_count(&m->state, g, PROCESS_ROLES) == 0)
         remove_generation(m, g);
     errors_add(errors, "the new processes do not start: %s; see the log", reason);
+    keep_sockets(m);
     reload_failed(m, m->reload.asker, errors);
     errors_destroy(&errors);
 }
@@ -299,6 +308,7 @@ static void begin_reload(struct master *m, struct asker asker)
     if (p != NULL)
         g = start_generation(m, p, errors);
     if (g == NULL) {
+        keep_sockets(m);
         reload_failed(m, asker, errors);
     } else {
         m->reload = (struct reload){.next = g, .asker = asker};
@@ -320,6 +330,7 @@ static void complete_reload(struct master *m)
     answer(m, m->reload.asker, true, buffer_bytes(&text));
     buffer_clear(&text);
     m->reload.next = NULL;
+    send_all(m, next, PROCESS_WORKER, MESSAGE_SERVE, 0);
     for (struct generation *g = next->next; g != NULL; g = g->next)
         if (!g->is_retired)
             retire(m, g, g->prepared->config->reload_grace_ms * CLOCK_MS);
@@ -389,6 +400,9 @@ static void stop(struct master *m)
         return;
     }
     m->state.is_stopping = true;
+    if (m->reload.next != NULL)
+        answer(m, m->reload.asker, false, span_of("the gateway is being stopped"));
+    m->reload.next = NULL;
     m->kill_at_ns = loop_now(m->state.loop) + grace_ns + STOP_MARGIN_NS;
     set_state(m, PROCESS_STOPPING);
     notify_stopping();
@@ -399,6 +413,25 @@ static void stop(struct master *m)
 
 /* ---- what happens ---- */
 
+/* A process that was started in place of another does what its generation does. */
+static void child_is_ready(struct master *m, struct post *p)
+{
+    const struct message_grace at_once = {.grace_ns = 0};
+    const struct message_empty empty = {0};
+    if (m->state.is_stopping)
+        return;
+    if (p->generation == m->reload.next) {
+        if (generation_is_ready(p->generation))
+            complete_reload(m);
+    } else if (p->generation->is_retired) {
+        post_send(p, MESSAGE_RETIRE, &at_once);
+    } else if (p->role == PROCESS_WORKER) {
+        post_send(p, MESSAGE_SERVE, &empty);
+        if (m->is_draining)
+            post_send(p, MESSAGE_DRAIN, &at_once);
+    }
+}
+
 static void on_message(struct master_state *state, struct post *p, const struct message *message)
 {
     struct master *m = (struct master *)state; /* it lies at the front */
@@ -408,10 +441,7 @@ static void on_message(struct master_state *state, struct post *p, const struct 
         if (is_control)
             send_log_target(p);
         choose_log(m);
-        if (m->is_draining && p->role == PROCESS_WORKER && p->generation != m->reload.next)
-            post_send(p, MESSAGE_DRAIN, &(const struct message_grace){0});
-        if (m->reload.next == p->generation && generation_is_ready(p->generation))
-            complete_reload(m);
+        child_is_ready(m, p);
     } else if (is_control && message->type == MESSAGE_LOG_LOST) {
         send_log_target(p);
     } else if (is_control && message->type == MESSAGE_RELOAD) {
@@ -437,6 +467,7 @@ static void on_child_end(struct master_state *state, struct post *p, bool was_wa
             return;
         }
         abort_reload(m, process_role_name(p->role));
+        return; /* it may have been the last of its generation */
     }
     if (g->is_retired && children_count(state, g, PROCESS_ROLES) == 0)
         remove_generation(m, g);

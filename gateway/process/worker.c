@@ -21,6 +21,7 @@ struct worker {
     struct registry *registry;
     struct door *doors;
     size_t door_count;
+    bool is_retired;
     struct timeout *ending; /* until sessions are asked to end, or are ended */
     bool is_last_call;      /* at `ending` all sessions are ended, whatever is under way */
 };
@@ -37,9 +38,16 @@ static void on_paused(void *owner)
     log_event(&d->worker->role.log, EVENT_accept_paused, field_text(KEY_listener, d->config->name));
 }
 
+static bool is_leaving(const struct worker *w)
+{
+    return w->role.state == PROCESS_STOPPING || w->is_retired;
+}
+
 static void open_doors(struct worker *w)
 {
     const struct config *c = w->role.config;
+    if (w->doors != NULL || is_leaving(w))
+        return;
     for (size_t i = 0; i < c->listener_count; i++)
         w->door_count += c->listeners[i].address_count;
     w->doors = calloc(w->door_count + 1, sizeof *w->doors);
@@ -63,12 +71,6 @@ static void close_doors(struct worker *w)
             (void)close(w->doors[i].fd); /* the master holds it as long as it is configured */
         w->doors[i].fd = -1;
     }
-}
-
-static bool is_leaving(const struct worker *w)
-{
-    return w->role.state == PROCESS_STOPPING ||
-           (w->role.state == PROCESS_DRAINING && w->doors[0].fd < 0);
 }
 
 static void end_if_empty(void *owner)
@@ -101,7 +103,10 @@ static void end_in(struct worker *w, int64_t ns)
 /* Another generation takes the new clients. */
 static void retire(struct worker *w, int64_t grace_ns)
 {
+    if (w->role.state == PROCESS_STOPPING)
+        return;
     close_doors(w);
+    w->is_retired = true;
     role_set_state(&w->role, PROCESS_DRAINING);
     w->is_last_call = false;
     end_if_empty(w);
@@ -149,6 +154,7 @@ static void on_message(struct role *r, const struct message *m)
     if (m->type == MESSAGE_RETIRE || m->type == MESSAGE_STOP || m->type == MESSAGE_DRAIN)
         grace_ns = ((const struct message_grace *)m->payload)->grace_ns;
     switch (m->type) {
+    case MESSAGE_SERVE: open_doors(w); return;
     case MESSAGE_RETIRE: retire(w, grace_ns); return;
     case MESSAGE_STOP: stop(w, grace_ns); return;
     case MESSAGE_DRAIN: drain(w, grace_ns); return;
@@ -199,7 +205,6 @@ void worker_main(const struct birth *birth)
     struct worker w = {.door_count = 0};
     role_begin(&w.role, birth, on_message);
     furnish(&w);
-    open_doors(&w);
     role_run(&w.role);
     close_doors(&w);
     registry_on_empty(w.registry, NULL, NULL);

@@ -216,8 +216,7 @@ static void connect_to(struct pop3_session *s)
         session_state(&s->base, SESSION_MAILBOX_LOGIN);
         return;
     }
-    server_failed(s->base.context->servers, s->permit, why.text);
-    give_up_mailbox(s, POP3_REPLY_upstream_down, why.text);
+    give_up_mailbox(s, POP3_REPLY_upstream_busy, why.text); /* a trouble of our own */
 }
 
 /* A mailbox has one server; a connection to it may have to be waited for. */

@@ -35,6 +35,8 @@ void pop3_tunnel_begin(struct pop3_session *s)
     connection_set_owner(s->upstream, on_upstream, s);
     moved(s);
     connection_resume(s->base.client);
+    if (registry_is_ending(s->base.registry))
+        pop3_tunnel_ask_to_end(s); /* it may end here */
 }
 
 /* Between commands a session that is to end ends. Returns whether it has. */

@@ -12,13 +12,21 @@ static void count_message(struct smtp_session *s)
     session_set_messages(&s->base.context->table, s->base.row, s->base.messages);
 }
 
+static const char *only_recipient(const struct transaction *t)
+{
+    const struct recipient *r = t->first;
+    while (r != NULL && r->state != RECIPIENT_ACCEPTED)
+        r = r->next;
+    return t->accepted == 1 && r != NULL ? r->address : "";
+}
+
 static void log_message(const struct smtp_session *s, enum event event, int code, struct span reply,
                         const char *reason)
 {
     const struct transaction *t = s->transaction;
     session_event(&s->base, event, field_text(KEY_message, t->id),
                   field_text(KEY_sender, t->sender[0] == '\0' ? "<>" : t->sender),
-                  field_text(KEY_recipient, t->accepted == 1 ? t->first->address : ""),
+                  field_text(KEY_recipient, only_recipient(t)),
                   field_number(KEY_recipients, t->accepted), field_number(KEY_code, code),
                   field_text(KEY_upstream, s->link == NULL ? s->base.listener->upstream
                                                            : pool_server_name(s->link)),

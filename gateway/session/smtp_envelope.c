@@ -508,10 +508,23 @@ static void answered(struct smtp_session *s)
     smtp_continue(s);
 }
 
+/* A connection that has lain idle may be dead at its first command, which says nothing. */
+static bool may_be_replaced(const struct transaction *t)
+{
+    return t->is_link_reused && !t->is_answered && !t->is_replaced;
+}
+
+static void replace_link(struct smtp_session *s)
+{
+    pool_discard(s->base.context->pool, &s->link);
+    s->transaction->is_replaced = true;
+    repeat_envelope(s->transaction);
+    take(s, true);
+}
+
 static void link_lost(struct smtp_session *s, const char *reason)
 {
     struct transaction *t = s->transaction;
-    bool is_first = t != NULL && t->is_link_reused && !t->is_answered && !t->is_replaced;
     pool_discard(s->base.context->pool, &s->link);
     if (t == NULL || (t->data == DATA_NONE && t->due == 0)) {
         if (t != NULL)
@@ -522,10 +535,8 @@ static void link_lost(struct smtp_session *s, const char *reason)
         smtp_body_lost(s, reason);
         return;
     }
-    if (is_first) {
-        t->is_replaced = true;
-        repeat_envelope(t);
-        take(s, true);
+    if (may_be_replaced(t)) {
+        replace_link(s);
         return;
     }
     session_event(&s->base, EVENT_upstream_lost, field_text(KEY_message, t->id),
@@ -539,6 +550,11 @@ static void replied(struct smtp_session *s, const struct smtp_link_event *event)
 {
     if (s->transaction == NULL || event->command == SMTP_COMMAND_RSET)
         return; /* a RSET of ours */
+    if (may_be_replaced(s->transaction) && event->command == SMTP_COMMAND_MAIL &&
+        event->reply->code == 421) {
+        replace_link(s); /* it was about to close, and has said so only now */
+        return;
+    }
     s->transaction->is_answered = true;
     if (event->command == SMTP_COMMAND_MAIL)
         mail_answered(s, event->reply);

@@ -159,8 +159,9 @@ static struct smtp_link *open_link(struct pool *p, struct server *s, smtp_link_f
     struct error why;
     struct smtp_link *l = smtp_link_open(&options, fn, owner, &why);
     counter_add(p->context->counters, COUNTER_upstream_connections, s->slot, 1);
-    if (l == NULL) {
-        server_failed(p->servers, s, why.text);
+    if (l == NULL) { /* a trouble of this process's own, which says nothing of the server */
+        log_event(p->context->log, EVENT_upstream_busy, field_text(KEY_upstream, s->config->name),
+                  field_text(KEY_reason, why.text));
         server_return(p->servers, s);
     }
     return l;
@@ -385,7 +386,7 @@ static int try_server(struct pool *p, struct pool_request *r, struct server *s)
     waiter_stop(&r->waiter);
     r->link = open_link(p, s, on_request_link, r);
     if (r->link == NULL) {
-        r->failure = POOL_DOWN;
+        r->failure = POOL_BUSY;
         r->tried |= server_bit(s);
         try_servers(p, r);
     } else if (is_told) {

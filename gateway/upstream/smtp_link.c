@@ -35,6 +35,7 @@ struct smtp_link {
     bool is_resting;  /* the idle time-out runs once nothing is due */
     bool is_data_due; /* DATA has gone, its reply has not come */
     bool is_lost;
+    bool is_leaving;  /* it has said 421 */
     bool has_surplus; /* it sent what nobody asked for, behind the last reply */
     unsigned errors, messages;
     int64_t opened_ns;
@@ -345,8 +346,9 @@ static void count_reply(struct smtp_link *l, enum smtp_command command, int code
 {
     if (code >= 400)
         l->errors++;
-    if (command == SMTP_COMMAND_MAIL && code < 300)
-        l->is_in_transaction = true;
+    l->is_leaving = l->is_leaving || code == 421;
+    if (command == SMTP_COMMAND_MAIL)
+        l->is_in_transaction = true; /* refused or not: RSET before others get the link */
     if ((command == SMTP_COMMAND_RSET || command == SMTP_COMMAND_DOT) && code < 300)
         l->is_in_transaction = false;
     if (command == SMTP_COMMAND_DATA) {
@@ -355,7 +357,8 @@ static void count_reply(struct smtp_link *l, enum smtp_command command, int code
     }
     if (command != SMTP_COMMAND_DOT)
         return;
-    l->is_in_text = l->is_in_transaction = false; /* RFC 5321 section 4.1.1.4: whatever it said */
+    l->is_in_text = false;
+    l->is_in_transaction = code >= 300; /* as above */
     if (code < 300) {
         l->messages++;
         l->errors = 0;
@@ -495,8 +498,9 @@ static void on_event(void *owner, enum connection_event event, struct span *in)
 static bool is_sound(const struct smtp_link *l)
 {
     return l->phase == SERVING && !l->is_lost && !l->is_told && !l->is_in_text && !l->is_data_due &&
-           !l->has_surplus && l->errors <= ERRORS_MAX && l->messages < MESSAGES_MAX &&
-           now(l) - l->opened_ns < AGE_MAX_NS && !connection_is_blocked(l->connection);
+           !l->is_leaving && !l->has_surplus && l->errors <= ERRORS_MAX &&
+           l->messages < MESSAGES_MAX && now(l) - l->opened_ns < AGE_MAX_NS &&
+           !connection_is_blocked(l->connection);
 }
 
 bool smtp_link_is_told(const struct smtp_link *l)

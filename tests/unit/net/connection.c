@@ -7,6 +7,8 @@
 #include "config/folder.h"
 #include "net/tls.h"
 
+#include <sys/resource.h>
+
 /* Most promises hold for each of these. */
 enum kind { PLAIN, TLS_SERVER, TLS_SERVER_1_2, TLS_CLIENT, KINDS };
 
@@ -1149,9 +1151,29 @@ START_TEST(what_can_not_even_be_tried_is_null_and_says_why)
 {
     struct error why = {.text = ""};
     struct address to;
-    ck_assert_int_eq(address_parse("255.255.255.255:25", &to, &why), 0);
+    ck_assert_int_eq(address_parse("127.0.0.1:25", &to, &why), 0);
+    struct rlimit before;
+    int next = dup(STDERR_FILENO);
+    ck_assert_int_eq(close(next), 0);
+    ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &before), 0);
+    const struct rlimit none = {.rlim_cur = (rlim_t)next, .rlim_max = before.rlim_max};
+    ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &none), 0);
     ck_assert_ptr_null(connection_connect(turns.loop, &to, on_event, &heard, &why));
-    ck_assert_str_ne(why.text, "");
+    ck_assert_ptr_nonnull(strstr(why.text, strerror(EMFILE)));
+    ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &before), 0);
+}
+END_TEST
+
+START_TEST(a_network_that_can_not_be_reached_is_told)
+{
+    struct error why = {.text = ""};
+    struct address to;
+    ck_assert_int_eq(address_parse("255.255.255.255:25", &to, &why), 0);
+    heard.c = connection_connect(turns.loop, &to, on_event, &heard, &why);
+    ck_assert_ptr_nonnull(heard.c);
+    UNTIL(is_told('f'));
+    ck_assert_str_eq(heard.events, "f");
+    ck_assert_str_ne(connection_error(heard.c), "");
 }
 END_TEST
 
@@ -1298,6 +1320,7 @@ SUITE(connection)
     TEST(a_connection_that_is_made_is_ready);
     TEST(a_connection_that_is_refused_has_failed);
     TEST(what_can_not_even_be_tried_is_null_and_says_why);
+    TEST(a_network_that_can_not_be_reached_is_told);
     TEST(it_can_be_closed_or_finished_before_it_is_made);
     tcase_add_loop_test(tests, it_can_be_closed_when_it_is_ready_or_has_failed, 0, 2);
     TEST(both_ends_have_addresses);

@@ -2,6 +2,8 @@
 
 #include "behind.h"
 
+#include <sys/resource.h>
+
 /* The link that is tested, and what its owner has been told. */
 static struct heard {
     struct smtp_link *link;
@@ -240,9 +242,15 @@ START_TEST(what_can_not_even_be_tried_is_null_and_says_why)
     struct error why = {.text = ""};
     behind_begin(1, "");
     const struct smtp_link_options o = options();
-    ck_assert_int_eq(address_parse("255.255.255.255:25", &upstream()->servers[0].to, &why), 0);
+    struct rlimit before;
+    int next = dup(STDERR_FILENO);
+    ck_assert_int_eq(close(next), 0);
+    ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &before), 0);
+    const struct rlimit none = {.rlim_cur = (rlim_t)next, .rlim_max = before.rlim_max};
+    ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &none), 0);
     ck_assert_ptr_null(smtp_link_open(&o, on_event, &heard, &why));
     ck_assert_str_ne(why.text, "");
+    ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &before), 0);
 }
 END_TEST
 
@@ -668,11 +676,20 @@ START_TEST(within_a_transaction_it_may_be_reset_alone)
 }
 END_TEST
 
-START_TEST(a_refused_mail_leaves_it_reusable)
+START_TEST(after_a_refused_mail_it_is_reset_before_others_get_it)
 {
     struct peer *p = open_ready(PIPELINING);
     exchange(p, SMTP_COMMAND_MAIL, "MAIL FROM:<>\r\n", "550 no\r\n");
-    ck_assert(smtp_link_is_reusable(heard.link));
+    ck_assert(!smtp_link_is_reusable(heard.link));
+    ck_assert(smtp_link_may_reset(heard.link));
+}
+END_TEST
+
+START_TEST(who_has_said_421_serves_nobody_else)
+{
+    struct peer *p = open_ready(PIPELINING);
+    exchange(p, SMTP_COMMAND_MAIL, "MAIL FROM:<>\r\n", "421 4.3.2 closing\r\n");
+    ck_assert(!smtp_link_may_reset(heard.link));
 }
 END_TEST
 
@@ -680,10 +697,12 @@ START_TEST(while_a_reply_is_due_it_is_not_reusable)
 {
     struct peer *p = open_ready(PIPELINING);
     command(SMTP_COMMAND_MAIL, "MAIL FROM:<>\r\n");
+    hears(p, "MAIL FROM:<>\r\n");
     ck_assert(!smtp_link_is_reusable(heard.link));
     ck_assert(smtp_link_may_reset(heard.link));
     peer_say(p, "550 no\r\n");
     UNTIL(heard.replies == 1);
+    exchange(p, SMTP_COMMAND_RSET, "RSET\r\n", "250 ok\r\n");
     ck_assert(smtp_link_is_reusable(heard.link));
 }
 END_TEST
@@ -699,9 +718,10 @@ START_TEST(with_data_under_way_it_may_not_even_be_reset)
     ck_assert(!smtp_link_may_reset(heard.link));
     text(".\r\n", true);
     ck_assert(!smtp_link_may_reset(heard.link));
-    peer_say(p, "550 5.7.1 no\r\n"); /* ends the transaction as well (RFC 5321 section 4.1.1.4) */
+    peer_say(p, "550 5.7.1 no\r\n");
     UNTIL(heard.replies == 3);
-    ck_assert(smtp_link_is_reusable(heard.link));
+    ck_assert(!smtp_link_is_reusable(heard.link)); /* only after a 2xx, or RSET */
+    ck_assert(smtp_link_may_reset(heard.link));
 }
 END_TEST
 
@@ -951,7 +971,8 @@ SUITE(smtp_link)
     tcase_add_loop_test(tests, a_server_that_breaks_off_in_a_text_is_told, 0, 2);
     tcase_add_loop_test(tests, a_text_that_is_given_up_is_followed_by_nothing_but_the_end, 0, 2);
     TEST(within_a_transaction_it_may_be_reset_alone);
-    TEST(a_refused_mail_leaves_it_reusable);
+    TEST(after_a_refused_mail_it_is_reset_before_others_get_it);
+    TEST(who_has_said_421_serves_nobody_else);
     TEST(while_a_reply_is_due_it_is_not_reusable);
     TEST(with_data_under_way_it_may_not_even_be_reset);
     TEST(a_refused_data_leaves_the_transaction_open);
