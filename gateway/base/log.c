@@ -114,7 +114,7 @@ void log_lines_each(struct span datagram,
     while (datagram.size >= sizeof head) {
         memcpy(&head, datagram.data, sizeof head);
         span_skip(&datagram, sizeof head);
-        if (head.size > datagram.size || head.level > LOG_LEVEL_ERROR)
+        if (head.size > datagram.size || head.size > LINE_MAX_SIZE || head.level > LOG_LEVEL_ERROR)
             return;
         take(owner, (enum log_level)head.level, span_take(&datagram, head.size));
     }

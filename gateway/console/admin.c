@@ -14,6 +14,14 @@ static void ignore(void *owner, json_t *line)
     (void)owner, (void)line;
 }
 
+static void print_json(const char *text)
+{
+    json_t *said = json_pack("{s:b, s:s}", "ok", 1, "text", text);
+    (void)json_dumpf(said, stdout, 0); /* a terminal that is gone needs none */
+    putchar('\n');
+    json_decref(said);
+}
+
 /* Gives a command, and says how it went. */
 static int give(const struct console *c, const char *command, bool is_told)
 {
@@ -30,7 +38,7 @@ static int give(const struct console *c, const char *command, bool is_told)
         return CONSOLE_FAILED;
     }
     if (c->is_json)
-        printf("{\"ok\": true, \"text\": \"%s\"}\n", text == NULL ? "" : text);
+        print_json(text == NULL ? "" : text);
     else if (is_told)
         printf("%s\n", text == NULL ? "done" : text);
     free(text);

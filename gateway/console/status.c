@@ -153,9 +153,9 @@ static int ask(const struct console *c, const char *command,
 {
     struct error why;
     char *text = NULL;
-    json_t *request = json_pack("{s:s}", "command", command);
     if (c->argc > 0)
         return console_wrong("the command takes no argument");
+    json_t *request = json_pack("{s:s}", "command", command);
     int failed = console_ask(c->socket, request, take, owner, &text, &why) < 0;
     json_decref(request);
     free(text);
@@ -178,7 +178,7 @@ static void take_session(void *owner, json_t *line)
     struct sessions *s = owner;
     char age[CELL_SIZE], messages[CELL_SIZE];
     if (s->is_json) {
-        fputs(s->is_first ? "  " : ",\n  ", stdout);
+        fputs(s->is_first ? "[\n  " : ",\n  ", stdout);
         s->is_first = false;
         (void)json_dumpf(line, stdout, 0); /* as above */
         return;
@@ -199,11 +199,9 @@ int command_sessions(const struct console *c)
                                         "state",   ">age",     ">messages"};
     struct sessions s = {.is_json = c->is_json, .is_first = true};
     s.table = table_create(heads, 7);
-    if (c->is_json)
-        puts("[");
     int outcome = ask(c, "sessions", take_session, &s);
-    if (c->is_json)
-        puts(s.is_first ? "]" : "\n]");
+    if (outcome == CONSOLE_DONE && c->is_json)
+        puts(s.is_first ? "[\n]" : "\n]");
     else if (outcome == CONSOLE_DONE)
         table_print(s.table);
     table_destroy(&s.table);

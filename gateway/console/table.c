@@ -43,7 +43,7 @@ static char *clean_copy(const char *text)
     if (copy == NULL)
         abort(); /* as above */
     for (char *c = copy; *c != '\0'; c++)
-        if (*c < ' ' || *c == 0x7f)
+        if ((unsigned char)*c < ' ' || (unsigned char)*c >= 0x7f)
             *c = '?';
     return copy;
 }

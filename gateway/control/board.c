@@ -4,7 +4,7 @@
 
 static double seconds_since(int64_t then_wall_ns, int64_t now_wall_ns)
 {
-    return (double)((now_wall_ns - then_wall_ns) / CLOCK_MS) / 1000;
+    return ((double)now_wall_ns - (double)then_wall_ns) / (double)CLOCK_SECOND; /* or anything */
 }
 
 static json_t *processes(const struct board *b, int64_t now_wall_ns)

@@ -125,6 +125,8 @@ static void write_syslog(struct log_writer *w, enum log_level level, struct span
     int size = snprintf(message, sizeof message, "<%d>%s porteirod: %.*s",
                         log_facility(w->options.config) | priorities[level], stamp, (int)line.size,
                         line.data);
+    if ((size_t)size >= sizeof message)
+        size = (int)sizeof message - 1; /* cut to fit */
     if (w->target >= 0 && send(w->target, message, (size_t)size, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0)
         return;
     drop(w, 1);
@@ -174,9 +176,9 @@ static void read_all(void *owner)
     w->is_gathering = false;
     for (struct source *s = w->sources; s != NULL; s = s->next) {
         read_source(s);
+        write_pending(w); /* the next one's lines need the room */
         failed = watch_want(s->watch, true, false) < 0 || failed;
     }
-    write_pending(w);
     if (!failed)
         return;
     w->is_gathering = true; /* without memory it goes on by the clock */

@@ -1,13 +1,14 @@
 #include "control/socket.h"
 
 #include "base/clock.h"
+#include "base/utf8.h"
 #include "net/connection.h"
 
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { CLIENTS_MAX = 32, REQUEST_MAX = 4096, ROWS_A_TURN = 64 };
+enum { CLIENTS_MAX = 32, REQUEST_MAX = 4096 };
 #define CLIENT_TIMEOUT_NS (60 * CLOCK_SECOND)
 
 struct control_client {
@@ -186,7 +187,7 @@ static void take_requests(struct control_client *c, struct span *in)
         connection_set_deadline(c->connection,
                                 loop_now(c->socket->options.loop) + CLIENT_TIMEOUT_NS);
         take_request(c, line);
-        if (in->size == 0)
+        if (in->size == 0 && c->request == 0 && !c->is_listing)
             return;
     }
     connection_pause(c->connection);
@@ -283,7 +284,10 @@ void control_socket_answer(struct control_socket *s, uint32_t request, bool is_g
         c = c->next;
     if (c == NULL)
         return;
-    (void)span_copy(text, copy, sizeof copy);
+    size_t size = span_copy(text, copy, sizeof copy);
+    if (!utf8_is_valid(span_make(copy, size))) /* JSON takes nothing else */
+        for (size_t i = 0; i < size; i++)
+            copy[i] = (copy[i] & 0x80) != 0 ? '?' : copy[i];
     c->request = 0;
     send_result(c, is_good, copy);
     connection_resume(c->connection);

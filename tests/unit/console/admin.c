@@ -150,6 +150,19 @@ START_TEST(every_command_has_a_name_and_a_help)
 }
 END_TEST
 
+START_TEST(for_programs_a_text_of_several_lines_is_json)
+{
+    GATEWAY_SAYS("{\"ok\": true, \"text\": \"porteiro.conf:3: \\\"x\\\"\\ntwo\\n\"}\n");
+    ck_assert_int_eq(gives(command_reload, true, NULL, NULL), CONSOLE_DONE);
+    json_t *shown = json_loads(gateway.out, 0, NULL);
+    ck_assert_msg(shown != NULL, "%s", gateway.out);
+    ck_assert_str_eq(json_string_value(json_object_get(shown, "text")),
+                     "porteiro.conf:3: \"x\"\ntwo\n");
+    json_decref(shown);
+    gateway_is_done();
+}
+END_TEST
+
 SUITE(admin)
 {
     gateway_use(tests);
@@ -164,4 +177,5 @@ SUITE(admin)
     TEST(a_drain_that_was_refused_waits_for_nothing);
     TEST(a_gateway_that_goes_while_it_is_waited_for_is_a_failure);
     TEST(every_command_has_a_name_and_a_help);
+    TEST(for_programs_a_text_of_several_lines_is_json);
 }

@@ -261,6 +261,14 @@ START_TEST(a_path_that_is_no_sockets_is_told_as_too_long)
 }
 END_TEST
 
+START_TEST(status_takes_no_argument)
+{
+    ck_assert_int_eq(gives(command_status, false, "all", NULL), CONSOLE_USAGE);
+    ck_assert_str_eq(gateway.out, "");
+    ck_assert_ptr_nonnull(strstr(gateway.err, "takes no argument"));
+}
+END_TEST
+
 SUITE(status)
 {
     gateway_use(tests);
@@ -280,4 +288,5 @@ SUITE(status)
     LOOP_TEST(an_answer_that_is_not_whole_is_a_failure, broken);
     TEST(where_no_gateway_listens_what_would_help_is_told);
     TEST(a_path_that_is_no_sockets_is_told_as_too_long);
+    TEST(status_takes_no_argument);
 }

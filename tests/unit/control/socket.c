@@ -690,6 +690,41 @@ START_TEST(without_memory_there_is_no_socket)
 }
 END_TEST
 
+START_TEST(who_says_that_he_asks_no_more_is_answered_first)
+{
+    struct client *c = comes();
+    asks(c, "reload");
+    ck_assert_int_eq(shutdown(c->fd, SHUT_WR), 0);
+    master_was_asked("r");
+    hears_nothing(c);
+    answer(0, true, "done");
+    hears_end(c, true, "done");
+    sees_the_end(c);
+}
+END_TEST
+
+START_TEST(who_asks_for_a_long_list_and_no_more_gets_all_of_it)
+{
+    struct client *c = comes();
+    fill(FIGURES_SESSIONS);
+    asks(c, "sessions");
+    ck_assert_int_eq(shutdown(c->fd, SHUT_WR), 0);
+    turns_for(5);
+    hears_sessions(c, FIGURES_SESSIONS);
+    sees_the_end(c);
+}
+END_TEST
+
+START_TEST(an_answer_that_is_not_utf8_arrives_all_the_same)
+{
+    struct client *c = comes();
+    asks(c, "reload");
+    master_was_asked("r");
+    answer(0, false, "porteiro.conf:3: hostname: m\xe9l is not a name");
+    hears_end(c, false, "porteiro.conf:3");
+}
+END_TEST
+
 SUITE(socket)
 {
     tcase_add_checked_fixture(tests, begin, end);
@@ -720,4 +755,7 @@ SUITE(socket)
     TEST(a_client_that_is_idle_costs_no_turns);
     TEST(a_client_that_waits_for_an_action_and_says_more_costs_no_turns);
     TEST(without_memory_there_is_no_socket);
+    TEST(who_says_that_he_asks_no_more_is_answered_first);
+    TEST(who_asks_for_a_long_list_and_no_more_gets_all_of_it);
+    TEST(an_answer_that_is_not_utf8_arrives_all_the_same);
 }
