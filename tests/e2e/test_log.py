@@ -300,3 +300,14 @@ def test_syslog_that_is_not_there_is_refused_by_t(new_gateway, new_smtp):
         pytest.skip("there is a /dev/log")
     done = new_gateway(new_smtp(), log={"target": "syslog"}, start=False).check()
     assert done.returncode == 1 and "/dev/log" in done.stderr and "log.target" in done.stderr
+
+
+def test_the_recipient_in_the_log_is_the_one_who_gets_it(new_gateway, new_smtp):
+    server = new_smtp().on("RCPT", lambda line: "550 5.1.1 no" if "no-one" in line else None)
+    gateway = new_gateway(server)
+    with smtp(gateway) as client:
+        client.ask("MAIL FROM:<alice@example.com>", "250 ")
+        client.ask("RCPT TO:<no-one@dest.example>", "550 ")
+        client.ask("RCPT TO:<yes@dest.example>", "250 ")
+        client.text(message())
+    assert gateway.wait_event("message_accepted")["recipient"] == "yes@dest.example"

@@ -1,8 +1,11 @@
 """Processes: kept apart, replaced when they die, none missed by those who are served."""
+import contextlib
 import os
+import re
 import signal
 import socket
 import stat
+import subprocess
 import time
 from pathlib import Path
 from pwd import getpwnam
@@ -349,3 +352,39 @@ def test_a_gateway_whose_master_was_killed_can_be_started_again_while_old_sessio
         client.mail(message())
         client.quit()
     assert old.returncode == -signal.SIGKILL and len(server.messages) == 2
+
+
+def prime_of(key):
+    """A number that only the private key has, as it lies in memory."""
+    shown = subprocess.run(["openssl", "rsa", "-in", key, "-noout", "-text"], capture_output=True, text=True, check=True)
+    digits = re.search(r"prime1:\n((?:\s+[0-9a-f:]+\n)+)", shown.stdout)[1]
+    return bytes.fromhex(re.sub(r"[\s:]", "", digits)).lstrip(b"\0")[::-1]
+
+
+def has_in_memory(pid, secret):
+    with open(f"/proc/{pid}/maps") as maps, open(f"/proc/{pid}/mem", "rb", 0) as memory:
+        for line in maps:
+            where, rights = line.split()[:2]
+            low, high = (int(end, 16) for end in where.split("-"))
+            if "r" not in rights or "[v" in line or high - low > 1 << 28:
+                continue
+            try:
+                memory.seek(low)
+                if secret in memory.read(high - low):
+                    return True
+            except OSError:
+                continue
+    return False
+
+
+def test_workers_alone_hold_private_keys_and_only_their_own(new_gateway, new_smtp, certificates):
+    gateway = new_gateway(new_smtp(), workers=1, auth={"processes": 1})
+    secret = prime_of(certificates.rsa.key)
+    client = smtp(gateway)  # keeps the first generation
+    for _ in range(2):
+        for process in gateway.processes():
+            with contextlib.suppress(FileNotFoundError):  # it has ended meanwhile
+                has_it = has_in_memory(process["pid"], secret)
+                assert has_it == (process["role"] in ("worker", "master")), process
+        gateway.reload()
+    client.quit()

@@ -8,6 +8,7 @@ import pytest
 from fixtures import build, scripted
 from fixtures.clients import PASSWORDS, Pop3, message, plain_response, pop3, tls_context
 from fixtures.processes import resident_kib
+from fixtures.scripted import Gate
 from fixtures.waiting import settled, until
 
 ALICE = "alice@example.com"
@@ -444,3 +445,18 @@ def test_a_session_counts_its_mailbox(gateway, box):
     gateway.wait_event("mailbox_opened", session=row["session"], account=ALICE, upstream="pop3/a")
     ended = gateway.wait_event("session_ended", session=row["session"])
     assert int(ended["bytes"]) > len(AWKWARD[3])
+
+
+def test_a_login_under_way_at_a_drain_ends_with_it(new_gateway, new_pop3):
+    gate = Gate()
+    server = new_pop3([b"x\r\n"]).on("PASS", gate)
+    gateway = new_gateway(pop3=server, workers=1, drain_delay="0s")
+    client = pop3(gateway, user=None)
+    client.ask("USER alice@example.com", "+OK")
+    client.send("PASS " + PASSWORDS["alice"])
+    gate.wait_reached()
+    gateway.ctl("drain")
+    gateway.wait_event("draining")
+    gate.open()
+    client.expect("+OK")
+    client.expect("-ERR [SYS/TEMP]")

@@ -1,6 +1,7 @@
 """A reload drops nobody."""
 import os
 import signal
+import socket
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -9,7 +10,7 @@ import pytest
 
 from fixtures.clients import Smtp, message, pop3, smtp, stuffed
 from fixtures.load import Load
-from fixtures.processes import accepts, exists, free_port, title_of
+from fixtures.processes import accepts, children_of, exists, free_port, title_of
 from fixtures.scripted import Gate
 from fixtures.waiting import until
 
@@ -388,3 +389,60 @@ def test_reloads_without_end_leave_nothing_behind(new_gateway, new_smtp):
     assert time.monotonic() - begin < 100
     until(lambda: len({p["generation"] for p in gateway.processes()}) == 1)
     assert figures() <= before + 4
+
+
+def begin_reload_that_hangs(gateway):
+    """SIGHUP; one of the new auth processes is stopped before it is ready."""
+    old = {process["pid"] for process in gateway.processes()}
+    gateway.signal(signal.SIGHUP)
+
+    def starting():
+        for pid in children_of(gateway.master):
+            if pid not in old and "auth" in (title_of(pid) or "") and "(starting)" in title_of(pid):
+                os.kill(pid, signal.SIGSTOP)
+                return pid
+        return None
+    return old, until(starting, "a new auth process")
+
+
+@pytest.mark.long
+def test_a_reload_whose_processes_do_not_start_takes_no_client(new_gateway, new_smtp):
+    """After 20 s it is given up; until then and behind it the old ones serve everybody."""
+    gateway = new_gateway(new_smtp(), workers=1)
+    gateway.may_lose = {"process_died", "process_hung"}
+    extra = free_port()
+    gateway.write_config(listeners={"more": {"bind": [f"127.0.0.1:{extra}"], "role": "refuse"}})
+    old, hung = begin_reload_that_hangs(gateway)
+    clients = [smtp(gateway) for _ in range(10)]
+    assert {gateway.session(client)["pid"] for client in clients} <= old
+    gateway.wait_event("reload_failed", timeout=40)
+    for client in clients:
+        client.mail(message())
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", extra), 5)
+
+
+def test_an_auth_process_that_was_replaced_ends_with_its_generation(new_gateway, new_smtp):
+    gateway = new_gateway(new_smtp(), workers=1, auth={"processes": 1})
+    gateway.may_lose = {"process_died"}
+    client = smtp(gateway)
+    old, = gateway.pids("auth")
+    gateway.reload()
+    os.kill(old, signal.SIGKILL)
+    gateway.wait_event("process_died")
+    until(lambda: any(p["generation"] == 1 and p["role"] == "auth" for p in gateway.processes()), "another one")
+    client.quit()
+    gateway.wait_event("generation_ended", generation=1)
+
+
+def test_sigterm_during_a_reload_lets_transactions_finish(new_gateway, new_smtp):
+    gateway = new_gateway(new_smtp(), workers=1, shutdown_grace="20s")
+    client = smtp(gateway)
+    client.envelope()
+    client.ask("DATA", "354 ")
+    gateway.signal(signal.SIGHUP)
+    gateway.signal(signal.SIGTERM)
+    gateway.wait_event("stopping")
+    client.send_bytes(message() + b".\r\n")
+    client.expect("250 ")
+    assert gateway.wait() == 0

@@ -1,8 +1,15 @@
 """Identity none: connections to a server behind are shared, and used again while that is sure."""
+import os
+import signal
+import subprocess
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from fixtures.clients import message, smtp
-from fixtures.scripted import CLOSE, RESET
+from fixtures.scripted import CLOSE, RESET, Gate
+from fixtures.waiting import until
 
 
 def test_a_connection_is_used_again_by_the_next_client(new_gateway, new_smtp):
@@ -155,3 +162,113 @@ def test_surplus_replies_never_answer_what_is_asked_later(new_gateway, new_smtp)
         client.ask("RCPT TO:<x@dest.example>", "250 2.1.5 ")
         client.text(message())
     assert [c.messages for c in server.used()] == [0, 1]
+
+
+def client_of_another_worker(gateway, client):
+    """Somebody who is served by another process than `client`."""
+    pid = gateway.session(client)["pid"]
+
+    def other():
+        found = smtp(gateway)
+        return found if gateway.session(found)["pid"] != pid else None
+    return until(other, "a client of another worker")
+
+
+def test_a_421_on_a_reused_connection_is_no_answer_to_the_client(new_gateway, new_smtp):
+    """It was about to close for idleness, and says so at its first command."""
+    server = new_smtp()
+    gateway = new_gateway(server, workers=1)
+    with smtp(gateway) as client:
+        client.mail(message())
+        server.on("MAIL", "421 4.4.2 idle for too long", None)
+        client.mail(message())
+    assert len(server.messages) == 2
+
+
+def test_a_421_on_a_new_connection_is_451_4_3_2(new_gateway, new_smtp):
+    gateway = new_gateway(new_smtp().on("MAIL", "421 4.3.2 closing"), workers=1)
+    with smtp(gateway) as client:
+        client.ask("MAIL FROM:<alice@example.com>", "250 ")
+        client.ask("RCPT TO:<x@dest.example>", "451 4.3.2 ")
+
+
+def test_who_waits_is_served_where_another_can_not_use_what_is_idle(new_gateway, new_smtp):
+    """The first one's connection has died at its first command; he wants a new one, the only permit
+    lies with an idle one, and others wait behind him."""
+    gate = Gate(CLOSE)
+    server = new_smtp()
+    gateway = new_gateway(server, workers=1, upstream={"max_connections": 1, "wait_timeout": "30s"})
+    with smtp(gateway) as client:
+        client.mail(message())
+    clients = [smtp(gateway) for _ in range(3)]
+    server.on("MAIL", gate, None)
+    for client in clients:
+        client.ask("MAIL FROM:<alice@example.com>", "250 ")
+    first, second, third = clients
+    first.send("RCPT TO:<first@dest.example>")
+    gate.wait_reached()
+    second.send("RCPT TO:<second@dest.example>")
+    until(lambda: gateway.session(second)["state"] == "upstream connection", "the second one waits")
+    gate.open()
+    second.expect("250 ")
+    third.send("RCPT TO:<third@dest.example>")
+    second.text(message())
+    for client in (first, third):
+        client.expect("250 ")
+        client.text(message())
+    assert len(server.messages) == 4
+
+
+def test_a_killed_worker_leaves_its_connections_to_who_waits(new_gateway, new_smtp):
+    gateway = new_gateway(new_smtp(), workers=2, upstream={"max_connections": 1, "wait_timeout": "60s"})
+    gateway.may_lose = {"process_died"}
+    first = smtp(gateway)
+    first.envelope()
+    second = client_of_another_worker(gateway, first)
+    second.ask("MAIL FROM:<alice@example.com>", "250 ")
+    second.send("RCPT TO:<y@dest.example>")
+    until(lambda: gateway.session(second)["state"] == "upstream connection", "the second one waits")
+    os.kill(gateway.session(first)["pid"], signal.SIGKILL)
+    second.expect("250 ")
+
+
+def test_a_busy_worker_does_not_starve_another(new_gateway, new_smtp):
+    server = new_smtp()
+    gateway = new_gateway(server, workers=2, upstream={"max_connections": 2, "wait_timeout": "20s"})
+    first = smtp(gateway)
+    other = client_of_another_worker(gateway, first)
+    pid = gateway.session(first)["pid"]
+    busy = [first]
+    while len(busy) < 6:
+        client = smtp(gateway)
+        if gateway.session(client)["pid"] == pid:
+            busy.append(client)
+    stop = threading.Event()
+
+    def send(client):
+        while not stop.is_set():
+            client.mail(message())
+    with ThreadPoolExecutor(len(busy)) as pool:
+        jobs = [pool.submit(send, client) for client in busy]
+        try:
+            until(lambda: len(server.messages) > 20, "the others send")
+            for _ in range(3):
+                before = len(server.messages)
+                other.mail(message())
+                assert len(server.messages) - before < 200
+        finally:
+            stop.set()
+        for job in jobs:
+            job.result()
+
+
+def test_out_of_descriptors_in_one_worker_the_others_do_not_notice(new_gateway, new_smtp):
+    gateway = new_gateway(new_smtp(), workers=2, upstream={"health_check": "1h"})
+    first = smtp(gateway)
+    other = client_of_another_worker(gateway, first)
+    subprocess.run(["setpriv", "--reuid", "porteiro", "--regid", "porteiro", "--clear-groups", "prlimit",
+                    f"--pid={gateway.session(first)['pid']}", "--nofile=3:"], check=True)
+    first.ask("MAIL FROM:<alice@example.com>", "250 ")
+    first.ask("RCPT TO:<x@dest.example>", "451 4.3.2 ")
+    other.mail(message())
+    assert gateway.events("upstream_down") == []

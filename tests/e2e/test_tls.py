@@ -327,3 +327,14 @@ def test_a_port_that_is_taken_ends_the_start_with_file_line_and_status_1(new_gat
     gateway.exit_status = 1
     assert f"{gateway.config_file}:" in gateway.stderr_text()
     assert f"listeners.submissions.bind: 127.0.0.1:{port}: Address already in use" in gateway.stderr_text()
+
+
+def test_a_block_chosen_by_name_has_its_own_min_version(new_gateway, new_smtp, certificates):
+    gateway = new_gateway(new_smtp(), tls={"strict": {
+        "certificate": [certificates.other.certificate], "key": [certificates.other.key], "min_version": "TLSv1.3"}})
+    old = tls_context(maximum_version=ssl.TLSVersion.TLSv1_2)
+    with pytest.raises(ssl.SSLError):
+        Smtp(gateway.port("submissions"), context=old, server_name="other.example")
+    new = tls_context()
+    assert Smtp(gateway.port("submissions"), context=new, server_name="other.example").socket.version() == "TLSv1.3"
+    assert Smtp(gateway.port("submissions"), context=old, server_name="mail.example.com").socket.version() == "TLSv1.2"

@@ -249,6 +249,29 @@ START_TEST(at_most_twice_64_kib_come_in_a_turn)
 }
 END_TEST
 
+/* As a session does that is answered at once. */
+static void resume_within(enum connection_event event, struct span *in)
+{
+    (void)in;
+    if (event == CONNECTION_DATA) {
+        connection_pause(heard.c);
+        connection_resume(heard.c);
+    }
+}
+
+START_TEST(what_is_left_is_told_before_the_end)
+{
+    open_kind((enum kind)_i);
+    heard.takes = 5;
+    heard.then = resume_within;
+    peer_say(&peer, "one..two..three");
+    peer_end(&peer);
+    UNTIL(is_told('e'));
+    ck_assert(has_heard("one..two..three"));
+    ck_assert_str_eq(heard.events, "de");
+}
+END_TEST
+
 START_TEST(a_peer_that_sends_more_than_can_be_looked_at_has_failed)
 {
     static char text[100000];
@@ -1266,6 +1289,7 @@ SUITE(connection)
     EACH_KIND(what_is_left_comes_again_with_more_behind_it);
     EACH_KIND(all_of_a_megabyte_comes_in_order);
     EACH_KIND(at_most_twice_64_kib_come_in_a_turn);
+    EACH_KIND(what_is_left_is_told_before_the_end);
     EACH_KIND(a_peer_that_sends_more_than_can_be_looked_at_has_failed);
     EACH_TLS(a_record_that_is_not_whole_yet_is_waited_for_in_peace);
     EACH_KIND(an_idle_connection_costs_no_turn);
