@@ -1,5 +1,6 @@
 #include "auth/client.h"
 
+#include "auth/account.h"
 #include "ipc/channel.h"
 
 #include <stdio.h>
@@ -16,24 +17,30 @@ struct auth_process {
 
 struct auth_exchange {
     struct auth_client *client;
-    struct auth_process *process;
+    struct auth_process *process; /* NULL: the cache knows the answer */
     struct ticket ticket;
     auth_answer_fn *fn;
     void *owner;
+    bool is_cachable;
+    struct auth_cache_entry entry;
+    struct entry soon; /* the cache's answer */
+    char account[ACCOUNT_SIZE];
 };
 
 struct auth_client {
     struct loop *loop;
+    const struct auth_cache *cache;
     struct tickets *exchanges;
     struct auth_process processes[PROCESSES_MAX];
 };
 
-struct auth_client *auth_client_create(struct loop *loop)
+struct auth_client *auth_client_create(struct loop *loop, const struct auth_cache *cache)
 {
     struct auth_client *c = calloc(1, sizeof *c);
     if (c == NULL)
         return NULL;
     c->loop = loop;
+    c->cache = cache;
     c->exchanges = tickets_create(EXCHANGES_MAX);
     if (c->exchanges == NULL)
         auth_client_destroy(&c);
@@ -42,8 +49,19 @@ struct auth_client *auth_client_create(struct loop *loop)
 
 static void free_exchange(void *owner, void *context)
 {
+    struct auth_exchange *e = owner;
     (void)context;
-    free(owner);
+    loop_not_soon(&e->soon);
+    free(e);
+}
+
+/* Its ticket is stale from here on. */
+static void close_exchange(struct auth_exchange *e)
+{
+    if (e->process != NULL)
+        e->process->open--;
+    ticket_close(e->client->exchanges, e->ticket);
+    free_exchange(e, NULL);
 }
 
 void auth_client_destroy(struct auth_client **client)
@@ -65,12 +83,27 @@ static void answer(struct auth_exchange *e, const struct auth_answer *a)
 {
     auth_answer_fn *fn = e->fn;
     void *owner = e->owner;
-    if (a->is_done) {
-        e->process->open--;
-        ticket_close(e->client->exchanges, e->ticket);
-        free(e);
-    }
+    if (a->is_done)
+        close_exchange(e);
     fn(owner, a);
+}
+
+static void answer_from_cache(void *owner)
+{
+    struct auth_exchange *e = owner;
+    char account[ACCOUNT_SIZE]; /* the exchange goes before its owner is told */
+    (void)snprintf(account, sizeof account, "%s", e->account); /* fits */
+    const struct auth_answer good = {
+        .is_done = true, .outcome = AUTH_GOOD, .text = span_of(account)};
+    answer(e, &good);
+}
+
+/* What was right, and for whom it was asked. */
+static void keep(const struct auth_exchange *e, struct span account)
+{
+    struct auth_client *c = e->client;
+    if (e->is_cachable && span_equals(account, e->account))
+        auth_cache_keep(c->cache, &e->entry, loop_now(c->loop));
 }
 
 static void process_gone(void *owner, void *context)
@@ -108,8 +141,11 @@ static void on_message(void *owner, const struct message *m)
                                                      ? (enum auth_outcome)done->outcome
                                                      : AUTH_UNAVAILABLE,
                                       .text = m->tail};
-        if ((e = find(p, done->exchange)) != NULL)
+        if ((e = find(p, done->exchange)) != NULL) {
+            if (a.outcome == AUTH_GOOD)
+                keep(e, m->tail);
             answer(e, &a);
+        }
     }
 }
 
@@ -139,15 +175,26 @@ struct auth_exchange *auth_begin(struct auth_client *c, enum auth_service servic
                                  const char *mechanism, const struct span *response,
                                  auth_answer_fn *fn, void *owner)
 {
-    struct auth_process *p = least_busy(c);
-    struct auth_exchange *e = p == NULL ? NULL : malloc(sizeof *e);
+    struct auth_exchange *e = calloc(1, sizeof *e);
     if (e == NULL)
         return NULL;
-    *e = (struct auth_exchange){.client = c, .process = p, .fn = fn, .owner = owner};
+    *e = (struct auth_exchange){.client = c, .fn = fn, .owner = owner};
     if (ticket_open(c->exchanges, e, &e->ticket) < 0) {
         free(e);
         return NULL;
     }
+    e->is_cachable = c->cache != NULL && response != NULL && strcmp(mechanism, "PLAIN") == 0 &&
+                     auth_cache_entry_of(c->cache, *response, e->account, &e->entry) == 0;
+    if (e->is_cachable && auth_cache_knows(c->cache, &e->entry, loop_now(c->loop))) {
+        loop_soon(c->loop, &e->soon, answer_from_cache, e);
+        return e;
+    }
+    struct auth_process *p = least_busy(c);
+    if (p == NULL) {
+        close_exchange(e);
+        return NULL;
+    }
+    e->process = p;
     struct message_auth_start start = {
         .exchange = e->ticket, .service = (uint32_t)service, .has_response = response != NULL};
     (void)snprintf(start.mechanism, sizeof start.mechanism, "%s", mechanism); /* known names fit */
@@ -161,6 +208,8 @@ struct auth_exchange *auth_begin(struct auth_client *c, enum auth_service servic
 int auth_step(struct auth_exchange *e, struct span response)
 {
     const struct message_auth_step step = {.exchange = e->ticket};
+    if (e->process == NULL)
+        return -1; /* it is answered already */
     return channel_send(e->process->channel, MESSAGE_AUTH_STEP, &step, response, -1);
 }
 
@@ -170,10 +219,8 @@ void auth_cancel(struct auth_exchange **exchange)
     if (e == NULL)
         return;
     const struct message_auth_step cancel = {.exchange = e->ticket};
-    /* A process that takes nothing is killed by the master, and forgets everything. */
-    (void)channel_send(e->process->channel, MESSAGE_AUTH_CANCEL, &cancel, span_make("", 0), -1);
-    e->process->open--;
-    ticket_close(e->client->exchanges, e->ticket);
-    free(e);
+    if (e->process != NULL) /* one that takes nothing is killed by the master, and forgets all */
+        (void)channel_send(e->process->channel, MESSAGE_AUTH_CANCEL, &cancel, span_make("", 0), -1);
+    close_exchange(e);
     *exchange = NULL;
 }

@@ -1,6 +1,7 @@
 /* The worker's side of logging in: hands exchanges to the auth processes and gets their answers. */
 #pragma once
 
+#include "auth/cache.h"
 #include "base/span.h"
 #include "ipc/messages.h"
 #include "net/loop.h"
@@ -17,15 +18,17 @@ struct auth_answer {
 /* Called by the loop. After an answer that is done the exchange is over and freed. */
 typedef void auth_answer_fn(void *owner, const struct auth_answer *answer);
 
-/* NULL without memory. */
-struct auth_client *auth_client_create(struct loop *loop);
+/* With `cache` (NULL: without one), passwords that it knows are answered here. NULL without memory.
+ */
+struct auth_client *auth_client_create(struct loop *loop, const struct auth_cache *cache);
 void auth_client_destroy(struct auth_client **client);
 
 /* Takes over a channel to an auth process. When that one ends, its exchanges are answered
  * AUTH_UNAVAILABLE. */
 void auth_client_add(struct auth_client *c, int fd);
 
-/* Begins an exchange with the least busy process; `response` is the client's first, decoded, or
+/* Begins an exchange with the least busy process, or with the cache, where it knows the answer to
+ * PLAIN; `response` is the client's first, decoded, or
  * NULL when it waits for a challenge. NULL when there is no process that takes it: the answer is
  * AUTH_UNAVAILABLE then. */
 struct auth_exchange *auth_begin(struct auth_client *c, enum auth_service service,

@@ -71,7 +71,7 @@ struct auth_config {
     struct place place;
     int backend; /* only sasldb */
     const char *sasldb, *realm;
-    int64_t processes;
+    int64_t processes, cache_ms;
 };
 
 struct control_group_config {

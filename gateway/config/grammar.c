@@ -160,6 +160,9 @@ static const struct setting auth_settings[] = {
      .help = "appended to a user name that has none; \"\": hostname without its first label"},
     {"processes", SETTING_INTEGER, AT(auth_config, processes), .preset = "2", .min = 1, .max = 32,
      .help = "auth processes"},
+    {"cache", SETTING_DURATION, AT(auth_config, cache_ms), .preset = "5min", .max = 86400000,
+     .help =
+         "how long a password that was right needs no second look into the store; 0 turns it off"},
     {.name = NULL}};
 const struct section section_auth = {"auth", auth_settings, "Logins, by Cyrus SASL"};
 

@@ -2,6 +2,7 @@
  * kept over reloads and crashes. */
 #pragma once
 
+#include "auth/cache.h"
 #include "base/error.h"
 #include "telemetry/counters.h"
 #include "telemetry/processes.h"
@@ -14,6 +15,8 @@ struct mapping {
     struct process_table *processes;
     struct session_table sessions;
     struct health *health;
+    struct auth_cache_table *auth_cache;
+    unsigned char auth_cache_key[AUTH_CACHE_KEY_SIZE]; /* inherited, and not in the mapping */
 };
 
 /* Lays it out for `max_connections` sessions. Returns 0, or -1 and why. */

@@ -17,6 +17,7 @@ struct door {
 struct worker {
     struct role role; /* at the front */
     struct session_context context;
+    struct auth_cache auth_cache;
     struct servers *servers;
     struct registry *registry;
     struct door *doors;
@@ -177,6 +178,11 @@ static void furnish(struct worker *w)
                                               .bell = b->bell,
                                               .log = &w->role.log,
                                               .counters = w->role.counters};
+    w->auth_cache = (struct auth_cache){.table = m->auth_cache,
+                                        .key = m->auth_cache_key,
+                                        .generation = b->generation,
+                                        .realm = w->role.config->auth.realm,
+                                        .lifetime_ns = w->role.config->auth.cache_ms * CLOCK_MS};
     w->servers = servers_create(&upstream);
     if (w->servers == NULL)
         abort(); /* out of memory at the start */
@@ -190,7 +196,7 @@ static void furnish(struct worker *w)
                                           .process = b->slot,
                                           .servers = w->servers,
                                           .pool = pool_create(w->servers),
-                                          .auth = auth_client_create(w->role.loop)};
+                                          .auth = auth_client_create(w->role.loop, &w->auth_cache)};
     w->registry = registry_create(&w->context);
     w->ending = timeout_create(w->role.loop, on_ending, w);
     if (w->context.pool == NULL || w->context.auth == NULL || w->registry == NULL ||

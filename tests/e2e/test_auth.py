@@ -6,6 +6,7 @@ import subprocess
 import pytest
 
 from fixtures.clients import PASSWORDS, message, plain_response, pop3, smtp
+from fixtures.waiting import until
 
 RIGHT = plain_response("alice@example.com", PASSWORDS["alice"])
 
@@ -210,6 +211,62 @@ def test_a_password_changed_while_the_gateway_runs_counts_at_once(new_gateway, n
     with smtp(gateway, user=None) as client:
         client.ask(f"AUTH PLAIN {RIGHT}", "535 5.7.8 ")
         client.ask(f"AUTH PLAIN {plain_response('alice', 'another-one')}", "235 2.7.0 ")
+
+
+def change_password(gateway, password):
+    subprocess.run(["saslpasswd2", "-p", "-f", gateway.folder / "sasldb2", "-u", "example.com", "alice"],
+                   input=password.encode(), check=True)
+
+
+def log_in(gateway, password=PASSWORDS["alice"], reply="235 2.7.0 "):
+    with smtp(gateway, user=None) as client:
+        client.ask(f"AUTH PLAIN {plain_response('alice', password)}", reply)
+
+
+def test_a_password_that_was_right_is_known_for_a_while_over_all_workers_and_protocols(new_gateway, new_smtp, new_pop3):
+    gateway = new_gateway(new_smtp(), new_pop3(), workers=2)
+    log_in(gateway)
+    os.rename(gateway.folder / "sasldb2", gateway.folder / "away")
+    for _ in range(6):
+        log_in(gateway)
+    with pop3(gateway) as reader:
+        reader.ask("NOOP", "+OK")
+    log_in(gateway, "another-one", "454 4.7.0 ")
+
+
+def test_a_new_password_takes_the_place_of_the_one_that_was_known(new_gateway, new_smtp):
+    gateway = new_gateway(new_smtp())
+    log_in(gateway)
+    change_password(gateway, "another-one")
+    log_in(gateway)  # known still
+    log_in(gateway, "another-one")
+    log_in(gateway, reply="535 5.7.8 ")
+
+
+def test_a_reload_forgets_what_was_known(new_gateway, new_smtp):
+    gateway = new_gateway(new_smtp())
+    log_in(gateway)
+    change_password(gateway, "another-one")
+    gateway.reload()
+    log_in(gateway, reply="535 5.7.8 ")
+
+
+def test_with_cache_0_every_login_looks_into_the_store(new_gateway, new_smtp):
+    gateway = new_gateway(new_smtp(), auth={"cache": "0s"})
+    log_in(gateway)
+    change_password(gateway, "another-one")
+    log_in(gateway, reply="535 5.7.8 ")
+
+
+def test_what_is_known_is_forgotten_in_time(new_gateway, new_smtp):
+    gateway = new_gateway(new_smtp(), auth={"cache": "300ms"})
+    log_in(gateway)
+    change_password(gateway, "another-one")
+
+    def is_forgotten():
+        with smtp(gateway, user=None) as client:
+            return client.send(f"AUTH PLAIN {RIGHT}").reply().startswith("535 ")
+    until(is_forgotten, "the old password is forgotten")
 
 
 def test_a_password_store_that_is_away_is_454_and_never_535(new_gateway, new_smtp, new_pop3):

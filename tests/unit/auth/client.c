@@ -3,6 +3,7 @@
 #include "ipc/channel.h"
 #include "ipc/descriptors.h"
 #include "net/turns.h"
+#include "telemetry/mapping.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -86,7 +87,7 @@ static void open_process(struct process *p)
 static void begin(void)
 {
     turns_begin();
-    client = auth_client_create(turns.loop);
+    client = auth_client_create(turns.loop, NULL);
     ck_assert_ptr_nonnull(client);
 }
 
@@ -437,11 +438,96 @@ START_TEST(descriptors_that_nobody_wants_are_closed)
 }
 END_TEST
 
+/* ---- the cache ---- */
+
+static const unsigned char key[AUTH_CACHE_KEY_SIZE] = "a key of this test";
+static struct auth_cache cache = {
+    .key = key, .generation = 1, .realm = "example.com", .lifetime_ns = 60 * CLOCK_SECOND};
+static const struct span plain = {.data = "\0ana\0secret", .size = 11};
+
+/* A gateway with a cache, and ana logged in once, by an auth process. */
+static void begin_with_cache(void)
+{
+    cache.table = mapping_make(auth_cache_size());
+    auth_client_destroy(&client);
+    client = auth_client_create(turns.loop, &cache);
+    ck_assert_ptr_nonnull(client);
+    open_process(&processes[0]);
+    begin_login(&sessions[0], &plain);
+    UNTIL(processes[0].starts == 1);
+    finish(&processes[0], processes[0].start.exchange, AUTH_GOOD, "ana@example.com");
+    UNTIL(sessions[0].answers == 1);
+}
+
+START_TEST(a_password_that_was_right_is_asked_about_once)
+{
+    begin_with_cache();
+    begin_login(&sessions[1], &plain);
+    ck_assert_uint_eq(sessions[1].answers, 0); /* not from within a function */
+    UNTIL(sessions[1].answers == 1);
+    ck_assert_uint_eq(sessions[1].outcome, AUTH_GOOD);
+    ck_assert_str_eq(sessions[1].text, "ana@example.com");
+    ck_assert_uint_eq(processes[0].starts, 1);
+}
+END_TEST
+
+START_TEST(it_is_known_while_no_auth_process_is_there)
+{
+    begin_with_cache();
+    channel_destroy(&processes[0].channel);
+    turns_for(5);
+    begin_login(&sessions[1], &plain);
+    UNTIL(sessions[1].answers == 1);
+    ck_assert_uint_eq(sessions[1].outcome, AUTH_GOOD);
+}
+END_TEST
+
+START_TEST(an_answer_of_the_cache_can_be_given_up)
+{
+    begin_with_cache();
+    begin_login(&sessions[1], &plain);
+    ck_assert_int_eq(auth_step(sessions[1].exchange, plain), -1);
+    auth_cancel(&sessions[1].exchange);
+    turns_for(5);
+    ck_assert_uint_eq(sessions[1].answers, 0);
+    ck_assert_uint_eq(processes[0].cancels, 0);
+}
+END_TEST
+
+START_TEST(a_client_that_ends_takes_answers_of_the_cache_with_it)
+{
+    begin_with_cache();
+    begin_login(&sessions[1], &plain);
+    auth_client_destroy(&client);
+    turns_for(5);
+    ck_assert_uint_eq(sessions[1].answers, 0);
+}
+END_TEST
+
+static const struct {
+    enum auth_outcome outcome;
+    const char *account;
+} not_kept[] = {{AUTH_WRONG, ""}, {AUTH_UNAVAILABLE, ""}, {AUTH_GOOD, "eva@example.com"}};
+
+START_TEST(only_what_was_right_and_for_that_account_is_kept)
+{
+    begin_with_cache();
+    memset(cache.table, 0, auth_cache_size());
+    for (size_t i = 1; i < 3; i++) {
+        begin_login(&sessions[i], &plain);
+        UNTIL(processes[0].starts == i + 1);
+        finish(&processes[0], processes[0].start.exchange, not_kept[_i].outcome,
+               not_kept[_i].account);
+        UNTIL(sessions[i].answers == 1);
+    }
+}
+END_TEST
+
 /* ---- without memory ---- */
 
 static void create_and_destroy(void)
 {
-    struct auth_client *c = auth_client_create(turns.loop);
+    struct auth_client *c = auth_client_create(turns.loop, NULL);
     bool is_null = c == NULL;
     auth_client_destroy(&c);
     if (is_null != failing_has_failed())
@@ -496,4 +582,9 @@ SUITE(client)
     TEST(descriptors_that_nobody_wants_are_closed);
     TEST(without_memory_there_is_no_client);
     TEST(without_memory_nothing_begins);
+    TEST(a_password_that_was_right_is_asked_about_once);
+    TEST(it_is_known_while_no_auth_process_is_there);
+    TEST(an_answer_of_the_cache_can_be_given_up);
+    TEST(a_client_that_ends_takes_answers_of_the_cache_with_it);
+    LOOP_TEST(only_what_was_right_and_for_that_account_is_kept, not_kept);
 }

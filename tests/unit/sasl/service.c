@@ -64,7 +64,7 @@ static void begin(void)
     service = sasl_service_create(turns.loop, config, &why);
     ck_assert_msg(service != NULL, "%s", why.text);
     sasl_service_on_empty(service, on_empty, &is_empty);
-    client = auth_client_create(turns.loop);
+    client = auth_client_create(turns.loop, NULL);
     ck_assert_ptr_nonnull(client);
 }
 
@@ -194,7 +194,7 @@ START_TEST(workers_do_not_see_one_anothers_exchanges)
     struct auth_client *first = client;
     connect_client();
     login(&logins[0], "ana", "secret");
-    client = auth_client_create(turns.loop);
+    client = auth_client_create(turns.loop, NULL);
     connect_client();
     login(&logins[1], "rui", "password of rui"); /* with the same ticket */
     is_answered(&logins[0], AUTH_GOOD, "ana@example.com");
