@@ -9,6 +9,8 @@
 
 struct arena;
 
+enum { SMTP_AUTH_RESPONSE_MAX = 9216 }; /* decoded, of lines of 12,288 octets */
+
 enum recipient_state {
     RECIPIENT_NEW,      /* its RCPT is to be asked upstream */
     RECIPIENT_ASKED,    /* and has been */
@@ -81,6 +83,8 @@ struct smtp_session {
     bool is_quitting;    /* ends when the replies have gone */
     bool is_client_gone; /* the reply to the final dot is awaited all the same */
     char *helo;
+    struct buffer
+        login; /* of an exchange with LOGIN: what PLAIN would say, as far as it is known */
     struct auth_exchange *exchange;
     struct transaction *transaction; /* NULL between messages */
     struct smtp_link *link; /* of the transaction; one that was told whose it is stays behind it */

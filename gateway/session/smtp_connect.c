@@ -50,6 +50,7 @@ int smtp_session_create(struct registry *r, const struct listener_config *listen
     smtp_replies_init(&s->replies);
     s->server =
         (struct smtp_server){.state = SMTP_CONNECTED, .needs_tls = true, .needs_auth = true};
+    s->login.limit = SMTP_AUTH_RESPONSE_MAX;
     s->take = smtp_take_commands;
     session_begin(&s->base, r, &smtp_kind, listener, row, peer);
     if (session_accept(&s->base, fd, peer, on_client) > 0)
@@ -66,6 +67,7 @@ void smtp_end(struct smtp_session *s, bool is_polite)
     pool_give_back(s->base.context->pool, &s->link);
     smtp_replies_clear(&s->replies);
     free(s->helo);
+    buffer_clear(&s->login);
     s->base.is_polite = is_polite;
     session_destroy(&s->base);
 }

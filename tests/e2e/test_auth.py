@@ -234,6 +234,31 @@ def test_a_password_that_was_right_is_known_for_a_while_over_all_workers_and_pro
     log_in(gateway, "another-one", "454 4.7.0 ")
 
 
+def test_login_knows_what_plain_knows(new_gateway, new_smtp):
+    gateway = new_gateway(new_smtp())
+    log_in(gateway)
+    os.rename(gateway.folder / "sasldb2", gateway.folder / "away")
+    with smtp(gateway, user=None) as client:
+        client.ask("AUTH LOGIN", "334 VXNlcm5hbWU6")
+        client.ask(encoded("Alice@example.com"), "334 UGFzc3dvcmQ6")
+        client.ask(encoded(PASSWORDS["alice"]), "235 2.7.0 ")
+
+
+def test_a_name_with_a_nul_is_wrong_in_login(client):
+    client.ask("AUTH LOGIN", "334 ")
+    client.ask(encoded("al\0ice"), "535 5.7.8 ")
+    client.ask(f"AUTH PLAIN {RIGHT}", "235 2.7.0 ")
+
+
+@pytest.mark.parametrize("name, password", [
+    ("alice", "x\0y"), ("", "x"), ("alice", "x" * 9000), ("a" * 5000, "x" * 5000)])
+def test_what_can_be_no_login_is_wrong(client, name, password):
+    client.ask("AUTH LOGIN", "334 ")
+    client.ask(encoded(name), "334 ")
+    client.ask(encoded(password), "535 5.7.8 ")
+    client.ask(f"AUTH PLAIN {RIGHT}", "235 2.7.0 ")
+
+
 def test_a_new_password_takes_the_place_of_the_one_that_was_known(new_gateway, new_smtp):
     gateway = new_gateway(new_smtp())
     log_in(gateway)
