@@ -9,6 +9,7 @@
 struct arena;
 
 enum listener_role { ROLE_SUBMISSION, ROLE_POP3, ROLE_REFUSE };
+enum bare_newline { BARE_NEWLINE_NORMALIZE, BARE_NEWLINE_REJECT };
 enum listener_tls { LISTENER_TLS_IMPLICIT, LISTENER_TLS_STARTTLS, LISTENER_TLS_NONE };
 enum tls_version { TLS_VERSION_1_2, TLS_VERSION_1_3 };
 enum upstream_protocol { UPSTREAM_SMTP, UPSTREAM_POP3 };
@@ -58,7 +59,7 @@ struct listener_config {
     const char *name;
     struct place place;
     struct text_list bind;
-    int role, tls; /* enums above */
+    int role, tls, bare_newline; /* enums above */
     const char *certificate, *upstream;
     int64_t max_message_size, max_recipients, idle_timeout_ms;
     struct address *addresses; /* of `bind` */

@@ -39,6 +39,7 @@ static int check_domain(const char *name, struct error *why)
 static const char *const tls_versions[] = {"TLSv1.2", "TLSv1.3", NULL};
 static const char *const roles[] = {"submission", "pop3", "refuse", NULL};
 static const char *const listener_tls[] = {"implicit", "starttls", "none", NULL};
+static const char *const bare_newlines[] = {"normalize", "reject", NULL};
 static const char *const protocols[] = {"smtp", "pop3", NULL};
 static const char *const upstream_tls[] = {"none", "opportunistic", "require", "implicit", NULL};
 static const char *const identities[] = {"none", "xclient", "password", NULL};
@@ -130,6 +131,10 @@ static const struct setting listener_settings[] = {
      .min = 1, .max = 10000, .help = "of a message: 452 4.5.3 past it"},
     {"idle_timeout", SETTING_DURATION, AT(listener_config, idle_timeout_ms), .preset = "5min",
      .min = 1000, .max = 86400000, .help = "of a client; default for pop3: 10min (RFC 1939)"},
+    {"bare_newline", SETTING_CHOICE, AT(listener_config, bare_newline), .preset = "normalize",
+     .choices = bare_newlines,
+     .help = "a lone CR or LF in a message: normalize (LF to CRLF, CR to space) or reject (550 "
+             "5.6.11)"},
     {.name = NULL}};
 const struct section section_listener = {"listeners", listener_settings, "Doors"};
 
@@ -143,7 +148,7 @@ unsigned listener_key_roles(const char *key)
     } narrowed[] = {
         {"certificate", SUBMISSION | POP3},  {"upstream", SUBMISSION | POP3},
         {"max_message_size", SUBMISSION},    {"max_recipients", SUBMISSION},
-        {"idle_timeout", SUBMISSION | POP3},
+        {"idle_timeout", SUBMISSION | POP3}, {"bare_newline", SUBMISSION},
     };
     for (size_t i = 0; i < sizeof narrowed / sizeof *narrowed; i++)
         if (strcmp(narrowed[i].key, key) == 0)

@@ -75,7 +75,7 @@ static int take_line(struct body *b, struct span *in, struct output *o)
             b->size += (size_t)(at - start) + 2;
             *in = span_make(at + 1, (size_t)(end - at) - 1);
             b->is_within_line = false;
-            b->is_after_bare = true;
+            b->is_after_bare = b->has_bare = true;
             return 0;
         }
         if (at[1] == '\n') {
@@ -86,6 +86,7 @@ static int take_line(struct body *b, struct span *in, struct output *o)
             return 0;
         }
         *at++ = ' ';
+        b->has_bare = true;
     }
     /* The line goes on behind this input; a CR at its end is looked at again with what follows. */
     put(o, start, (size_t)(at - start));
@@ -95,7 +96,7 @@ static int take_line(struct body *b, struct span *in, struct output *o)
     return -1;
 }
 
-enum body_result body_take(struct body *b, struct span *in, char *spare, struct span *out)
+static enum body_result take(struct body *b, struct span *in, char *spare, struct span *out)
 {
     struct output o = {spare, out, false};
     *out = span_make(in->data, 0);
@@ -112,4 +113,11 @@ enum body_result body_take(struct body *b, struct span *in, char *spare, struct 
             return BODY_MORE;
     }
     return BODY_MORE;
+}
+
+enum body_result body_take(struct body *b, struct span *in, char *spare, struct span *out)
+{
+    enum body_result result = take(b, in, spare, out);
+    b->has_nul = b->has_nul || memchr(out->data, '\0', out->size) != NULL;
+    return result;
 }

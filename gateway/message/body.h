@@ -8,6 +8,8 @@
 struct body {
     bool is_within_line; /* else the next byte begins a line */
     bool is_after_bare;  /* that line's beginning is ours alone: it came after a lone LF */
+    bool has_bare;       /* a lone CR or LF was met */
+    bool has_nul;        /* a NUL was met; it goes on as it is */
     uint64_t size;       /* of the text as the reader will have it, in octets */
 };
 

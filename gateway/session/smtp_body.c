@@ -183,6 +183,11 @@ static void take_text(struct smtp_session *s, struct span *in)
     enum body_result result = body_take(&t->body, in, loop_spare(s->base.context->loop), &text);
     if (t->data == DATA_OPEN && is_too_big(s))
         refuse_size(s);
+    else if (t->data == DATA_OPEN && t->body.has_nul)
+        abandon(s, SMTP_REPLY_nul, NULL);
+    else if (t->data == DATA_OPEN && t->body.has_bare &&
+             s->base.listener->bare_newline == BARE_NEWLINE_REJECT)
+        abandon(s, SMTP_REPLY_bare_newline, NULL);
     if (t->data == DATA_OPEN)
         send_text(s, text, result == BODY_WHOLE);
     else

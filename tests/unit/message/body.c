@@ -424,6 +424,38 @@ START_TEST(nothing_of_nothing)
 }
 END_TEST
 
+static const struct {
+    const char *text;
+    size_t size;
+    bool has_bare, has_nul;
+} marked[] = {
+    {"a\r\n.\r\n", 6, false, false},        {"a\nb\r\n.\r\n", 8, true, false},
+    {"a\rb\r\n.\r\n", 8, true, false},      {"a\r\r\n.\r\n", 7, true, false},
+    {".\n\r\n.\r\n", 7, true, false},       {"a\0b\r\n.\r\n", 8, false, true},
+    {"\0\r\n.\r\n", 6, false, true},        {"..\r\n.\r\n", 7, false, false},
+    {"a\r\n.\0\r\n.\r\n", 10, false, true}, {"\n\0\r\n.\r\n", 7, true, true},
+};
+
+/* However the text comes: here octet by octet. */
+START_TEST(lone_line_ends_and_nuls_are_seen)
+{
+    struct body b = {0};
+    char kept[16], spare_here[32];
+    size_t size = 0;
+    enum body_result result = BODY_MORE;
+    for (size_t i = 0; i < marked[_i].size; i++) {
+        kept[size++] = marked[_i].text[i];
+        struct span in = span_make(kept, size), out;
+        result = body_take(&b, &in, spare_here, &out);
+        memmove(kept, in.data, in.size);
+        size = in.size;
+    }
+    ck_assert_int_eq(result, BODY_WHOLE);
+    ck_assert_int_eq(b.has_bare, marked[_i].has_bare);
+    ck_assert_int_eq(b.has_nul, marked[_i].has_nul);
+}
+END_TEST
+
 SUITE(body)
 {
     tcase_add_checked_fixture(tests, set_up, tear_down);
@@ -438,4 +470,5 @@ SUITE(body)
     TEST(what_goes_on_lies_in_the_input_or_in_the_spare);
     TEST(text_without_end_goes_on_as_it_comes);
     TEST(nothing_of_nothing);
+    LOOP_TEST(lone_line_ends_and_nuls_are_seen, marked);
 }
