@@ -261,6 +261,19 @@ static void unavailable(struct pop3_session *s, const char *reason)
     refuse_login(s, POP3_REPLY_auth_unavailable, NULL);
 }
 
+static void wrong(struct pop3_session *s)
+{
+    session_event(&s->base, EVENT_login_failed, field_text(KEY_reason, "wrong credentials"));
+    wait_for(s, SESSION_AUTH_DELAY, session_login_failed(&s->base));
+}
+
+static void delayed(struct pop3_session *s)
+{
+    refuse_login(s, POP3_REPLY_auth_invalid, NULL);
+    s->is_quitting = s->is_quitting || session_is_guessing(&s->base);
+    (void)settle(s); /* nothing is done with it afterwards */
+}
+
 static void on_answer(void *owner, const struct auth_answer *answer)
 {
     struct pop3_session *s = owner;
@@ -274,9 +287,8 @@ static void on_answer(void *owner, const struct auth_answer *answer)
     if (answer->outcome == AUTH_UNAVAILABLE) {
         unavailable(s, "the password store or its process is away");
     } else {
-        session_add(&s->base, COUNTER_login_failures, 1);
-        session_event(&s->base, EVENT_login_failed, field_text(KEY_reason, "wrong credentials"));
-        refuse_login(s, POP3_REPLY_auth_invalid, NULL);
+        wrong(s);
+        return;
     }
     (void)settle(s); /* nothing is done with it afterwards */
 }
@@ -291,7 +303,7 @@ static void check(struct pop3_session *s, struct span message)
     buffer_clear(&s->password);
     bool is_clean = memchr(rest.data, '\0', rest.size) == NULL && !line_has_control(rest);
     if (!is_clean || buffer_append(&s->password, rest) < 0) {
-        refuse_login(s, POP3_REPLY_auth_invalid, NULL);
+        wrong(s);
         return;
     }
     s->exchange = auth_begin(s->base.context->auth, AUTH_POP3, "PLAIN", &message, on_answer, s);
@@ -458,6 +470,8 @@ static void timed_out(struct pop3_session *s)
     } else if (s->base.state == SESSION_AUTH_CHECK) {
         unavailable(s, "the auth process does not answer");
         (void)settle(s); /* nothing is done with it afterwards */
+    } else if (s->base.state == SESSION_AUTH_DELAY) {
+        delayed(s);
     } else if (s->base.state == SESSION_TLS) {
         pop3_end(s, true);
     } else {

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { FIELDS_MAX = 24, TLS_TIMEOUT_MS = 30000 };
+enum { FIELDS_MAX = 24, TLS_TIMEOUT_MS = 30000, LOGIN_FAILURES_MAX = 3, LOGIN_DELAY_MS = 250 };
 
 struct registry {
     const struct session_context *context;
@@ -201,6 +201,17 @@ int session_login(struct session *s, struct span account)
                   field_text(KEY_cipher, connection_tls_cipher(s->client)));
     session_add(s, COUNTER_logins, 1);
     return 0;
+}
+
+int64_t session_login_failed(struct session *s)
+{
+    session_add(s, COUNTER_login_failures, 1);
+    return (int64_t)LOGIN_DELAY_MS << s->login_failures++; /* three at most */
+}
+
+bool session_is_guessing(const struct session *s)
+{
+    return s->login_failures >= LOGIN_FAILURES_MAX;
 }
 
 void session_deadline(const struct session *s, int64_t ms)

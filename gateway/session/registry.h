@@ -51,6 +51,7 @@ struct session {
     int64_t started_ns, started_wall_ns;
     uint64_t bytes; /* to the client in POP3, of messages in SMTP */
     uint32_t messages;
+    unsigned login_failures;
     int row;
     enum session_state state;
     bool is_polite; /* the client's last reply is to arrive: session_finish */
@@ -115,6 +116,12 @@ void session_show(const struct session *s);
 
 /* Takes the account's name. Returns 0, or -1 without memory. */
 int session_login(struct session *s, struct span account);
+
+/* Counts another wrong login. Returns for how many ms its answer is held back: longer each time. */
+int64_t session_login_failed(struct session *s);
+
+/* Has it been wrong so often that the client has to connect anew? */
+bool session_is_guessing(const struct session *s);
 
 /* The client's deadline, from now. */
 void session_deadline(const struct session *s, int64_t ms);

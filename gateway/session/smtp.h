@@ -117,6 +117,7 @@ void smtp_auth_begin(struct smtp_session *s, const struct smtp_event *event);
 void smtp_auth_response(struct smtp_session *s, const struct smtp_event *event);
 void smtp_auth_cancel(struct smtp_session *s, const struct smtp_event *event);
 void smtp_auth_timed_out(struct smtp_session *s);
+void smtp_auth_delayed(struct smtp_session *s);
 
 /* ---- smtp_envelope ---- */
 

@@ -53,9 +53,18 @@ static int decode(struct span response, bool is_initial, char out[SMTP_AUTH_RESP
 
 static void wrong(struct smtp_session *s)
 {
-    session_add(&s->base, COUNTER_login_failures, 1);
     session_event(&s->base, EVENT_login_failed, field_number(KEY_code, 535));
+    smtp_wait(s, SESSION_AUTH_DELAY, session_login_failed(&s->base));
+}
+
+void smtp_auth_delayed(struct smtp_session *s)
+{
     end_exchange(s, SMTP_REPLY_auth_invalid);
+    if (session_is_guessing(&s->base)) {
+        smtp_say(s, SMTP_REPLY_auth_guessing, NULL);
+        s->is_quitting = true;
+    }
+    smtp_continue(s);
 }
 
 static void challenge_bytes(struct smtp_session *s, struct span text)
@@ -168,7 +177,8 @@ void smtp_auth_timed_out(struct smtp_session *s)
     smtp_continue(s);
 }
 
-static void done(struct smtp_session *s, const struct auth_answer *answer)
+/* Returns whether the session goes on at once. */
+static bool done(struct smtp_session *s, const struct auth_answer *answer)
 {
     s->exchange = NULL; /* freed with its answer */
     switch (answer->outcome) {
@@ -177,19 +187,20 @@ static void done(struct smtp_session *s, const struct auth_answer *answer)
             smtp_give_up(s);
         else
             end_exchange(s, SMTP_REPLY_auth_ok);
-        return;
+        return true;
     case AUTH_WRONG:
-    case AUTH_MALFORMED: wrong(s); return;
-    case AUTH_UNAVAILABLE: unavailable(s, "the password store or its process is away"); return;
+    case AUTH_MALFORMED: wrong(s); return false;
+    case AUTH_UNAVAILABLE: unavailable(s, "the password store or its process is away"); break;
     }
+    return true;
 }
 
 static void on_answer(void *owner, const struct auth_answer *answer)
 {
     struct smtp_session *s = owner;
-    if (answer->is_done)
-        done(s, answer);
-    else
+    if (!answer->is_done)
         challenge_bytes(s, answer->text);
+    else if (!done(s, answer))
+        return;
     smtp_continue(s);
 }

@@ -203,6 +203,8 @@ static void timed_out(struct smtp_session *s)
 {
     if (s->base.state == SESSION_AUTH_CHECK)
         smtp_auth_timed_out(s);
+    else if (s->base.state == SESSION_AUTH_DELAY)
+        smtp_auth_delayed(s);
     else if (s->base.state == SESSION_TLS)
         smtp_end(s, true);
     else

@@ -2,6 +2,7 @@
 import base64
 import os
 import subprocess
+import time
 
 import pytest
 
@@ -114,12 +115,45 @@ def test_a_wrong_password_is_535_and_another_try_is_possible(gateway, client):
     client.ask(f"AUTH PLAIN {RIGHT}", "235 2.7.0 ")
 
 
-def test_an_unknown_user_gets_the_same_reply_as_a_wrong_password(client):
-    replies = {without_id(client.ask(f"AUTH PLAIN {plain_response(name, 'wrong')}", "535 5.7.8 "))
-               for name in ("alice", "nobody", "nobody@elsewhere.example")}
-    client.ask(f"AUTH LOGIN {encoded('nobody')}", "334 ")
-    replies.add(without_id(client.ask(encoded("wrong"), "535 5.7.8 ")))
+def test_an_unknown_user_gets_the_same_reply_as_a_wrong_password(gateway):
+    replies = set()
+    for name in ("alice", "nobody", "nobody@elsewhere.example"):
+        with smtp(gateway, user=None) as client:
+            replies.add(without_id(client.ask(f"AUTH PLAIN {plain_response(name, 'wrong')}", "535 5.7.8 ")))
+            client.ask(f"AUTH LOGIN {encoded(name)}", "334 ")
+            replies.add(without_id(client.ask(encoded("wrong"), "535 5.7.8 ")))
     assert len(replies) == 1
+
+
+def test_the_answer_to_a_wrong_password_waits_longer_each_time_and_the_third_ends_the_session(gateway, client):
+    wrong = f"AUTH PLAIN {plain_response('alice', 'wrong')}"
+    for least in (0.25, 0.5, 1):
+        began = time.monotonic()
+        client.send(wrong)
+        with smtp(gateway) as other:  # nobody else waits
+            other.ask("NOOP", "250 ")
+            assert time.monotonic() - began < least
+        client.expect("535 5.7.8 ")
+        assert time.monotonic() - began >= least
+    client.expect("421 4.7.0 ")
+    assert client.is_closed()
+
+
+def test_what_is_pipelined_behind_a_third_wrong_password_is_not_answered(client):
+    wrong = f"AUTH PLAIN {plain_response('alice', 'wrong')}"
+    client.send([wrong, wrong, wrong, f"AUTH PLAIN {RIGHT}", "MAIL FROM:<alice@example.com>"])
+    for _ in range(3):
+        client.expect("535 5.7.8 ")
+    client.expect("421 4.7.0 ")
+    assert client.is_closed()
+
+
+def test_the_third_wrong_password_ends_a_pop3_session(gateway):
+    with pop3(gateway, user=None) as client:
+        for _ in range(3):
+            client.ask("USER alice", "+OK")
+            client.ask("PASS wrong", "-ERR [AUTH] ")
+        assert client.is_closed()
 
 
 def test_an_empty_password_is_wrong(client):
