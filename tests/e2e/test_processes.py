@@ -203,7 +203,7 @@ def test_exchanges_of_a_killed_auth_process_are_454(new_gateway, new_smtp, new_p
     gateway = new_gateway(new_smtp(), new_pop3(), auth={"processes": 1})
     gateway.may_lose = {"process_died"}
     with smtp(gateway, user=None) as client, pop3(gateway, user=None) as reader:
-        client.ask("AUTH LOGIN", "334 ")
+        client.ask("AUTH PLAIN", "334 ")
         old = gateway.pids("auth")
         os.kill(old[0], signal.SIGKILL)
         client.expect("454 4.7.0 ")
