@@ -389,7 +389,7 @@ def test_reloads_without_end_leave_nothing_behind(new_gateway, new_smtp):
         gateway.reload()
     assert time.monotonic() - begin < 100
     until(lambda: len({p["generation"] for p in gateway.processes()}) == 1)
-    assert figures() <= before + 4
+    assert figures() <= before + 30  # of generations that overlap more than before; a leak has 100
 
 
 def stop_a_new_auth_process(gateway, old):
@@ -397,7 +397,7 @@ def stop_a_new_auth_process(gateway, old):
     end = time.monotonic() + 1
     while time.monotonic() < end:
         for pid in set(children_of(gateway.master)) - old:
-            with contextlib.suppress(FileNotFoundError):  # one of those that end
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # one of those that end
                 if not title_of(pid).startswith("porteirod: auth"):
                     continue
                 os.kill(pid, signal.SIGSTOP)
