@@ -383,7 +383,7 @@ def test_workers_alone_hold_private_keys_and_only_their_own(new_gateway, new_smt
     client = smtp(gateway)  # keeps the first generation
     for _ in range(2):
         for process in gateway.processes():
-            with contextlib.suppress(FileNotFoundError):  # it has ended meanwhile
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # it has ended meanwhile
                 has_it = has_in_memory(process["pid"], secret)
                 assert has_it == (process["role"] in ("worker", "master")), process
         gateway.reload()
