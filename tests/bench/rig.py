@@ -212,8 +212,9 @@ def find(build, name):
 class Sink:
     """The server behind, with what it has counted."""
 
-    def __init__(self, place, stack, size):
-        self.tree = place.start(stack, [place.sink, "--mailbox", 10, "--size", size],
+    def __init__(self, place, stack, row):
+        self.tree = place.start(stack, [place.sink, "--mailbox", 10, "--size", row.size,
+                                        *(["--xclient"] if row.is_told else [])],
                                 stdout=subprocess.PIPE, text=True)
         words = self.tree.process.stdout.readline()
         self.ports = {name: int(port) for name, port in re.findall(r"(\w+)=(\d+)", words)}
@@ -230,7 +231,7 @@ class Gateway:
     """porteirod as users have it, but for the ports: its log is on, at the level info."""
     name = "gateway"
 
-    def __init__(self, place, stack, sink, clients):
+    def __init__(self, place, stack, sink, clients, is_told):
         self.ports = {"smtp": free_port(), "pop3": free_port()}
         doors = "\n".join(
             f'  {protocol} = {{ bind = ["127.0.0.1:{self.ports[protocol]}"] role = "{role}"'
@@ -240,7 +241,8 @@ class Gateway:
             f'  {protocol} = {{ protocol = "{protocol}" tls = "none" identity = "{identity}"'
             f' max_connections = {min(10000, max(20, 2 * clients))}\n'
             f'    servers = {{ sink = {{ address = "127.0.0.1:{sink.ports[protocol]}" }} }} }}'
-            for protocol, identity in (("smtp", "none"), ("pop3", "password")))
+            for protocol, identity in (("smtp", "xclient" if is_told else "none"),
+                                       ("pop3", "password")))
         user, auth_user, helper_user = (u.pw_name for u in place.users)
         d = place.dir
         config = d / "porteiro.conf"
@@ -268,7 +270,7 @@ class HAProxy:
     """A blind TLS terminator, with as many threads as the gateway has workers. It logs nothing."""
     name = "HAProxy"
 
-    def __init__(self, place, stack, sink, clients):
+    def __init__(self, place, stack, sink, clients, _is_told):
         self.ports = {"smtp": free_port(), "pop3": free_port()}
         doors = "\n".join(f'''\
 frontend {protocol}-in
@@ -290,3 +292,58 @@ defaults
 ''')
         self.tree = place.start(stack, ["haproxy", "-db", "-f", config], stdout=place.log)
         wait_for(self.ports["smtp"], self.tree.process, "HAProxy")
+
+
+class Nginx:
+    """nginx' mail proxy: it reads the login, and passes bytes on from then. Who may log in, and where
+    to, is asked by HTTP; its own HTTP server says the same to all of them."""
+    name = "nginx"
+    modules = pathlib.Path("/usr/lib/nginx/modules")
+
+    def __init__(self, place, stack, sink, clients, is_told):
+        self.ports = {"smtp": free_port(), "pop3": free_port()}
+        asked = free_port()
+        doors = "\n".join(
+            f"  server {{ listen 127.0.0.1:{port} ssl; protocol {protocol};"
+            f" {protocol}_auth plain; }}" for protocol, port in self.ports.items())
+        folder = place.dir / "nginx"
+        folder.mkdir(exist_ok=True)
+        config = folder / "nginx.conf"
+        config.write_text(f'''\
+load_module {self.modules}/ngx_mail_module.so;
+daemon off;
+worker_processes {WORKERS};
+pid {folder}/pid;
+error_log stderr error;
+events {{ worker_connections {3 * clients + SPARE_CLIENTS}; }}
+http {{
+  access_log off;
+  client_body_temp_path {folder}/body;
+  proxy_temp_path {folder}/proxy;
+  fastcgi_temp_path {folder}/fastcgi;
+  uwsgi_temp_path {folder}/uwsgi;
+  scgi_temp_path {folder}/scgi;
+  map $http_auth_protocol $behind {{ smtp {sink.ports["smtp"]}; pop3 {sink.ports["pop3"]}; }}
+  server {{
+    listen 127.0.0.1:{asked};
+    location / {{
+      add_header Auth-Status OK;
+      add_header Auth-Server 127.0.0.1;
+      add_header Auth-Port $behind;
+      return 204;
+    }}
+  }}
+}}
+mail {{
+  server_name mail.example.com;
+  auth_http 127.0.0.1:{asked}/;
+  ssl_certificate {place.dir}/both.pem;
+  ssl_certificate_key {place.dir}/both.pem;
+  ssl_protocols TLSv1.2 TLSv1.3;
+  xclient {"on" if is_told else "off"};
+  smtp_capabilities PIPELINING "SIZE 52428800" 8BITMIME;
+{doors}
+}}
+''')
+        self.tree = place.start(stack, ["nginx", "-e", "stderr", "-c", config], stdout=place.log)
+        wait_for(self.ports["smtp"], self.tree.process, "nginx")
