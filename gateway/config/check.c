@@ -117,7 +117,7 @@ static void check_loop(const struct checker *k, const struct server_config *s)
 
 static void check_identity(const struct checker *k, const struct upstream_config *u)
 {
-    bool is_password = u->identity == IDENTITY_PASSWORD;
+    bool is_password = upstream_needs_password(u);
     if (u->protocol == UPSTREAM_POP3 && !is_password)
         errors_add_at(k->errors, &u->place,
                       "upstreams.%s.identity: protocol \"pop3\" needs \"password\"", u->name);
@@ -273,6 +273,11 @@ const struct tls_config *config_find_tls(const struct config *c, const char *nam
         if (strcmp(c->tls[i].name, name) == 0)
             return &c->tls[i];
     return NULL;
+}
+
+bool upstream_needs_password(const struct upstream_config *u)
+{
+    return u->identity == IDENTITY_PASSWORD;
 }
 
 struct place config_place(const struct config *c, const char *key)

@@ -1,4 +1,4 @@
-/* A POP3 session, for the files that make it up: pop3_login up to the mailbox, then pop3_tunnel. */
+/* A POP3 session, for the files that make it up: pop3_login → pop3_mailbox → pop3_tunnel. */
 #pragma once
 
 #include "protocol/pop3/server.h"
@@ -27,6 +27,10 @@ struct pop3_session {
     bool is_throttled; /* too many commands wait for their response */
 };
 
+/* The client is known, and paused: opens the mailbox, and begins the tunnel, or refuses the login.
+ */
+void pop3_mailbox_open(struct pop3_session *s);
+
 /* The server has let the user in: what follows goes through. */
 void pop3_tunnel_begin(struct pop3_session *s);
 
@@ -36,8 +40,15 @@ void pop3_tunnel_timed_out(struct pop3_session *s);
 void pop3_tunnel_drained(struct pop3_session *s);
 void pop3_tunnel_client_gone(struct pop3_session *s, bool is_dead);
 
-/* Adds a reply of our own; written by pop3_continue or pop3_end. */
+/* Adds a reply of our own; written by pop3_flush, pop3_continue or pop3_end. */
 void pop3_say(struct pop3_session *s, enum pop3_reply_name name, const char *argument);
+void pop3_flush(struct pop3_session *s);
+
+/* The login has failed: says so, and forgets it. */
+void pop3_refuse_login(struct pop3_session *s, enum pop3_reply_name name, const char *argument);
+
+/* All that was waited for has come: the client's next command. May free the session. */
+void pop3_continue(struct pop3_session *s);
 
 /* Frees the session and all that it has. `is_polite`: what was written is to arrive. */
 void pop3_end(struct pop3_session *s, bool is_polite);

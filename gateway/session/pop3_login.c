@@ -1,4 +1,4 @@
-/* POP3 up to the mailbox: TLS, the login here, then the same name and password at the server. */
+/* POP3 up to the login: TLS, and who the user is. */
 #include "base/base64.h"
 #include "session/kinds.h"
 #include "session/pop3.h"
@@ -33,7 +33,7 @@ void pop3_say(struct pop3_session *s, enum pop3_reply_name name, const char *arg
         s->is_quitting = true; /* nothing can be said any more */
 }
 
-static void flush(struct pop3_session *s)
+void pop3_flush(struct pop3_session *s)
 {
     struct span bytes = buffer_bytes(&s->replies);
     if (bytes.size == 0)
@@ -54,11 +54,16 @@ static bool settle(struct pop3_session *s)
         pop3_end(s, true);
         return false;
     }
-    flush(s);
+    pop3_flush(s);
     session_state(&s->base, SESSION_LOGIN);
     session_deadline(&s->base, s->base.listener->idle_timeout_ms);
     connection_resume(s->base.client);
     return true;
+}
+
+void pop3_continue(struct pop3_session *s)
+{
+    (void)settle(s); /* nothing is done with it afterwards */
 }
 
 static void wait_for(struct pop3_session *s, enum session_state state, int64_t ms)
@@ -75,7 +80,7 @@ static void greet(struct pop3_session *s)
 {
     pop3_say(s, POP3_REPLY_greeting, s->base.context->config->hostname);
     session_show(&s->base);
-    (void)settle(s); /* nothing is done with it afterwards */
+    pop3_continue(s);
 }
 
 int pop3_session_create(struct registry *r, const struct listener_config *listener, int row, int fd,
@@ -101,7 +106,7 @@ void pop3_end(struct pop3_session *s, bool is_polite)
     struct servers *servers = s->base.context->servers;
     struct server *permit = s->permit;
     if (is_polite)
-        flush(s);
+        pop3_flush(s);
     auth_cancel(&s->exchange);
     waiter_stop(&s->waiter);
     pop3_link_close(&s->link);
@@ -138,9 +143,9 @@ static void ask_to_end(struct session *base)
         end_with(s, POP3_REPLY_shutting_down);
 }
 
-/* ---- the mailbox ---- */
+/* ---- the login ---- */
 
-static void refuse_login(struct pop3_session *s, enum pop3_reply_name name, const char *argument)
+void pop3_refuse_login(struct pop3_session *s, enum pop3_reply_name name, const char *argument)
 {
     buffer_clear(&s->password);
     free(s->base.account);
@@ -149,108 +154,14 @@ static void refuse_login(struct pop3_session *s, enum pop3_reply_name name, cons
     pop3_say(s, name, argument);
 }
 
-static void give_up_mailbox(struct pop3_session *s, enum pop3_reply_name name, const char *reason)
-{
-    struct server *permit = s->permit;
-    session_event(&s->base, EVENT_mailbox_refused,
-                  field_text(KEY_upstream,
-                             permit == NULL ? s->base.listener->upstream : permit->config->name),
-                  field_text(KEY_reason, reason));
-    waiter_stop(&s->waiter);
-    pop3_link_close(&s->link);
-    s->permit = NULL;
-    if (permit != NULL)
-        server_return(s->base.context->servers, permit);
-    refuse_login(s, name, reason);
-    (void)settle(s); /* nothing is done with it afterwards */
-}
-
-static void mailbox_answered(struct pop3_session *s, const struct pop3_reply *reply)
-{
-    char text[400];
-    (void)span_copy(reply->text, text, sizeof text);
-    buffer_clear(&s->password);
-    if (!reply->is_ok) {
-        give_up_mailbox(s, POP3_REPLY_mailbox_refused, text);
-        return;
-    }
-    s->upstream = pop3_link_take_connection(s->link);
-    pop3_link_close(&s->link);
-    session_add(&s->base, COUNTER_mailboxes, 1);
-    session_event(&s->base, EVENT_mailbox_opened,
-                  field_text(KEY_upstream, s->permit->config->name));
-    pop3_say(s, POP3_REPLY_logged_in, NULL);
-    flush(s);
-    s->is_waiting = false;
-    pop3_tunnel_begin(s);
-}
-
-static void on_link(void *owner, struct pop3_link *l, const struct pop3_link_event *event)
-{
-    struct pop3_session *s = owner;
-    struct servers *servers = s->base.context->servers;
-    switch (event->kind) {
-    case POP3_LINK_READY:
-        pop3_link_login(l, span_of(s->base.account), buffer_bytes(&s->password));
-        return;
-    case POP3_LINK_LOGIN: mailbox_answered(s, event->reply); return;
-    case POP3_LINK_CAPA: return;
-    case POP3_LINK_LOST: break;
-    }
-    server_failed(servers, s->permit, event->reason);
-    give_up_mailbox(s, POP3_REPLY_upstream_down, event->reason);
-}
-
-static void connect_to(struct pop3_session *s)
-{
-    const struct upstream_context *c = servers_context(s->base.context->servers);
-    const struct smtp_link_options options = {.loop = c->loop,
-                                              .upstream = s->base.listener->upstream_config,
-                                              .server = s->permit->config,
-                                              .tls = c->tls,
-                                              .hostname = c->config->hostname};
-    struct error why;
-    counter_add(c->counters, COUNTER_upstream_connections, s->permit->slot, 1);
-    s->link = pop3_link_open(&options, on_link, s, &why);
-    if (s->link != NULL) {
-        session_state(&s->base, SESSION_MAILBOX_LOGIN);
-        return;
-    }
-    give_up_mailbox(s, POP3_REPLY_upstream_busy, why.text); /* a trouble of our own */
-}
-
-/* A mailbox has one server; a connection to it may have to be waited for. */
-static void open_mailbox(void *owner, bool is_late)
-{
-    struct pop3_session *s = owner;
-    struct servers *servers = s->base.context->servers;
-    const struct upstream_config *u = s->base.listener->upstream_config;
-    struct server *server = servers_choose(servers, u, 0);
-    if (is_late) {
-        give_up_mailbox(s, POP3_REPLY_upstream_busy, "no connection became free in time");
-    } else if (server == NULL) {
-        give_up_mailbox(s, POP3_REPLY_upstream_down, "the server is out");
-    } else if (server_permit(servers, server, (uint32_t)u->max_connections) == 0) {
-        waiter_stop(&s->waiter);
-        s->permit = server;
-        connect_to(s);
-    } else if (waiter_wait(servers, &s->waiter) < 0) {
-        give_up_mailbox(s, POP3_REPLY_upstream_busy, "out of memory");
-    }
-}
-
-/* ---- the login ---- */
-
 static void logged_in(struct pop3_session *s, struct span account)
 {
     if (session_login(&s->base, account) < 0) {
         end_with(s, POP3_REPLY_out_of_memory);
         return;
     }
-    s->waiter = (struct waiter){
-        .wake = open_mailbox, .owner = s, .upstream = s->base.listener->upstream_config};
     wait_for(s, SESSION_UPSTREAM, 0);
-    open_mailbox(s, false);
+    pop3_mailbox_open(s);
 }
 
 static void unavailable(struct pop3_session *s, const char *reason)
@@ -258,7 +169,7 @@ static void unavailable(struct pop3_session *s, const char *reason)
     auth_cancel(&s->exchange);
     session_add(&s->base, COUNTER_logins_unavailable, 1);
     session_event(&s->base, EVENT_login_unavailable, field_text(KEY_reason, reason));
-    refuse_login(s, POP3_REPLY_auth_unavailable, NULL);
+    pop3_refuse_login(s, POP3_REPLY_auth_unavailable, NULL);
 }
 
 static void wrong(struct pop3_session *s)
@@ -269,9 +180,9 @@ static void wrong(struct pop3_session *s)
 
 static void delayed(struct pop3_session *s)
 {
-    refuse_login(s, POP3_REPLY_auth_invalid, NULL);
+    pop3_refuse_login(s, POP3_REPLY_auth_invalid, NULL);
     s->is_quitting = s->is_quitting || session_is_guessing(&s->base);
-    (void)settle(s); /* nothing is done with it afterwards */
+    pop3_continue(s);
 }
 
 static void on_answer(void *owner, const struct auth_answer *answer)
@@ -290,7 +201,7 @@ static void on_answer(void *owner, const struct auth_answer *answer)
         wrong(s);
         return;
     }
-    (void)settle(s); /* nothing is done with it afterwards */
+    pop3_continue(s);
 }
 
 /* Asks with the message of PLAIN (RFC 4616): identity NUL user NUL password. The password is kept
@@ -332,7 +243,7 @@ static void on_stls(struct pop3_session *s, const struct pop3_event *event)
 {
     (void)event;
     pop3_say(s, POP3_REPLY_starttls, NULL);
-    flush(s);
+    pop3_flush(s);
     if (session_start_tls(&s->base) < 0)
         s->is_quitting = true;
 }
@@ -358,7 +269,7 @@ static void on_pass(struct pop3_session *s, const struct pop3_event *event)
     failed |= buffer_append(&message, span_make("\0", 1));
     failed |= buffer_append(&message, event->text);
     if (failed)
-        refuse_login(s, POP3_REPLY_auth_invalid, NULL);
+        pop3_refuse_login(s, POP3_REPLY_auth_invalid, NULL);
     else
         check(s, buffer_bytes(&message));
     buffer_clear(&message);
@@ -369,7 +280,7 @@ static void take_response(struct pop3_session *s, struct span response)
     char bytes[RESPONSE_MAX];
     ssize_t size = span_equals(response, "=") ? 0 : base64_decode(response, bytes, sizeof bytes);
     if (size < 0) {
-        refuse_login(s, POP3_REPLY_auth_base64, NULL);
+        pop3_refuse_login(s, POP3_REPLY_auth_base64, NULL);
         return;
     }
     check(s, span_make(bytes, (size_t)size));
@@ -382,7 +293,7 @@ static void on_auth(struct pop3_session *s, const struct pop3_event *event)
         if (buffer_append(&s->replies, span_of("+OK Mechanisms follow\r\nPLAIN\r\n.\r\n")) < 0)
             s->is_quitting = true;
     } else if (!span_equals_nocase(event->text, "PLAIN")) {
-        refuse_login(s, POP3_REPLY_auth_mechanism, NULL);
+        pop3_refuse_login(s, POP3_REPLY_auth_mechanism, NULL);
     } else if (event->has_response) {
         take_response(s, event->response);
     } else {
@@ -398,7 +309,7 @@ static void on_auth_response(struct pop3_session *s, const struct pop3_event *ev
 static void on_auth_cancel(struct pop3_session *s, const struct pop3_event *event)
 {
     (void)event;
-    refuse_login(s, POP3_REPLY_auth_cancelled, NULL);
+    pop3_refuse_login(s, POP3_REPLY_auth_cancelled, NULL);
 }
 
 static void on_quit(struct pop3_session *s, const struct pop3_event *event)
@@ -439,7 +350,7 @@ static void take_commands(struct pop3_session *s, struct span *in)
         if (s->base.state == SESSION_TLS)
             return; /* STLS: nothing that came before the handshake counts */
         if (s->is_waiting) {
-            flush(s);
+            pop3_flush(s);
             return;
         }
         if (!settle(s))
@@ -469,7 +380,7 @@ static void timed_out(struct pop3_session *s)
         pop3_tunnel_timed_out(s);
     } else if (s->base.state == SESSION_AUTH_CHECK) {
         unavailable(s, "the auth process does not answer");
-        (void)settle(s); /* nothing is done with it afterwards */
+        pop3_continue(s);
     } else if (s->base.state == SESSION_AUTH_DELAY) {
         delayed(s);
     } else if (s->base.state == SESSION_TLS) {
@@ -490,7 +401,7 @@ static void on_client(void *owner, enum connection_event event, struct span *in)
             return;
         }
         session_show(&s->base);
-        (void)settle(s); /* nothing is done with it afterwards */
+        pop3_continue(s);
         return;
     case CONNECTION_DATA: s->take(s, in); return;
     case CONNECTION_DRAINED:

@@ -1,0 +1,99 @@
+/* The mailbox is opened: a connection to its server, and the login there. */
+#include "session/pop3.h"
+
+static void give_up_mailbox(struct pop3_session *s, enum pop3_reply_name name, const char *reason)
+{
+    struct server *permit = s->permit;
+    session_event(&s->base, EVENT_mailbox_refused,
+                  field_text(KEY_upstream,
+                             permit == NULL ? s->base.listener->upstream : permit->config->name),
+                  field_text(KEY_reason, reason));
+    waiter_stop(&s->waiter);
+    pop3_link_close(&s->link);
+    s->permit = NULL;
+    if (permit != NULL)
+        server_return(s->base.context->servers, permit);
+    pop3_refuse_login(s, name, reason);
+    pop3_continue(s);
+}
+
+static void mailbox_answered(struct pop3_session *s, const struct pop3_reply *reply)
+{
+    char text[400];
+    (void)span_copy(reply->text, text, sizeof text);
+    buffer_clear(&s->password);
+    if (!reply->is_ok) {
+        give_up_mailbox(s, POP3_REPLY_mailbox_refused, text);
+        return;
+    }
+    s->upstream = pop3_link_take_connection(s->link);
+    pop3_link_close(&s->link);
+    session_add(&s->base, COUNTER_mailboxes, 1);
+    session_event(&s->base, EVENT_mailbox_opened,
+                  field_text(KEY_upstream, s->permit->config->name));
+    pop3_say(s, POP3_REPLY_logged_in, NULL);
+    pop3_flush(s);
+    s->is_waiting = false;
+    pop3_tunnel_begin(s);
+}
+
+static void on_link(void *owner, struct pop3_link *l, const struct pop3_link_event *event)
+{
+    struct pop3_session *s = owner;
+    struct servers *servers = s->base.context->servers;
+    switch (event->kind) {
+    case POP3_LINK_READY:
+        pop3_link_login(l, span_of(s->base.account), buffer_bytes(&s->password));
+        return;
+    case POP3_LINK_LOGIN: mailbox_answered(s, event->reply); return;
+    case POP3_LINK_CAPA: return;
+    case POP3_LINK_LOST: break;
+    }
+    server_failed(servers, s->permit, event->reason);
+    give_up_mailbox(s, POP3_REPLY_upstream_down, event->reason);
+}
+
+static void connect_to(struct pop3_session *s)
+{
+    const struct upstream_context *c = servers_context(s->base.context->servers);
+    const struct smtp_link_options options = {.loop = c->loop,
+                                              .upstream = s->base.listener->upstream_config,
+                                              .server = s->permit->config,
+                                              .tls = c->tls,
+                                              .hostname = c->config->hostname};
+    struct error why;
+    counter_add(c->counters, COUNTER_upstream_connections, s->permit->slot, 1);
+    s->link = pop3_link_open(&options, on_link, s, &why);
+    if (s->link != NULL) {
+        session_state(&s->base, SESSION_MAILBOX_LOGIN);
+        return;
+    }
+    give_up_mailbox(s, POP3_REPLY_upstream_busy, why.text); /* a trouble of our own */
+}
+
+/* A mailbox has one server; a connection to it may have to be waited for. */
+static void open_mailbox(void *owner, bool is_late)
+{
+    struct pop3_session *s = owner;
+    struct servers *servers = s->base.context->servers;
+    const struct upstream_config *u = s->base.listener->upstream_config;
+    struct server *server = servers_choose(servers, u, 0);
+    if (is_late) {
+        give_up_mailbox(s, POP3_REPLY_upstream_busy, "no connection became free in time");
+    } else if (server == NULL) {
+        give_up_mailbox(s, POP3_REPLY_upstream_down, "the server is out");
+    } else if (server_permit(servers, server, (uint32_t)u->max_connections) == 0) {
+        waiter_stop(&s->waiter);
+        s->permit = server;
+        connect_to(s);
+    } else if (waiter_wait(servers, &s->waiter) < 0) {
+        give_up_mailbox(s, POP3_REPLY_upstream_busy, "out of memory");
+    }
+}
+
+void pop3_mailbox_open(struct pop3_session *s)
+{
+    s->waiter = (struct waiter){
+        .wake = open_mailbox, .owner = s, .upstream = s->base.listener->upstream_config};
+    open_mailbox(s, false);
+}
