@@ -1,7 +1,13 @@
 #include "protocol/smtp/server.h"
 
+#include "base/utf8.h"
+
+/* What a line may have, with its CRLF. */
 enum {
-    COMMAND_LINE_MAX = 2048, /* RFC 5321 says 512, and that extensions need more: RCPT with ORCPT */
+    LINE = 512,                                  /* RFC 5321 section 4.5.3.1.4 */
+    MAIL_LINE = LINE + 26 + 17 + 500 + 10 + 120, /* SIZE, BODY, AUTH, SMTPUTF8; RET with ENVID */
+    RCPT_LINE = LINE + 500,                      /* NOTIFY and ORCPT: RFC 3461 section 4 */
+    COMMAND_LINE_MAX = 2048, /* of any: clients put a long response behind AUTH too */
     AUTH_LINE_MAX = 12288,   /* RFC 4954 section 4 */
     NAME_MAX_SIZE = 255,
 };
@@ -23,24 +29,42 @@ static const struct verb {
     const char *name;
     unsigned states; /* where it may come */
     handler_fn *handle;
+    size_t line_max;
     bool ends_group; /* RFC 2920 section 3.1 */
     unsigned refused_in;
     enum smtp_reply_name refusal; /* in those */
 } verbs[] = {
-    {"EHLO", ANY, on_ehlo, true, 0, 0},
-    {"HELO", ANY, on_helo, true, 0, 0},
-    {"STARTTLS", SMTP_CLEAR, on_starttls, true, SECURE, SMTP_REPLY_tls_active},
-    {"AUTH", SMTP_GREETED, on_auth, true, SMTP_READY | SMTP_IN_ENVELOPE, SMTP_REPLY_auth_twice},
-    {"MAIL", SMTP_READY, on_mail, false, SMTP_IN_ENVELOPE, SMTP_REPLY_mail_nested},
-    {"RCPT", SMTP_IN_ENVELOPE, on_rcpt, false, 0, 0},
-    {"DATA", SMTP_IN_ENVELOPE, on_data, true, 0, 0},
-    {"RSET", SECURE | SMTP_CONNECTED, on_rset, false, 0, 0},
-    {"NOOP", ANY, on_noop, true, 0, 0},
-    {"VRFY", SMTP_CONNECTED | SMTP_READY | SMTP_IN_ENVELOPE, on_vrfy, true, SMTP_GREETED,
+    {"EHLO", ANY, on_ehlo, LINE, true, 0, 0},
+    {"HELO", ANY, on_helo, LINE, true, 0, 0},
+    {"STARTTLS", SMTP_CLEAR, on_starttls, LINE, true, SECURE, SMTP_REPLY_tls_active},
+    {"AUTH", SMTP_GREETED, on_auth, COMMAND_LINE_MAX, true, SMTP_READY | SMTP_IN_ENVELOPE,
+     SMTP_REPLY_auth_twice},
+    {"MAIL", SMTP_READY, on_mail, MAIL_LINE, false, SMTP_IN_ENVELOPE, SMTP_REPLY_mail_nested},
+    {"RCPT", SMTP_IN_ENVELOPE, on_rcpt, RCPT_LINE, false, 0, 0},
+    {"DATA", SMTP_IN_ENVELOPE, on_data, LINE, true, 0, 0},
+    {"RSET", SECURE | SMTP_CONNECTED, on_rset, LINE, false, 0, 0},
+    {"NOOP", ANY, on_noop, LINE, true, 0, 0},
+    {"VRFY", SMTP_CONNECTED | SMTP_READY | SMTP_IN_ENVELOPE, on_vrfy, LINE, true, SMTP_GREETED,
      SMTP_REPLY_auth_first},
-    {"HELP", SECURE | SMTP_CONNECTED, on_help, true, 0, 0},
-    {"QUIT", ANY, on_quit, true, 0, 0},
+    {"HELP", SECURE | SMTP_CONNECTED, on_help, LINE, true, 0, 0},
+    {"QUIT", ANY, on_quit, LINE, true, 0, 0},
 };
+
+/* The methods of RFC 9110 section 9 and RFC 5789, and how HTTP/2 begins. */
+static const char *const http_verbs[] = {"GET",     "HEAD",    "POST",  "PUT",   "DELETE",
+                                         "CONNECT", "OPTIONS", "TRACE", "PATCH", "PRI"};
+
+/* Who speaks HTTP, or sends the fields of a header, is led by somebody else: in what follows he
+ * would say commands that a third person has written (a form in a browser, say). */
+static bool is_foreign(struct span verb, const char **name)
+{
+    for (size_t i = 0; i < sizeof http_verbs / sizeof *http_verbs; i++)
+        if (span_equals_nocase(verb, http_verbs[i])) {
+            *name = http_verbs[i];
+            return true;
+        }
+    return verb.size > 1 && verb.data[verb.size - 1] == ':';
+}
 
 static enum smtp_reply_name refusal_of(enum smtp_state state)
 {
@@ -65,6 +89,7 @@ static void refuse(struct smtp_event *event, enum smtp_reply_name refusal, struc
 
 static void dispatch(struct smtp_server *s, struct span line, struct smtp_event *event)
 {
+    size_t line_size = line.size + strlen("\r\n");
     struct span verb = span_split(&line, ' ');
     event->ends_group = true;
     for (size_t i = 0; i < sizeof verbs / sizeof *verbs; i++) {
@@ -72,7 +97,9 @@ static void dispatch(struct smtp_server *s, struct span line, struct smtp_event 
             continue;
         event->verb = verbs[i].name;
         event->ends_group = verbs[i].ends_group;
-        if ((verbs[i].states & s->state) != 0)
+        if (line_size > verbs[i].line_max)
+            refuse(event, SMTP_REPLY_line_too_long, span_of(""));
+        else if ((verbs[i].states & s->state) != 0)
             verbs[i].handle(s, line, event);
         else if (s->state == SMTP_CLEAR && verbs[i].handle == on_auth)
             refuse(event, SMTP_REPLY_auth_encryption, span_of(""));
@@ -82,7 +109,9 @@ static void dispatch(struct smtp_server *s, struct span line, struct smtp_event 
             refuse(event, refusal_of(s->state), span_of(""));
         return;
     }
-    refuse(event, SMTP_REPLY_unknown_command, span_of(""));
+    refuse(event,
+           is_foreign(verb, &event->verb) ? SMTP_REPLY_no_mail_client : SMTP_REPLY_unknown_command,
+           span_of(""));
 }
 
 static void on_auth_line(struct span line, struct smtp_event *event)
@@ -114,14 +143,30 @@ int smtp_server_next(struct smtp_server *s, struct span *in, struct smtp_event *
     return 1;
 }
 
+/* Not as strict as RFC 5321 section 4.1.3: clients say "localhost", names with underscores and in
+ * other alphabets, addresses without brackets or without "IPv6:" within them. */
+static bool is_hello_name(struct span name)
+{
+    bool is_literal = name.size > 2 && name.data[0] == '[' && name.data[name.size - 1] == ']';
+    if (name.size == 0 || name.size > NAME_MAX_SIZE || !utf8_is_valid(name))
+        return false;
+    if (is_literal)
+        name = span_make(name.data + 1, name.size - 2);
+    for (size_t i = 0; i < name.size; i++)
+        if (!ascii_is_alnum(name.data[i]) && (unsigned char)name.data[i] <= 0x7f &&
+            strchr("-_.:", name.data[i]) == NULL)
+            return false;
+    return true;
+}
+
 static void take_hello(struct smtp_server *s, struct span name, struct smtp_event *event)
 {
     (void)s;
     event->kind = SMTP_EVENT_HELLO;
     event->text = span_trim(name);
-    if (event->text.size == 0 || event->text.size > NAME_MAX_SIZE ||
-        memchr(event->text.data, ' ', event->text.size) != NULL)
-        refuse(event, SMTP_REPLY_bad_argument, span_of("give one host name"));
+    if (!is_hello_name(event->text))
+        refuse(event, SMTP_REPLY_bad_argument,
+               span_of("give one host name, or an address in brackets"));
 }
 
 static void on_ehlo(struct smtp_server *s, struct span argument, struct smtp_event *event)

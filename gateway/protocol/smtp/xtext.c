@@ -7,9 +7,19 @@ static bool is_plain(char c)
     return c > ' ' && c < 0x7f && c != '+' && c != '=';
 }
 
-static bool is_digit(char c)
+static int digit(char c)
 {
-    return c != '\0' && strchr(digits, c) != NULL;
+    const char *found = c == '\0' ? NULL : strchr(digits, c);
+    return found == NULL ? -1 : (int)(found - digits);
+}
+
+/* The octet that "+XX" at `at` stands for, or -1. */
+static int escaped(struct span s, size_t at)
+{
+    if (s.data[at] != '+' || s.size - at < 3)
+        return -1;
+    int high = digit(s.data[at + 1]), low = digit(s.data[at + 2]);
+    return high < 0 || low < 0 ? -1 : high << 4 | low;
 }
 
 bool xtext_is_valid(struct span s)
@@ -17,8 +27,8 @@ bool xtext_is_valid(struct span s)
     for (size_t i = 0; i < s.size; i++) {
         if (is_plain(s.data[i]))
             continue;
-        if (s.data[i] != '+' || s.size - i < 3 || !is_digit(s.data[i + 1]) ||
-            !is_digit(s.data[i + 2]))
+        int c = escaped(s, i);
+        if (c < ' ' || c >= 0x7f)
             return false;
         i += 2;
     }

@@ -1,9 +1,10 @@
-/* xtext of RFC 3461 section 4: printable ASCII, with +XX for the rest. Pure. */
+/* xtext of RFC 3461 section 4: printable ASCII, with +XX for what has a meaning there. Pure. */
 #pragma once
 
 #include "base/span.h"
 
-/* Is all of it xtext? */
+/* Is all of it xtext, and what it stands for printable ASCII? RFC 3461 sections 4.2 and 4.4 ask for
+ * both: else a line's end would travel on in it. */
 bool xtext_is_valid(struct span s);
 
 /* Encodes into `out`, which has `room` octets, with a closing NUL. Returns the length, or 0 when it

@@ -85,6 +85,7 @@ static const struct judged of_mail[] = {
     {" ENVID=" X100 "x", WRONG},
     {" ENVID=", WRONG},
     {" ENVID=a+2bb", WRONG},
+    {" ENVID=a+0D+0ADATA", WRONG},
     {" ENVID=a=b", WRONG},
     {" ENVID=\xc3\xa9", WRONG},
     /* together, and twice */
@@ -147,6 +148,7 @@ static const struct judged of_rcpt[] = {
     {" ORCPT=rfc 822;a", WRONG},
     {" ORCPT=rfc<822>;a", WRONG},
     {" ORCPT=rfc822;a+2bb", WRONG},
+    {" ORCPT=rfc822;a+0Ab", WRONG},
     {" ORCPT=rfc822;\xc3\xa9@b", WRONG},
     {" ORCPT=rfc822;" X100 X100 X100 X100 X10 X10 X10 X10 X10 X10 X10 X10 X10 "xxx", GOOD},
     {" ORCPT=rfc822;" X100 X100 X100 X100 X10 X10 X10 X10 X10 X10 X10 X10 X10 "xxxx", WRONG},

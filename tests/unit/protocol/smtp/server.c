@@ -234,6 +234,15 @@ static const struct conversation {
     {OPEN, "EHLO\r\nEHLO \r\nHELO\r\nEHLO a b\r\nHELO a b\r\nMAIL FROM:<a@b>\r\n",
      "501 5.5.4\n501 5.5.4\n501 5.5.4\n501 5.5.4\n501 5.5.4\n503 5.5.1\n"},
     {OPEN, "EHLO c \r\nEHLO  c\r\n", "EHLO c\nEHLO c\n"},
+    /* names that clients have, which are no domains (RFC 5321 section 4.1.3) */
+    {OPEN, "EHLO localhost\r\nEHLO WIN_PC-2\r\nEHLO 192.0.2.1\r\nEHLO 2001:db8::1\r\n",
+     "EHLO localhost\nEHLO WIN_PC-2\nEHLO 192.0.2.1\nEHLO 2001:db8::1\n"},
+    {OPEN, "EHLO [::1]\r\nEHLO [fe80::1]\r\nEHLO c.\r\nEHLO b\xc3\xbcro\r\nHELO -x_\r\n",
+     "EHLO [::1]\nEHLO [fe80::1]\nEHLO c.\nEHLO b\xc3\xbcro\nHELO -x_\n"},
+    {OPEN, "EHLO <c>\r\nEHLO a@b\r\nEHLO (c)\r\nEHLO c;d\r\nEHLO \"c\"\r\nEHLO a\\b\r\n",
+     "501 5.5.4\n501 5.5.4\n501 5.5.4\n501 5.5.4\n501 5.5.4\n501 5.5.4\n"},
+    {OPEN, "EHLO []\r\nEHLO [\r\nEHLO [c\r\nEHLO c]\r\nEHLO [[c]]\r\nEHLO b\xfcro\r\nHELO $x\r\n",
+     "501 5.5.4\n501 5.5.4\n501 5.5.4\n501 5.5.4\n501 5.5.4\n501 5.5.4\n501 5.5.4\n"},
     {OPEN, "EHLO " X100 X100 X50 "xxxxx\r\nEHLO " X100 X100 X50 "xxxxxx\r\n",
      "EHLO " X100 X100 X50 "xxxxx\n501 5.5.4\n"},
     /* a hello begins anew; one that is refused changes nothing (RFC 5321 section 4.1.4) */
@@ -256,10 +265,21 @@ static const struct conversation {
      "EHLO c\nNOOP\nNOOP\nHELP\nHELP\n501 5.5.4\n501 5.5.4\n501 5.5.4\nQUIT\n"},
     {STARTTLS, "EHLO c\r\nSTARTTLS now\r\nstarttls\r\n", "EHLO c\n501 5.5.4\nSTARTTLS\n"},
     /* what is no command */
-    {OPEN, "\r\n \r\nNOOPS\r\nNOO\r\n NOOP\r\nGET / HTTP/1.1\r\nEXPN staff\r\nBDAT 1\r\nETRN x\r\n",
-     "500 5.5.2\n500 5.5.2\n500 5.5.2\n500 5.5.2\n500 5.5.2\n500 5.5.2\n500 5.5.2\n500 5.5.2\n"
-     "500 5.5.2\n"},
-    {OPEN, "From: me\r\nMAIL\xc3\xa9\r\nN\xd6OP\r\n", "500 5.5.2\n500 5.5.2\n500 5.5.2\n"},
+    {OPEN, "\r\n \r\nNOOPS\r\nNOO\r\n NOOP\r\nEXPN staff\r\nBDAT 1\r\nETRN x\r\n",
+     "500 5.5.2\n500 5.5.2\n500 5.5.2\n500 5.5.2\n500 5.5.2\n500 5.5.2\n500 5.5.2\n500 5.5.2\n"},
+    {OPEN, "MAILFROM:<a@b>\r\nMAIL\xc3\xa9\r\nN\xd6OP\r\nGETS\r\n:\r\n: x\r\n",
+     "500 5.5.2\n500 5.5.2\n500 5.5.2\n500 5.5.2\n500 5.5.2\n500 5.5.2\n"},
+    /* what others say, and a browser for them */
+    {OPEN, "GET / HTTP/1.1\r\nHost: x\r\n", "421 4.7.0\n421 4.7.0\n"},
+    {OPEN, "POST /login HTTP/1.1\r\nhead / HTTP/1.0\r\nPUT x\r\nDELETE x\r\nPRI * HTTP/2.0\r\n",
+     "421 4.7.0\n421 4.7.0\n421 4.7.0\n421 4.7.0\n421 4.7.0\n"},
+    {OPEN, "CONNECT x:25 HTTP/1.1\r\nOPTIONS *\r\nTRACE /\r\nPATCH /\r\n",
+     "421 4.7.0\n421 4.7.0\n421 4.7.0\n421 4.7.0\n"},
+    {OPEN, "From: me\r\nContent-Type: text/plain\r\nSubject:\r\n",
+     "421 4.7.0\n421 4.7.0\n421 4.7.0\n"},
+    {STARTTLS, "EHLO c\r\nGET / HTTP/1.1\r\n", "EHLO c\n421 4.7.0\n"},
+    {IMPLICIT, "EHLO c\r\nAUTH PLAIN\r\nGET / HTTP/1.1\r\n",
+     "EHLO c\nAUTH PLAIN\nresponse <GET / HTTP/1.1>\n"},
     /* lines: LF alone, CR alone, control characters; the next is whole */
     {OPEN, "NOOP\nNOOP\r\n", "500 5.5.2\nNOOP\n"},
     {OPEN, "NO\rOP\r\nNOOP\r\n", "500 5.5.2\nNOOP\n"},
@@ -566,13 +586,10 @@ START_TEST(the_verb_of_a_command_that_we_know_is_told)
         enum smtp_state state;
         const char *line, *verb;
     } cases[] = {
-        {SMTP_READY, "nOOp x\r\n", "NOOP"},
-        {SMTP_READY, "rcpt to:<>\r\n", "RCPT"},
-        {SMTP_READY, "GET / HTTP/1.1\r\n", NULL},
-        {SMTP_READY, "c2VjcmV0\r\n", NULL},
-        {SMTP_READY, "NOOP\n", NULL},
-        {SMTP_IN_AUTH, "c2VjcmV0\r\n", NULL},
-        {SMTP_IN_AUTH, "*\r\n", NULL},
+        {SMTP_READY, "nOOp x\r\n", "NOOP"},        {SMTP_READY, "rcpt to:<>\r\n", "RCPT"},
+        {SMTP_READY, "Get / HTTP/1.1\r\n", "GET"}, {SMTP_READY, "Secret: x\r\n", NULL},
+        {SMTP_READY, "c2VjcmV0\r\n", NULL},        {SMTP_READY, "NOOP\n", NULL},
+        {SMTP_IN_AUTH, "c2VjcmV0\r\n", NULL},      {SMTP_IN_AUTH, "*\r\n", NULL},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct smtp_server s = {.state = cases[i].state};
@@ -643,6 +660,38 @@ START_TEST(a_command_that_is_too_long_is_refused_and_the_next_is_whole)
     struct span line = padded(input, "NOOP ", "\r\n", 5000);
     memcpy(input + line.size, "NOOP\r\n", 6);
     check(OPEN, span_make(input, line.size + 6), "500 5.5.2\nNOOP\n");
+}
+END_TEST
+
+/* RFC 5321 section 4.5.3.1.4: 512 with CRLF; RFC 3461 section 4: 500 more for RCPT; MAIL has SIZE,
+ * BODY, AUTH, SMTPUTF8, RET and ENVID behind it. */
+START_TEST(a_command_has_as_many_octets_as_the_extensions_allow_it)
+{
+    static const struct {
+        const char *start;
+        size_t max;
+    } cases[] = {
+        {"NOOP ", 512},
+        {"VRFY ", 512},
+        {"HELP ", 512},
+        {"RCPT TO:<a@b> ORCPT=rfc822;", 1012},
+        {"MAIL FROM:<a@b> ", 1185},
+        {"XX ", 2048},
+        {"AUTH PLAIN ", 2048},
+    };
+    static char input[2100];
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        for (size_t more = 0; more < 2; more++) {
+            struct smtp_server s = {.state = SMTP_READY, .offered = OFFERED};
+            struct smtp_event event;
+            struct span in = padded(input, cases[i].start, "\r\n", cases[i].max + more);
+            ck_assert_int_eq(smtp_server_next(&s, &in, &event), 1);
+            bool is_too_long =
+                event.kind == SMTP_EVENT_REFUSED && event.refusal == SMTP_REPLY_line_too_long;
+            ck_assert_msg(is_too_long == (more == 1), "%s: %zu", cases[i].start,
+                          cases[i].max + more);
+        }
+    }
 }
 END_TEST
 
@@ -789,6 +838,7 @@ SUITE(smtp_server)
     TEST(a_refusal_names_what_was_wrong);
     TEST(the_longest_commands_of_the_extensions_are_taken);
     TEST(a_command_that_is_too_long_is_refused_and_the_next_is_whole);
+    TEST(a_command_has_as_many_octets_as_the_extensions_allow_it);
     TEST(a_response_has_12288_octets_at_most);
     TEST(a_nul_or_another_control_character_is_no_part_of_a_command);
     TEST(tls_makes_forget_what_was_said_before);

@@ -32,7 +32,7 @@ START_TEST(xtext_is_xchars_and_upper_case_hexadecimal)
         bool is_valid;
     } cases[] = {
         {"", true},      {"QQ314159", true},    {"a+2Bb", true}, {"+3D", true},
-        {"<>", true},    {"a@b.example", true}, {"+00", true},   {"+", false},
+        {"<>", true},    {"a@b.example", true}, {"+20", true},   {"+", false},
         {"a+2", false},  {"+2b", false},        {"+GG", false},  {"+2", false},
         {"a=b", false},  {"a b", false},        {"a\tb", false}, {"a\x7f", false},
         {"+2B+", false}, {"++2B", false},       {"+ 2", false},  {"\xc3\xa9", false},
@@ -67,7 +67,17 @@ START_TEST(each_octet_is_encoded_as_rfc_3461_says)
         char out[8];
         ck_assert_uint_eq(xtext_encode(span_make(&octet, 1), out, sizeof out), strlen(expected));
         ck_assert_str_eq(out, expected);
-        ck_assert(xtext_is_valid(span_of(out)));
+    }
+}
+END_TEST
+
+/* RFC 3461 sections 4.2 and 4.4: "printable (graphic and space) characters". */
+START_TEST(what_xtext_stands_for_is_printable)
+{
+    for (int c = 0; c < 256; c++) {
+        char text[8];
+        (void)snprintf(text, sizeof text, "a+%02Xb", (unsigned)c); /* fits */
+        ck_assert_msg(xtext_is_valid(span_of(text)) == (c >= 32 && c <= 126), "%s", text);
     }
 }
 END_TEST
@@ -121,6 +131,7 @@ SUITE(smtp_xtext)
     TEST(each_octet_is_xtext_as_rfc_3461_says);
     TEST(a_nul_is_no_digit);
     TEST(each_octet_is_encoded_as_rfc_3461_says);
+    TEST(what_xtext_stands_for_is_printable);
     TEST(a_text_is_encoded_as_a_naive_encoder_does);
     TEST(what_does_not_fit_is_not_written_in_part);
     TEST(what_just_fits_with_its_nul_is_written);
