@@ -47,6 +47,8 @@ struct transaction {
     struct recipient *first, **last;
     unsigned count;               /* recipients the client was not refused at once */
     unsigned accepted;            /* by the upstream */
+    unsigned refused;             /* for good */
+    unsigned overshot;            /* recipients past max_recipients */
     unsigned lost, lost_for_good; /* accepted once, and refused when asked again; with 5yz */
 
     /* The envelope upstream. */
@@ -79,9 +81,10 @@ struct smtp_session {
     struct smtp_server server;
     struct smtp_replies replies;
     void (*take)(struct smtp_session *s, struct span *in); /* who has the client's bytes now */
-    bool is_waiting;     /* for somebody else than the client, who is paused */
-    bool is_quitting;    /* ends when the replies have gone */
-    bool is_client_gone; /* the reply to the final dot is awaited all the same */
+    bool is_waiting;       /* for somebody else than the client, who is paused */
+    bool is_quitting;      /* ends when the replies have gone */
+    bool is_client_gone;   /* the reply to the final dot is awaited all the same */
+    unsigned errors, junk; /* 5yz, and commands that lead nowhere, since a message was taken */
     char *helo;
     struct buffer
         login; /* of an exchange with LOGIN: what PLAIN would say, as far as it is known */

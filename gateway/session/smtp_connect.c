@@ -8,6 +8,11 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+enum {
+    ERRORS_MAX = 20, /* then a client is sent away, as is one that goes on for ever without mail */
+    JUNK_MAX = 100,
+};
+
 static void on_client(void *owner, enum connection_event event, struct span *in);
 static void ask_to_end(struct session *base);
 static void end_now(struct session *base);
@@ -112,8 +117,25 @@ void smtp_give_up(struct smtp_session *s)
 
 void smtp_say(struct smtp_session *s, enum smtp_reply_name name, const char *argument)
 {
+    s->errors += smtp_reply_code(name) >= 500;
     if (smtp_replies_add(&s->replies, name, argument, s->base.id) < 0)
         s->is_quitting = true; /* nothing can be said any more */
+}
+
+static bool is_tiresome(const struct smtp_session *s)
+{
+    return s->errors >= ERRORS_MAX || s->junk >= JUNK_MAX;
+}
+
+/* A client that only errs or only chats is told so and leaves; in a message it may go on. */
+static void send_away(struct smtp_session *s)
+{
+    enum smtp_reply_name name =
+        s->errors >= ERRORS_MAX ? SMTP_REPLY_too_many_errors : SMTP_REPLY_too_many_commands;
+    session_event(&s->base, EVENT_command_refused, field_number(KEY_code, 421),
+                  field_text(KEY_reply, smtp_reply_text(name)));
+    smtp_say(s, name, NULL);
+    s->is_quitting = true;
 }
 
 void smtp_wait(struct smtp_session *s, enum session_state state, int64_t ms)
@@ -146,6 +168,8 @@ static bool settle(struct smtp_session *s)
         smtp_say(s, SMTP_REPLY_shutting_down, NULL);
         s->is_quitting = true;
     }
+    if (s->take == smtp_take_commands && is_tiresome(s) && !s->is_quitting)
+        send_away(s);
     flush(s);
     if (s->is_quitting) {
         smtp_end(s, true);
@@ -246,8 +270,10 @@ static void on_hello(struct smtp_session *s, const struct smtp_event *event)
         smtp_say(s, SMTP_REPLY_hello, s->base.context->config->hostname);
         return;
     }
-    (void)snprintf(text, sizeof text, "%s\nPIPELINING\nSIZE %llu\nENHANCEDSTATUSCODES%s%s%s%s%s",
+    (void)snprintf(text, sizeof text,
+                   "%s\nPIPELINING\nSIZE %llu\nLIMITS RCPTMAX=%lld\nENHANCEDSTATUSCODES%s%s%s%s%s",
                    s->base.context->config->hostname, (unsigned long long)max_size,
+                   (long long)s->base.listener->max_recipients,
                    s->server.needs_tls ? "\nSTARTTLS" : "",
                    !s->server.needs_tls && s->server.needs_auth ? "\nAUTH PLAIN LOGIN" : "",
                    (extensions & SMTP_8BITMIME) != 0 ? "\n8BITMIME" : "",
@@ -311,6 +337,7 @@ static void on_refused(struct smtp_session *s, const struct smtp_event *event)
         smtp_server_auth_ended(&s->server, false);
     }
     smtp_say(s, event->refusal, argument);
+    s->is_quitting = s->is_quitting || smtp_reply_code(event->refusal) == 421;
 }
 
 typedef void command_fn(struct smtp_session *s, const struct smtp_event *event);
@@ -332,16 +359,23 @@ static command_fn *const commands[] = {
     [SMTP_EVENT_REFUSED] = on_refused,
 };
 
+/* Commands that bring no message nearer. */
+enum {
+    JUNK = 1 << SMTP_EVENT_HELLO | 1 << SMTP_EVENT_RSET | 1 << SMTP_EVENT_NOOP |
+           1 << SMTP_EVENT_VERIFY | 1 << SMTP_EVENT_HELP,
+};
+
 /* One batch: the commands of this read, up to one that must end a group. Then whatever of them
  * needs the upstream is asked; else the replies go. */
 static bool take_batch(struct smtp_session *s, struct span *in)
 {
     struct smtp_event event;
     bool is_any = false;
-    while (!s->is_quitting && !smtp_replies_are_full(&s->replies)) {
+    while (!s->is_quitting && !is_tiresome(s) && !smtp_replies_are_full(&s->replies)) {
         if (smtp_server_next(&s->server, in, &event) == 0)
             break;
         is_any = true;
+        s->junk += JUNK >> event.kind & 1;
         commands[event.kind](s, &event);
         bool is_reset = s->transaction != NULL && s->transaction->ends_after_batch;
         if (event.ends_group || s->is_waiting || is_reset)

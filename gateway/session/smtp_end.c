@@ -68,6 +68,7 @@ void smtp_final_answered(struct smtp_session *s, const struct smtp_reply *reply)
     log_message(s, EVENT_message_accepted, 250, reply->text, "");
     smtp_say(s, SMTP_REPLY_queued, t->id);
     smtp_transaction_end(s);
+    s->errors = s->junk = 0;
     smtp_continue(s);
 }
 
@@ -76,6 +77,7 @@ void smtp_final_refused(struct smtp_session *s, const char *reason)
     struct transaction *t = s->transaction;
     struct span text = span_of(t->refusal == NULL ? "" : t->refusal);
     bool is_to_data = smtp_replies_are_due(&s->replies);
+    s->errors += t->refusal_code >= 500;
     session_add(&s->base, COUNTER_messages_refused, 1);
     log_message(s, EVENT_message_refused, t->refusal_code, span_trim(text), reason);
     int failed = text.size == 0 || (is_to_data ? smtp_replies_answer(&s->replies, text)

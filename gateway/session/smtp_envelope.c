@@ -7,6 +7,7 @@
 #include "session/smtp.h"
 
 #include "base/clock.h"
+#include "base/utf8.h"
 #include "message/received.h"
 
 #include <assert.h>
@@ -19,6 +20,7 @@ enum {
     ARENA_RECIPIENT = 1400, /* the longest address with the longest parameters */
     LINE_MAX_SIZE = 2200,
     RCPT_AT_ONCE = 200, /* below what a link keeps in order */
+    OVERSHOOT = 1000,   /* a client may not know the limit; past it, it doesn't listen */
 };
 
 static void on_link(void *owner, struct smtp_link *l, const struct smtp_link_event *event);
@@ -88,7 +90,8 @@ void smtp_rcpt(struct smtp_session *s, const struct smtp_event *event)
     struct transaction *t = s->transaction;
     struct recipient *r = NULL;
     char max[24];
-    if (event->path.is_utf8 && !t->is_smtputf8) {
+    bool is_utf8 = event->path.is_utf8 || utf8_has_non_ascii(event->parameters.orcpt);
+    if (is_utf8 && !t->is_smtputf8) {
         smtp_say(s, SMTP_REPLY_needs_smtputf8, NULL);
         return;
     }
@@ -103,6 +106,7 @@ void smtp_rcpt(struct smtp_session *s, const struct smtp_event *event)
         smtp_replies_expect(&s->replies) < 0) {
         (void)snprintf(max, sizeof max, "%" PRId64, s->base.listener->max_recipients); /* fits */
         smtp_say(s, SMTP_REPLY_too_many_recipients, max);
+        s->errors += ++t->overshot > OVERSHOOT;
         return;
     }
     *t->last = r;
@@ -136,6 +140,7 @@ void smtp_transaction_end(struct smtp_session *s)
     if (t == NULL)
         return;
     s->transaction = NULL;
+    s->errors += t->refused; /* of a message that was taken they are forgiven */
     if (t->is_taking)
         pool_cancel(pool, &t->request);
     if (s->link != NULL && (smtp_link_is_in_text(s->link) || t->is_data_sent))
@@ -201,6 +206,7 @@ static void answer(struct smtp_session *s, struct recipient *r, const char *text
         t->lost++;
         t->lost_for_good += code >= 500;
     } else {
+        t->refused += code >= 500;
         session_add(&s->base, COUNTER_recipients_refused, 1);
         session_event(&s->base, EVENT_recipient_refused, field_text(KEY_message, t->id),
                       field_text(KEY_sender, t->sender), field_text(KEY_recipient, r->address),

@@ -18,6 +18,7 @@ def test_ehlo_offers_our_own_extensions_and_what_the_probes_found(client):
     assert client.ask("EHLO x", "250 ").split("\n")[0] == "250-mail.example.com"
     offered = client.hello()
     assert {"PIPELINING", "ENHANCEDSTATUSCODES", "SIZE 52428800"} <= set(offered)  # max_message_size
+    assert "LIMITS RCPTMAX=100" in offered  # max_recipients, RFC 9422
     assert {"8BITMIME", "SMTPUTF8", "DSN"} <= set(offered)  # Postfix's
     assert not {"CHUNKING", "ETRN", "VRFY", "XCLIENT"} & {line.split()[0] for line in offered}
 
@@ -57,12 +58,13 @@ def test_helo_has_no_extensions(client):
     client.ask("MAIL FROM:<alice@example.com>", "250 2.1.0 ")
 
 
-@pytest.mark.parametrize("name", ["", " ", "two names", "x" * 300])
+@pytest.mark.parametrize("name", ["", " ", "two names", "x" * 256, "<script>", "me@here", "[192.0.2.1", "b\udcfcro"])
 def test_ehlo_needs_one_name(client, name):
     client.ask(f"EHLO {name}", "501 5.5.4 ")
 
 
-@pytest.mark.parametrize("name", ["[127.0.0.1]", "[IPv6:::1]", "WIN-PC_2", "localhost", "xn--gre-6ka.example"])
+@pytest.mark.parametrize("name", ["[127.0.0.1]", "[IPv6:::1]", "WIN-PC_2", "localhost", "xn--gre-6ka.example",
+                                  "192.0.2.1", "2001:db8::1", "[::1]", "büro-pc", "x" * 255])
 def test_ehlo_takes_the_names_that_clients_really_send(client, name):
     client.hello(name)
 
@@ -92,8 +94,9 @@ def test_an_overlong_command_is_500_5_5_2_and_the_session_goes_on(client):
     client.ask("NOOP", "250 2.0.0 ")
 
 
-def test_commands_of_512_octets_are_read(client):
+def test_commands_of_512_octets_are_read_and_longer_ones_not(client):
     client.ask("NOOP " + "x" * (512 - len("NOOP \r\n")), "250 2.0.0 ")
+    client.ask("NOOP " + "x" * (513 - len("NOOP \r\n")), "500 5.5.2 ")
 
 
 @pytest.mark.parametrize("line", [b"NOOP\n", b"NO\rOP\r\n", b"NOOP \0\r\n", b"NOOP \x1b[2J\r\n", b"\r\r\n"])
@@ -163,6 +166,8 @@ def test_mail(client, argument, reply):
     ("TO:<x@dest.example> FOO=BAR", "555 5.5.4 "),
     ("TO:<x@dest.example> NOTIFY=NEVER,SUCCESS", "501 5.5.4 "),
     ("TO:<x@dest.example> NOTIFY=SOMETIMES", "501 5.5.4 "),
+    ("TO:<x@dest.example> ORCPT=rfc822;x+0D+0ADATA", "501 5.5.4 "),
+    ("TO:<x@dest.example> ORCPT=utf-8;grüße@dest.example", "553 5.6.7 "),
 ])
 def test_rcpt(client, argument, reply):
     client.ask("MAIL FROM:<alice@example.com>", "250 2.1.0 ")
