@@ -125,10 +125,35 @@ static void check_identity(const struct checker *k, const struct upstream_config
         errors_add_at(k->errors, &u->place,
                       "upstreams.%s.identity: protocol \"smtp\" knows \"none\" and \"xclient\"",
                       u->name);
+}
+
+/* What was set for a check that doesn't take place would be a false comfort. */
+static void check_upstream_tls(const struct checker *k, const struct upstream_config *u)
+{
+    bool is_password = upstream_has_password(u), has_key = u->client_key[0] != '\0';
+    bool has_ca = u->ca[0] != '\0', has_fingerprint = u->fingerprint[0] != '\0';
+    if (has_ca && has_fingerprint)
+        errors_add_at(k->errors, &u->place,
+                      "upstreams.%s.fingerprint: it stands instead of ca; leave one of them out",
+                      u->name);
+    if (upstream_is_checked(u) && u->tls <= UPSTREAM_TLS_OPPORTUNISTIC)
+        errors_add_at(k->errors, &u->place,
+                      "upstreams.%s.%s: with tls = \"%s\" nobody looks at a certificate; write "
+                      "tls = \"verify\" or \"implicit\"",
+                      u->name, has_ca ? "ca" : "fingerprint", upstream_tls_name(u->tls));
+    if (has_key != (u->client_certificate[0] != '\0'))
+        errors_add_at(k->errors, &u->place,
+                      "upstreams.%s.%s: is missing; client_certificate and client_key go together",
+                      u->name, has_key ? "client_certificate" : "client_key");
+    if (has_key && u->tls == UPSTREAM_TLS_NONE)
+        errors_add_at(k->errors, &u->place,
+                      "upstreams.%s.client_certificate: with tls = \"none\" nobody sees it",
+                      u->name);
     if (is_password && u->tls == UPSTREAM_TLS_OPPORTUNISTIC)
         errors_add_at(k->errors, &u->place,
                       "upstreams.%s.tls: \"opportunistic\" may send a password in clear; "
-                      "write \"require\", \"implicit\", or \"none\" on a private network",
+                      "write \"require\", \"verify\", \"implicit\", or \"none\" on a private "
+                      "network",
                       u->name);
     for (size_t i = 0; i < u->server_count; i++)
         if (is_password && u->tls == UPSTREAM_TLS_NONE && u->servers[i].to.size > 0 &&
@@ -160,6 +185,7 @@ static void check_upstreams(const struct checker *k)
                 check_loop(k, s);
         }
         check_identity(k, u);
+        check_upstream_tls(k, u);
     }
     if (servers > 256)
         errors_add_at(k->errors, &(struct place){c->file, 0}, "upstreams: %zu servers; at most 256",

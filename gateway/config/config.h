@@ -12,11 +12,18 @@ enum listener_role { ROLE_SUBMISSION, ROLE_POP3, ROLE_REFUSE };
 enum bare_newline { BARE_NEWLINE_NORMALIZE, BARE_NEWLINE_REJECT };
 enum listener_tls { LISTENER_TLS_IMPLICIT, LISTENER_TLS_STARTTLS, LISTENER_TLS_NONE };
 enum tls_version { TLS_VERSION_1_2, TLS_VERSION_1_3 };
+enum upstream_tls_version {
+    UPSTREAM_TLS_VERSION_1_0,
+    UPSTREAM_TLS_VERSION_1_1,
+    UPSTREAM_TLS_VERSION_1_2,
+    UPSTREAM_TLS_VERSION_1_3
+};
 enum upstream_protocol { UPSTREAM_SMTP, UPSTREAM_POP3 };
 enum upstream_tls {
     UPSTREAM_TLS_NONE,
     UPSTREAM_TLS_OPPORTUNISTIC,
     UPSTREAM_TLS_REQUIRE,
+    UPSTREAM_TLS_VERIFY,
     UPSTREAM_TLS_IMPLICIT
 };
 enum upstream_identity { IDENTITY_NONE, IDENTITY_XCLIENT, IDENTITY_PASSWORD };
@@ -48,6 +55,8 @@ struct upstream_config {
     const char *name;
     struct place place;
     int protocol, tls, identity; /* enums above */
+    int tls_min_version;         /* enum upstream_tls_version */
+    const char *tls_ciphers, *fingerprint, *ca, *client_certificate, *client_key;
     int64_t max_connections;
     int64_t wait_timeout_ms, connect_timeout_ms, command_timeout_ms, final_timeout_ms;
     int64_t idle_timeout_ms, health_check_ms;
@@ -125,6 +134,12 @@ const struct tls_config *config_find_tls(const struct config *c, const char *nam
 /* Does a login upstream repeat the user's own password, so that only mechanisms that bring it to us
  * can succeed: PLAIN and LOGIN, neither SCRAM nor EXTERNAL? */
 bool upstream_needs_password(const struct upstream_config *u);
+
+/* Is the certificate of its servers looked at: by a CA and their address, or by the fingerprint? */
+bool upstream_is_checked(const struct upstream_config *u);
+
+/* Does a password travel to its servers? */
+bool upstream_has_password(const struct upstream_config *u);
 
 /* "submission"; "opportunistic"; the syslog facility's number. */
 const char *listener_role_name(int role);

@@ -36,12 +36,37 @@ static int check_domain(const char *name, struct error *why)
                    : error_set(why, "\"%s\" is no host name; write one as mail.example.com", name);
 }
 
+/* SHA-256 in hexadecimal, with colons or without. */
+static int check_fingerprint(const char *text, struct error *why)
+{
+    size_t digits = 0;
+    bool is_good = true;
+    for (const char *c = text; *c != '\0'; c++) {
+        bool is_digit = ascii_is_digit(*c) || (ascii_lower(*c) >= 'a' && ascii_lower(*c) <= 'f');
+        digits += is_digit;
+        is_good = is_good && (is_digit || (*c == ':' && digits % 2 == 0));
+    }
+    return is_good && (digits == 64 || digits == 0)
+               ? 0
+               : error_set(why,
+                           "\"%s\" is no SHA-256 of 64 hexadecimal digits; openssl x509 -noout "
+                           "-fingerprint -sha256 -in FILE shows it",
+                           text);
+}
+
+static int check_file(const char *path, struct error *why)
+{
+    return path[0] == '\0' ? 0 : check_absolute(path, why);
+}
+
 static const char *const tls_versions[] = {"TLSv1.2", "TLSv1.3", NULL};
 static const char *const roles[] = {"submission", "pop3", "refuse", NULL};
 static const char *const listener_tls[] = {"implicit", "starttls", "none", NULL};
 static const char *const bare_newlines[] = {"normalize", "reject", NULL};
 static const char *const protocols[] = {"smtp", "pop3", NULL};
-static const char *const upstream_tls[] = {"none", "opportunistic", "require", "implicit", NULL};
+static const char *const upstream_tls[] = {"none",   "opportunistic", "require",
+                                           "verify", "implicit",      NULL};
+static const char *const upstream_tls_versions[] = {"TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3", NULL};
 static const char *const identities[] = {"none", "xclient", "password", NULL};
 static const char *const backends[] = {"sasldb", NULL};
 static const char *const log_formats[] = {"text", "json", NULL};
@@ -176,7 +201,24 @@ static const struct setting upstream_settings[] = {
      .choices = protocols, .help = "smtp or pop3"},
     {"tls", SETTING_CHOICE, AT(upstream_config, tls), .preset = "opportunistic",
      .choices = upstream_tls,
-     .help = "none, opportunistic, require or implicit; default with identity password: require"},
+     .help = "none, opportunistic, require, verify (by a CA and the server's address) or implicit; "
+             "default where a password travels: require"},
+    {"tls_min_version", SETTING_CHOICE, AT(upstream_config, tls_min_version), .preset = "TLSv1.2",
+     .choices = upstream_tls_versions,
+     .help = "TLSv1, TLSv1.1 (both with tls_ciphers = \"DEFAULT@SECLEVEL=0\": old servers on a "
+             "private network), TLSv1.2 or TLSv1.3"},
+    {"tls_ciphers", SETTING_TEXT, AT(upstream_config, tls_ciphers), .preset = "",
+     .help = "up to TLS 1.2, as OpenSSL writes them; \"\": its own choice"},
+    {"fingerprint", SETTING_TEXT, AT(upstream_config, fingerprint), .preset = "",
+     .check = check_fingerprint,
+     .help = "SHA-256 of the server's certificate: no other is taken, whoever signed it"},
+    {"ca", SETTING_TEXT, AT(upstream_config, ca), .preset = "", .check = check_file,
+     .help = "file of CAs, PEM, one of which must have signed the server's certificate; \"\" with "
+             "verify: the system's"},
+    {"client_certificate", SETTING_TEXT, AT(upstream_config, client_certificate), .preset = "",
+     .check = check_file, .help = "file, PEM, shown to a server that asks for one"},
+    {"client_key", SETTING_TEXT, AT(upstream_config, client_key), .preset = "", .check = check_file,
+     .help = "its key, PEM"},
     {"identity", SETTING_CHOICE, AT(upstream_config, identity), .preset = "none",
      .choices = identities,
      .help = "smtp: none (shared connections) or xclient (one client a connection); pop3: password "
@@ -261,6 +303,16 @@ const char *section_suggest(const struct section *s, const char *const *extra, c
 const char *listener_role_name(int role)
 {
     return roles[role];
+}
+
+bool upstream_is_checked(const struct upstream_config *u)
+{
+    return u->tls == UPSTREAM_TLS_VERIFY || u->ca[0] != '\0' || u->fingerprint[0] != '\0';
+}
+
+bool upstream_has_password(const struct upstream_config *u)
+{
+    return u->identity == IDENTITY_PASSWORD;
 }
 
 const char *upstream_tls_name(int tls)

@@ -234,7 +234,7 @@ static void read_upstreams(struct reader *r, const config_setting_t *root)
         u->place = place_of(r, at);
         if (u->protocol == UPSTREAM_POP3 && !is_set(&section_upstream, set, "identity"))
             u->identity = IDENTITY_PASSWORD;
-        if (u->identity == IDENTITY_PASSWORD && !is_set(&section_upstream, set, "tls"))
+        if (upstream_has_password(u) && !is_set(&section_upstream, set, "tls"))
             u->tls = UPSTREAM_TLS_REQUIRE;
         read_servers(r, find_group(r, at, path, "servers"),
                      arena_printf(r->config->arena, "%s.servers", path), u);

@@ -12,6 +12,7 @@
 #include <netinet/tcp.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
+#include <openssl/sslerr.h>
 #include <stdlib.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -131,10 +132,15 @@ static void fail_errno(struct connection *c)
 /* What OpenSSL says of its last call. */
 static void keep_tls_error(struct connection *c, int ssl_error)
 {
-    unsigned long code = ERR_peek_error();
+    const char *more = "";
+    int flags = 0;
+    unsigned long code = ERR_peek_error_data(&more, &flags);
     const char *reason = ERR_reason_error_string(code);
+    bool is_told = ERR_GET_REASON(code) == SSL_R_CERTIFICATE_VERIFY_FAILED && more[0] != '\0';
     struct error text;
-    if (code != 0)
+    if (code != 0 && is_told)
+        (void)error_set(&text, "TLS: %s: %s", reason, more); /* see net/tls_client */
+    else if (code != 0)
         (void)error_set(&text, "TLS: %s", reason == NULL ? "protocol error" : reason);
     else if (errno == 0 || ssl_error == SSL_ERROR_ZERO_RETURN)
         (void)error_set(&text, "closed by the peer");

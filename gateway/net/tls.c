@@ -1,5 +1,7 @@
 #include "net/tls.h"
 
+#include "net/tls_context.h"
+
 #include <errno.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
@@ -8,7 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { CERTIFICATES_MAX = 4, DAYS_LEFT_MIN = 14 };
+enum { DAYS_LEFT_MIN = 14 };
 
 /* Forward secrecy and authenticated encryption, nothing else (RFC 7525 section 4.2). */
 static const char ciphers_1_2[] =
@@ -19,29 +21,20 @@ static const char ciphers_1_2[] =
 static const char ciphers_1_3[] =
     "TLS_AES_128_GCM_SHA256:TLS_CHACHA20_POLY1305_SHA256:TLS_AES_256_GCM_SHA384";
 
-struct tls_context {
-    SSL_CTX *ctx;
-    bool is_client;
-    const struct tls_config *config;
-    X509 *leaves[CERTIFICATES_MAX];
-    size_t leaf_count;
-};
-
 struct tls_contexts {
-    struct tls_context client;
-    struct tls_context *blocks; /* one for each of the configuration's, in its order */
-    size_t block_count;
+    struct tls_context *clients; /* one for each server behind, in the order of configuration */
+    struct tls_context *blocks;  /* one for each of the configuration's, in its order */
+    size_t client_count, block_count;
 };
 
-/* The reason of OpenSSL's last failure. */
-static const char *reason(void)
+const char *tls_reason(void)
 {
     const char *text = ERR_reason_error_string(ERR_peek_last_error());
     ERR_clear_error();
     return text == NULL ? "unknown error" : text;
 }
 
-static SSL_CTX *new_ctx(const SSL_METHOD *method)
+SSL_CTX *tls_ctx_new(const SSL_METHOD *method)
 {
     SSL_CTX *ctx = SSL_CTX_new(method);
     if (ctx == NULL)
@@ -59,15 +52,15 @@ static SSL_CTX *new_ctx(const SSL_METHOD *method)
 struct ssl_st *tls_new(const struct tls_context *context, int fd)
 {
     SSL *ssl = SSL_new(context->ctx);
-    if (ssl == NULL || SSL_set_fd(ssl, fd) != 1) {
-        SSL_free(ssl);
-        return NULL;
-    }
-    if (context->is_client)
-        SSL_set_connect_state(ssl);
-    else
+    bool is_good = ssl != NULL && SSL_set_fd(ssl, fd) == 1;
+    if (is_good && context->is_client)
+        is_good = tls_client_begin(context, ssl) == 0;
+    else if (is_good)
         SSL_set_accept_state(ssl);
-    return ssl;
+    if (is_good)
+        return ssl;
+    SSL_free(ssl);
+    return NULL;
 }
 
 /* ---- which certificate ---- */
@@ -202,7 +195,7 @@ static void load_pair(const struct loader *l, const char *certificate, const cha
         return;
     if (SSL_CTX_use_certificate_chain_file(block->ctx, certificate) != 1) {
         errors_add_at(l->errors, &t->place, "tls.%s.certificate: %s: %s", t->name, certificate,
-                      reason());
+                      tls_reason());
         return;
     }
     X509 *leaf = SSL_CTX_get0_certificate(block->ctx);
@@ -211,14 +204,13 @@ static void load_pair(const struct loader *l, const char *certificate, const cha
     check_certificate(l, certificate, leaf);
     check_key_mode(l, key);
     if (SSL_CTX_use_PrivateKey_file(block->ctx, key, SSL_FILETYPE_PEM) != 1)
-        errors_add_at(l->errors, &t->place, "tls.%s.key: %s: %s", t->name, key, reason());
+        errors_add_at(l->errors, &t->place, "tls.%s.key: %s: %s", t->name, key, tls_reason());
     else if (SSL_CTX_check_private_key(block->ctx) != 1)
         errors_add_at(l->errors, &t->place, "tls.%s.key: %s does not belong to %s", t->name, key,
                       certificate);
 }
 
-/* A key behind a password would make the start wait at a terminal. */
-static int no_password(char *out, int room, int is_writing, void *owner)
+int tls_no_password(char *out, int room, int is_writing, void *owner)
 {
     (void)out, (void)room, (void)is_writing, (void)owner;
     return -1;
@@ -228,7 +220,7 @@ static void load_block(const struct loader *l, struct tls_contexts *contexts)
 {
     struct tls_context *block = l->block;
     const struct tls_config *t = block->config;
-    SSL_CTX *ctx = block->ctx = new_ctx(TLS_server_method());
+    SSL_CTX *ctx = block->ctx = tls_ctx_new(TLS_server_method());
     int version = TLS1_3_VERSION;
     for (size_t i = 0; i < l->config->tls_count; i++)
         if (version_of(&l->config->tls[i]) < version)
@@ -237,17 +229,17 @@ static void load_block(const struct loader *l, struct tls_contexts *contexts)
     char groups[] = "X25519:P-256";
     if (SSL_CTX_set_min_proto_version(ctx, version) != 1 ||
         SSL_CTX_set1_groups_list(ctx, groups) != 1 || SSL_CTX_set_num_tickets(ctx, 1) != 1)
-        errors_add_at(l->errors, &t->place, "tls.%s: %s", t->name, reason());
+        errors_add_at(l->errors, &t->place, "tls.%s: %s", t->name, tls_reason());
     if (SSL_CTX_set_cipher_list(ctx, t->ciphers[0] == '\0' ? ciphers_1_2 : t->ciphers) != 1)
         errors_add_at(l->errors, &t->place,
                       "tls.%s.ciphers: no cipher of TLS 1.2 is named by \"%s\" (see openssl "
                       "ciphers)",
                       t->name, t->ciphers);
     if (SSL_CTX_set_ciphersuites(ctx, ciphers_1_3) != 1)
-        errors_add_at(l->errors, &t->place, "tls.%s: %s", t->name, reason());
+        errors_add_at(l->errors, &t->place, "tls.%s: %s", t->name, tls_reason());
     (void)SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF); /* tickets instead */
     (void)SSL_CTX_set_session_id_context(ctx, (const unsigned char *)"porteiro", 8);
-    SSL_CTX_set_default_passwd_cb(ctx, no_password);
+    SSL_CTX_set_default_passwd_cb(ctx, tls_no_password);
     (void)SSL_CTX_set_tlsext_servername_callback(ctx, on_server_name);
     (void)SSL_CTX_set_tlsext_servername_arg(ctx, contexts);
     for (size_t i = 0; i < t->certificate.count && i < t->key.count; i++)
@@ -261,8 +253,7 @@ struct tls_contexts *tls_prepare(const struct config *config, struct errors *err
     if (contexts == NULL ||
         (contexts->blocks = calloc(config->tls_count + 1, sizeof *contexts->blocks)) == NULL)
         abort(); /* out of memory at the start */
-    contexts->client = (struct tls_context){.ctx = new_ctx(TLS_client_method()), .is_client = true};
-    (void)SSL_CTX_set_min_proto_version(contexts->client.ctx, TLS1_2_VERSION);
+    contexts->clients = tls_client_prepare(config, errors, &contexts->client_count);
     contexts->block_count = config->tls_count;
     for (size_t i = 0; i < config->tls_count; i++) {
         const struct loader l = {config, errors, &contexts->blocks[i]};
@@ -274,7 +265,7 @@ struct tls_contexts *tls_prepare(const struct config *config, struct errors *err
     return contexts;
 }
 
-void tls_contexts_forget_keys(struct tls_contexts *contexts)
+void tls_contexts_forget_doors(struct tls_contexts *contexts)
 {
     for (size_t i = 0; i < contexts->block_count; i++) {
         for (size_t n = 0; n < contexts->blocks[i].leaf_count; n++)
@@ -284,13 +275,20 @@ void tls_contexts_forget_keys(struct tls_contexts *contexts)
     contexts->block_count = 0;
 }
 
+void tls_contexts_forget_keys(struct tls_contexts *contexts)
+{
+    tls_contexts_forget_doors(contexts);
+    tls_client_free(contexts->clients, contexts->client_count);
+    contexts->clients = NULL;
+    contexts->client_count = 0;
+}
+
 void tls_contexts_destroy(struct tls_contexts **contexts)
 {
     struct tls_contexts *all = *contexts;
     if (all == NULL)
         return;
     tls_contexts_forget_keys(all);
-    SSL_CTX_free(all->client.ctx);
     free(all->blocks);
     free(all);
     *contexts = NULL;
@@ -305,7 +303,11 @@ const struct tls_context *tls_server_context(const struct tls_contexts *contexts
     return NULL;
 }
 
-const struct tls_context *tls_client_context(const struct tls_contexts *contexts)
+const struct tls_context *tls_client_context(const struct tls_contexts *contexts,
+                                             const struct server_config *server)
 {
-    return &contexts->client;
+    for (size_t i = 0; i < contexts->client_count; i++)
+        if (contexts->clients[i].server == server)
+            return &contexts->clients[i];
+    return NULL;
 }

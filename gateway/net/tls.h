@@ -13,7 +13,10 @@ struct tls_contexts *tls_prepare(const struct config *config, struct errors *err
 /* Frees them, keys overwritten. */
 void tls_contexts_destroy(struct tls_contexts **contexts);
 
-/* In a process that has no business with keys: what is left is the client's context. */
+/* In a process that has no business with the doors' keys: the contexts for servers behind stay. */
+void tls_contexts_forget_doors(struct tls_contexts *contexts);
+
+/* In one that has no business with any. */
 void tls_contexts_forget_keys(struct tls_contexts *contexts);
 
 /* The server's context of a block of the configuration; a client that names a host served by
@@ -21,8 +24,10 @@ void tls_contexts_forget_keys(struct tls_contexts *contexts);
 const struct tls_context *tls_server_context(const struct tls_contexts *contexts,
                                              const struct tls_config *block);
 
-/* The client's, for upstreams whose certificate nobody checks. */
-const struct tls_context *tls_client_context(const struct tls_contexts *contexts);
+/* The client's, to speak to a server of the configuration's upstreams: whose certificate is taken,
+ * and what is shown, is the upstream's. NULL where they are forgotten. */
+const struct tls_context *tls_client_context(const struct tls_contexts *contexts,
+                                             const struct server_config *server);
 
 /* An SSL on `fd`, ready for its handshake, or NULL without memory. For net/connection. */
 struct ssl_st *tls_new(const struct tls_context *context, int fd);

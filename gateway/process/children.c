@@ -148,12 +148,15 @@ static void leave_signals(void)
     (void)sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
-/* The keys of other generations are copies here, which nobody needs. */
+/* The keys of other generations are copies here, which nobody needs; of its own, control needs
+ * those that it shows to servers behind. */
 static void forget_other_keys(const struct master_state *m, const struct birth *b)
 {
     for (const struct generation *g = m->generations; g != NULL; g = g->next)
-        if (g->prepared != b->prepared || b->role != PROCESS_WORKER)
+        if (g->prepared != b->prepared || b->role == PROCESS_AUTH)
             tls_contexts_forget_keys(g->prepared->tls);
+        else if (b->role == PROCESS_CONTROL)
+            tls_contexts_forget_doors(g->prepared->tls);
 }
 
 static void be_child(struct master_state *m, const struct birth *b)

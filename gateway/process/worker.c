@@ -171,7 +171,7 @@ static void furnish(struct worker *w)
     const struct mapping *m = b->mapping;
     const struct upstream_context upstream = {.loop = w->role.loop,
                                               .config = w->role.config,
-                                              .tls = tls_client_context(b->prepared->tls),
+                                              .tls = b->prepared->tls,
                                               .health = m->health,
                                               .labels = m->labels,
                                               .process = b->slot,

@@ -129,7 +129,8 @@ static void start_tls(struct pop3_link *l)
 {
     l->phase = HANDSHAKE;
     set_deadline(l, l->options.upstream->connect_timeout_ms);
-    if (connection_start_tls(l->connection, l->options.tls) < 0)
+    if (connection_start_tls(l->connection, tls_client_context(l->options.tls, l->options.server)) <
+        0)
         lose(l, LOSS_NETWORK, "out of memory");
 }
 
@@ -166,11 +167,12 @@ static void user_answered(struct pop3_link *l, const struct pop3_reply *reply)
 
 static void take_reply(struct pop3_link *l, const struct pop3_reply *reply)
 {
+    int tls = l->options.upstream->tls;
     switch (l->phase) {
     case GREETING:
         if (!reply->is_ok)
             lose_reply(l, LOSS_REFUSED, "greeting", reply);
-        else if (l->options.upstream->tls == UPSTREAM_TLS_REQUIRE)
+        else if (tls == UPSTREAM_TLS_REQUIRE || tls == UPSTREAM_TLS_VERIFY)
             send_line(l, span_of("STLS\r\n"), STARTTLS);
         else
             be_ready(l);

@@ -13,7 +13,7 @@
 struct upstream_context {
     struct loop *loop;
     const struct config *config;
-    const struct tls_context *tls;
+    const struct tls_contexts *tls;
     struct health *health;
     const struct labels *labels;
     size_t process; /* this one's slot */

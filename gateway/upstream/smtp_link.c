@@ -245,7 +245,8 @@ static void start_tls(struct smtp_link *l)
 {
     l->phase = HANDSHAKE;
     set_deadline(l, l->options.upstream->connect_timeout_ms);
-    if (connection_start_tls(l->connection, l->options.tls) < 0)
+    if (connection_start_tls(l->connection, tls_client_context(l->options.tls, l->options.server)) <
+        0)
         lose(l, LOSS_NETWORK, "out of memory");
 }
 
@@ -287,12 +288,12 @@ static void hello_answered(struct smtp_link *l, const struct smtp_reply *reply)
     }
     l->capabilities = smtp_capabilities_parse(reply->text);
     int tls = l->options.upstream->tls;
-    bool is_wanted = (tls == UPSTREAM_TLS_OPPORTUNISTIC || tls == UPSTREAM_TLS_REQUIRE) &&
-                     !l->has_tls && !l->is_without_tls && !l->is_told;
+    bool is_wanted = tls != UPSTREAM_TLS_NONE && tls != UPSTREAM_TLS_IMPLICIT && !l->has_tls &&
+                     !l->is_without_tls && !l->is_told;
     bool is_offered = (l->capabilities.extensions & SMTP_STARTTLS) != 0;
     if (is_wanted && is_offered) {
         send_alone(l, SMTP_COMMAND_STARTTLS, "STARTTLS\r\n", STARTTLS);
-    } else if (is_wanted && tls == UPSTREAM_TLS_REQUIRE) {
+    } else if (is_wanted && tls != UPSTREAM_TLS_OPPORTUNISTIC) {
         lose(l, LOSS_TLS, "it does not offer STARTTLS");
     } else {
         l->client.is_pipelining = (l->capabilities.extensions & SMTP_PIPELINING) != 0;
@@ -306,7 +307,7 @@ static void starttls_answered(struct smtp_link *l, const struct smtp_reply *repl
 {
     if (reply->code == 220)
         start_tls(l);
-    else if (l->options.upstream->tls == UPSTREAM_TLS_REQUIRE)
+    else if (l->options.upstream->tls != UPSTREAM_TLS_OPPORTUNISTIC)
         lose_reply(l, LOSS_TLS, "STARTTLS", reply);
     else
         tls_failed(l, "STARTTLS was refused");

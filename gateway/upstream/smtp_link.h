@@ -42,7 +42,7 @@ struct smtp_link_options {
     struct loop *loop;
     const struct upstream_config *upstream;
     const struct server_config *server;
-    const struct tls_context *tls;
+    const struct tls_contexts *tls;
     const char *hostname;        /* for EHLO */
     struct server *pool_server;  /* given back by smtp_link_server */
     const struct event_log *log; /* for TLS that fails; NULL: nobody is told */

@@ -3,8 +3,9 @@ import ssl
 
 import pytest
 
-from fixtures.clients import PASSWORDS, message, pop3, smtp
+from fixtures.clients import PASSWORDS, message, pop3, smtp, token
 from fixtures.scripted import CLOSE
+from fixtures.tls import fingerprint
 
 
 def test_tls_none_never_uses_starttls(new_gateway, new_smtp, server_tls):
@@ -71,15 +72,36 @@ def test_implicit_tls_begins_at_once(new_gateway, new_smtp, server_tls):
     assert connection.has_tls and not connection.saw("STARTTLS")
 
 
-def test_a_server_behind_with_tls_1_1_alone_is_not_spoken_to(new_gateway, new_smtp, server_tls, certificates):
+def refuses_to_send(gateway):
+    with smtp(gateway) as client:
+        client.ask("MAIL FROM:<alice@example.com>", "250 ")
+        client.ask("RCPT TO:<x@dest.example>", "451 4.4.1 ")
+
+
+def old_tls(certificates):
+    """Of a server of 2008."""
     old = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     old.load_cert_chain(certificates.rsa.certificate, certificates.rsa.key)
     old.set_ciphers("ALL:@SECLEVEL=0")
-    old.minimum_version, old.maximum_version = ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1
-    server = new_smtp(tls=old)
-    with smtp(new_gateway(server, upstream={"tls": "require"})) as client:
-        client.ask("MAIL FROM:<alice@example.com>", "250 ")
-        client.ask("RCPT TO:<x@dest.example>", "451 4.4.1 ")
+    old.minimum_version, old.maximum_version = ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1
+    return old
+
+
+def test_a_server_behind_with_tls_1_0_alone_is_not_spoken_to(new_gateway, new_smtp, certificates):
+    refuses_to_send(new_gateway(new_smtp(tls=old_tls(certificates)), upstream={"tls": "require"}))
+
+
+def test_an_old_server_behind_is_spoken_to_where_the_configuration_lets_it(
+        new_gateway, new_smtp, new_pop3, certificates):
+    old = {"tls": "require", "tls_min_version": "TLSv1", "tls_ciphers": "DEFAULT@SECLEVEL=0"}
+    server, mailbox = new_smtp(tls=old_tls(certificates)), new_pop3([message()], tls=old_tls(certificates))
+    gateway = new_gateway(server, mailbox, upstream=old)
+    with smtp(gateway) as client:
+        client.mail(message())
+    assert server.messages[0].connection.socket.version() == "TLSv1"
+    with pop3(gateway) as client:
+        client.ask("STAT", "+OK 1 ")
+    assert {s["state"] for s in gateway.status()["servers"]} == {"up"}  # so said the probes
 
 
 def test_what_a_server_sends_before_its_handshake_counts_for_nothing(new_gateway, new_smtp, server_tls):
@@ -109,3 +131,79 @@ def test_a_password_never_travels_in_clear_where_tls_is_required(new_gateway, ne
         client.ask("USER alice", "+OK")
         client.ask(f"PASS {PASSWORDS['alice']}", "-ERR [SYS/TEMP] ")
     assert not server.used("USER") and not server.used("PASS")
+
+
+# ---- which certificate ----
+
+def tls_of(pair, authority=None):
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(pair.certificate, pair.key)
+    if authority:
+        context.verify_mode = ssl.CERT_REQUIRED
+        context.load_verify_locations(authority.certificate)
+    return context
+
+
+@pytest.mark.parametrize("mode", ["verify", "implicit"])
+def test_verify_takes_a_certificate_of_the_ca_for_the_servers_address(
+        new_gateway, new_smtp, new_pop3, certificates, mode):
+    options = {"tls": tls_of(certificates.behind), "implicit": mode == "implicit"}
+    server, mailbox = new_smtp(**options), new_pop3([message()], **options)
+    gateway = new_gateway(server, mailbox, upstream={"tls": mode, "ca": certificates.authority.certificate})
+    with smtp(gateway) as client:
+        client.mail(message())
+    assert server.messages[0].connection.has_tls
+    with pop3(gateway) as client:
+        client.ask("STAT", "+OK 1 ")
+
+
+@pytest.mark.parametrize("shown", ["leaf", "rsa", "nothing"])
+def test_verify_takes_no_other_certificate_and_never_goes_on_in_clear(new_gateway, new_smtp, certificates, shown):
+    """leaf: of the right CA, but for another name."""
+    server = new_smtp(tls=None if shown == "nothing" else tls_of(getattr(certificates, shown)))
+    gateway = new_gateway(server, upstream={"tls": "verify", "ca": certificates.authority.certificate})
+    refuses_to_send(gateway)
+    assert not server.used("MAIL")
+    reason = gateway.wait_event("upstream_down", upstream="smtp/a")["reason"]
+    if shown != "nothing":
+        assert "certificate verify failed: " in reason and fingerprint(getattr(certificates, shown)) in reason
+
+
+def test_a_pop3_password_goes_to_no_server_with_another_certificate(new_gateway, new_pop3, certificates):
+    server = new_pop3(tls=tls_of(certificates.leaf))
+    gateway = new_gateway(pop3=server, upstream={"tls": "verify", "ca": certificates.authority.certificate})
+    with pop3(gateway, user=None) as client:
+        client.ask("USER alice", "+OK")
+        client.ask(f"PASS {PASSWORDS['alice']}", "-ERR [SYS/TEMP] ")
+    assert not server.used("USER") and not server.used("PASS")
+
+
+def test_a_real_postfix_is_known_by_its_fingerprint(new_gateway, postfix_xclient, certificates):
+    recipient = f"{token()}@dest.example"
+    gateway = new_gateway(postfix_xclient, upstream={"tls": "require", "fingerprint": fingerprint(certificates.rsa)})
+    with smtp(gateway) as client:
+        client.mail(message(), recipients=[recipient])
+    assert b"using TLSv1.3" in postfix_xclient.delivered(recipient)[0]
+
+
+def test_a_server_with_another_fingerprint_is_not_spoken_to(new_gateway, postfix_xclient, certificates):
+    gateway = new_gateway(postfix_xclient, upstream={"tls": "require", "fingerprint": fingerprint(certificates.other)})
+    refuses_to_send(gateway)
+    assert fingerprint(certificates.rsa) in gateway.wait_event("upstream_down")["reason"]
+
+
+def test_a_server_that_asks_for_one_is_shown_the_clients_certificate(new_gateway, new_smtp, certificates):
+    server = new_smtp(tls=tls_of(certificates.rsa, certificates.authority))
+    gateway = new_gateway(server, upstream={
+        "tls": "require", "client_certificate": certificates.leaf.certificate, "client_key": certificates.leaf.key})
+    with smtp(gateway) as client:
+        client.mail(message())
+    subject = dict(pair for part in server.messages[0].connection.socket.getpeercert()["subject"] for pair in part)
+    assert subject == {"commonName": "mail.example.com"}
+    assert gateway.status()["servers"][0]["state"] == "up"  # control has the key too, for its probes
+
+
+def test_without_a_certificate_a_server_that_asks_for_one_is_not_used(new_gateway, new_smtp, certificates):
+    server = new_smtp(tls=tls_of(certificates.rsa, certificates.authority))
+    refuses_to_send(new_gateway(server, upstream={"tls": "require"}))
+    assert not server.used("MAIL")

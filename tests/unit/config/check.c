@@ -296,7 +296,61 @@ START_TEST(a_password_does_not_travel_where_tls_may_be_left_out)
     error_is("porteiro.conf:4: upstreams.x.tls: ", "\"require\"");
     count_is(1, 0);
     is_right(UPSTREAM("protocol = \"pop3\" tls = \"require\" " SERVERS("192.0.2.5:110")));
+    is_right(UPSTREAM("protocol = \"pop3\" tls = \"verify\" " SERVERS("192.0.2.5:110")));
     is_right(UPSTREAM("protocol = \"pop3\" tls = \"implicit\" " SERVERS("192.0.2.5:995")));
+}
+END_TEST
+
+#define BEHIND(keys)    UPSTREAM(keys SERVERS("10.0.0.5:25"))
+#define FINGERPRINT(ab) "fingerprint = \"" ab ab ab ab ab ab ab ab ab ab ab ab ab ab ab ab "\" "
+
+START_TEST(what_is_set_for_a_check_that_does_not_take_place_is_an_error)
+{
+    static const char *const modes[] = {"none", "opportunistic"};
+    char text[4096];
+    for (size_t i = 0; i < 2; i++) {
+        (void)snprintf(text, sizeof text, BEHIND("tls = \"%s\" ca = \"/ca.pem\" "),
+                       modes[i]); /* fits */
+        (void)config_of(text);
+        error_is("porteiro.conf:4: upstreams.x.ca: ", "\"verify\"");
+        count_is(1, 0);
+        (void)snprintf(text, sizeof text, BEHIND("tls = \"%s\" " FINGERPRINT("abcd")),
+                       modes[i]); /* fits */
+        (void)config_of(text);
+        error_is("porteiro.conf:4: upstreams.x.fingerprint: ", "\"verify\"");
+        count_is(1, 0);
+    }
+    (void)config_of(BEHIND("tls = \"verify\" ca = \"/ca.pem\" " FINGERPRINT("abcd")));
+    error_is("porteiro.conf:4: upstreams.x.fingerprint: ", "instead of ca");
+    count_is(1, 0);
+    (void)config_of(BEHIND("tls = \"none\" client_certificate = \"/c\" client_key = \"/k\" "));
+    error_is("porteiro.conf:4: upstreams.x.client_certificate: ", "nobody sees it");
+    count_is(1, 0);
+}
+END_TEST
+
+START_TEST(a_servers_certificate_is_looked_at_where_something_says_which)
+{
+    is_right(BEHIND("tls = \"require\" "));
+    ck_assert(!upstream_is_checked(&config->upstreams[1]));
+    is_right(BEHIND("tls = \"verify\" "));
+    ck_assert(upstream_is_checked(&config->upstreams[1]));
+    is_right(BEHIND("tls = \"implicit\" ca = \"/ca.pem\" "));
+    ck_assert(upstream_is_checked(&config->upstreams[1]));
+    is_right(BEHIND("tls = \"require\" " FINGERPRINT("A1:c2:")));
+    ck_assert(upstream_is_checked(&config->upstreams[1]));
+}
+END_TEST
+
+START_TEST(a_clients_certificate_and_its_key_go_together)
+{
+    (void)config_of(BEHIND("tls = \"require\" client_certificate = \"/c\" "));
+    error_is("porteiro.conf:4: upstreams.x.client_key: ", "go together");
+    count_is(1, 0);
+    (void)config_of(BEHIND("tls = \"require\" client_key = \"/k\" "));
+    error_is("porteiro.conf:4: upstreams.x.client_certificate: ", "go together");
+    count_is(1, 0);
+    is_right(BEHIND("tls = \"opportunistic\" client_certificate = \"/c\" client_key = \"/k\" "));
 }
 END_TEST
 
@@ -420,6 +474,9 @@ SUITE(check)
     TEST(the_place_of_a_loop_is_that_of_the_server);
     TEST(an_identity_is_one_of_its_protocol);
     TEST(a_password_does_not_travel_where_tls_may_be_left_out);
+    TEST(what_is_set_for_a_check_that_does_not_take_place_is_an_error);
+    TEST(a_servers_certificate_is_looked_at_where_something_says_which);
+    TEST(a_clients_certificate_and_its_key_go_together);
     TEST(a_password_in_clear_is_for_private_addresses);
     TEST(a_mailbox_has_one_server);
     TEST(an_upstream_has_a_server);

@@ -144,7 +144,7 @@ static const struct tls_context *context_of(enum kind kind)
 {
     if (contexts == NULL)
         prepare_tls();
-    return kind == TLS_CLIENT ? tls_client_context(contexts)
+    return kind == TLS_CLIENT ? tls_client_context(contexts, &config->upstreams[0].servers[0])
                               : tls_server_context(contexts, &config->tls[0]);
 }
 

@@ -1,6 +1,7 @@
 #include "net/tls.h"
 
 #include "certificates.h"
+#include "handshake.h"
 
 #include "config/folder.h"
 
@@ -90,32 +91,9 @@ static void prepare(const char *blocks)
     name " = { certificate = [\"@" file ".pem\"] key = [\"@" file ".key\"] }\n"
 #define MAIL BLOCK("default", "mail")
 
-/* One step of a handshake; is it over? */
-static bool is_over(SSL *ssl, int *outcome)
-{
-    if (*outcome != 0)
-        return true;
-    ERR_clear_error();
-    int done = SSL_do_handshake(ssl);
-    int error = done == 1 ? 0 : SSL_get_error(ssl, done);
-    if (done == 1)
-        *outcome = 1;
-    else if (error != SSL_ERROR_WANT_READ && error != SSL_ERROR_WANT_WRITE)
-        *outcome = -1;
-    return *outcome != 0;
-}
-
-/* One step on both sides. */
-static bool both_are_over(SSL *a, int *a_outcome, SSL *b, int *b_outcome)
-{
-    bool is_a_over = is_over(a, a_outcome), is_b_over = is_over(b, b_outcome);
-    return is_a_over && is_b_over;
-}
-
 /* Do both sides agree? `name` is the one asked for, or NULL. */
 static bool shakes_hands_with(const struct tls_config *block, const char *name)
 {
-    int there = 0, here = 0;
     hang_up();
     ck_assert_int_eq(
         socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, client.ends), 0);
@@ -128,10 +106,7 @@ static bool shakes_hands_with(const struct tls_config *block, const char *name)
         ck_assert_int_eq(SSL_ctrl(client.ssl, SSL_CTRL_SET_TLSEXT_HOSTNAME,
                                   TLSEXT_NAMETYPE_host_name, (void *)(uintptr_t)name),
                          1);
-    for (int step = 0; step < 20 && here >= 0 && there >= 0; step++)
-        if (both_are_over(client.ssl, &here, client.server, &there))
-            break;
-    return here == 1 && there == 1;
+    return handshake(client.ssl, client.server);
 }
 
 static bool shakes_hands(void)
@@ -503,52 +478,16 @@ END_TEST
 
 /* ---- the client's side ---- */
 
-/* Our client against a server of OpenSSL's own with the certificate of mail. */
-static bool meets_server(int max_version)
+START_TEST(who_forgets_the_doors_keeps_what_is_spoken_to_servers_behind)
 {
-    int there = 0, here = 0;
-    SSL_CTX *context = SSL_CTX_new(TLS_server_method());
-    SSL_CTX_set_security_level(context, 0);
-    ck_assert_int_eq(SSL_CTX_set_min_proto_version(context, TLS1_VERSION), 1);
-    ck_assert_int_eq(SSL_CTX_set_max_proto_version(context, max_version), 1);
-    ck_assert_int_eq(SSL_CTX_use_certificate_chain_file(context, folder_path("mail.pem")), 1);
-    ck_assert_int_eq(
-        SSL_CTX_use_PrivateKey_file(context, folder_path("mail.key"), SSL_FILETYPE_PEM), 1);
-    hang_up();
-    ck_assert_int_eq(
-        socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, client.ends), 0);
-    client.ssl = tls_new(tls_client_context(contexts), client.ends[0]);
-    client.server = SSL_new(context);
-    ck_assert_int_eq(SSL_set_fd(client.server, client.ends[1]), 1);
-    SSL_set_accept_state(client.server);
-    SSL_CTX_free(context);
-    for (int step = 0; step < 20 && here >= 0 && there >= 0; step++)
-        if (both_are_over(client.ssl, &here, client.server, &there))
-            break;
-    return here == 1 && there == 1;
-}
-
-START_TEST(a_server_behind_may_show_any_certificate)
-{
+    const struct server_config *behind;
     prepare(MAIL);
-    ck_assert(meets_server(TLS1_3_VERSION));
-    ck_assert(meets_server(TLS1_2_VERSION));
-}
-END_TEST
-
-START_TEST(a_server_behind_that_speaks_tls_1_1_alone_is_refused)
-{
-    prepare(MAIL);
-    ck_assert(!meets_server(TLS1_1_VERSION));
-}
-END_TEST
-
-START_TEST(who_forgets_the_keys_keeps_the_clients_context)
-{
-    prepare(MAIL);
-    tls_contexts_forget_keys(contexts);
+    behind = &config->upstreams[0].servers[0];
+    tls_contexts_forget_doors(contexts);
     ck_assert_ptr_null(tls_server_context(contexts, &config->tls[0]));
-    ck_assert(meets_server(TLS1_3_VERSION));
+    ck_assert_ptr_nonnull(tls_client_context(contexts, behind));
+    tls_contexts_forget_keys(contexts);
+    ck_assert_ptr_null(tls_client_context(contexts, behind));
 }
 END_TEST
 
@@ -589,8 +528,6 @@ SUITE(tls)
     LOOP_TEST(in_tls_1_2_forward_secret_authenticated_ciphers_alone_are_spoken, ciphers);
     TEST(ciphers_of_the_configuration_are_spoken_instead);
     TEST(a_client_can_not_renegotiate);
-    TEST(a_server_behind_may_show_any_certificate);
-    TEST(a_server_behind_that_speaks_tls_1_1_alone_is_refused);
-    TEST(who_forgets_the_keys_keeps_the_clients_context);
+    TEST(who_forgets_the_doors_keeps_what_is_spoken_to_servers_behind);
     TEST(destroying_leaves_null);
 }

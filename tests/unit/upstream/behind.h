@@ -92,7 +92,7 @@ static inline void behind_begin(size_t count, const char *settings)
     behind.table = mapping_make(counter_table_size());
     behind.context = (struct upstream_context){.loop = turns.loop,
                                                .config = config,
-                                               .tls = tls_client_context(behind.tls),
+                                               .tls = behind.tls,
                                                .health = mapping_make(health_size()),
                                                .labels = labels,
                                                .process = 1,

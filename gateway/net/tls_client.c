@@ -1,0 +1,232 @@
+/* TLS to the servers behind: what is spoken, and whose certificate is right. */
+#include "net/tls_context.h"
+
+#include <errno.h>
+#include <openssl/err.h>
+#include <openssl/sslerr.h>
+#include <openssl/x509v3.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { DIGEST_TEXT_SIZE = 3 * 32 };
+
+/* ---- is it the right server? ---- */
+
+/* "AB:CD:..." of the certificate in DER, as openssl x509 -fingerprint -sha256 writes it. */
+static void format_fingerprint(const X509 *leaf, char out[DIGEST_TEXT_SIZE])
+{
+    unsigned char digest[EVP_MAX_MD_SIZE];
+    unsigned size = 0;
+    out[0] = '\0';
+    if (X509_digest(leaf, EVP_sha256(), digest, &size) != 1)
+        return;
+    for (unsigned i = 0; i < size; i++)
+        (void)snprintf(out + 3 * (size_t)i, 4, i + 1 < size ? "%02X:" : "%02X",
+                       digest[i]); /* fits */
+}
+
+/* The same digits, with colons or without, in either case. */
+static bool is_same_fingerprint(const char *a, const char *b)
+{
+    for (;; a++, b++) {
+        a += *a == ':';
+        b += *b == ':';
+        if (ascii_lower(*a) != ascii_lower(*b))
+            return false;
+        if (*a == '\0')
+            return true;
+    }
+}
+
+/* Its chain leads to a CA that is trusted, and it is for this host. Returns X509_V_OK or why not.
+ */
+static int check_chain(const struct tls_context *c, X509_STORE_CTX *store, X509 *leaf)
+{
+    if (X509_verify_cert(store) != 1) {
+        int error = X509_STORE_CTX_get_error(store);
+        return error == X509_V_OK ? X509_V_ERR_UNSPECIFIED : error;
+    }
+    return X509_check_ip_asc(leaf, c->host, 0) == 1 ? X509_V_OK : X509_V_ERR_IP_ADDRESS_MISMATCH;
+}
+
+static int check(const struct tls_context *c, X509_STORE_CTX *store, X509 *leaf,
+                 const char *fingerprint)
+{
+    if (c->upstream->fingerprint[0] == '\0')
+        return check_chain(c, store, leaf);
+    return is_same_fingerprint(c->upstream->fingerprint, fingerprint) ? X509_V_OK
+                                                                      : X509_V_ERR_CERT_REJECTED;
+}
+
+/* In place of OpenSSL's own look at the server's certificate. What it says of a wrong one goes with
+ * the error, so that the log can name the certificate. */
+static int on_certificate(X509_STORE_CTX *store, void *owner)
+{
+    const SSL *ssl = X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx());
+    const struct tls_context *c = SSL_get_app_data(ssl);
+    X509 *leaf = X509_STORE_CTX_get0_cert(store);
+    char fingerprint[DIGEST_TEXT_SIZE];
+    (void)owner;
+    if (!c->is_checked)
+        return 1;
+    format_fingerprint(leaf, fingerprint);
+    int outcome = check(c, store, leaf, fingerprint);
+    X509_STORE_CTX_set_error(store, outcome);
+    if (outcome == X509_V_OK)
+        return 1;
+    ERR_clear_error();
+    ERR_raise_data(ERR_LIB_SSL, SSL_R_CERTIFICATE_VERIFY_FAILED, "%s; its fingerprint is %s",
+                   outcome == X509_V_ERR_CERT_REJECTED ? "it is not the one of the configuration"
+                                                       : X509_verify_cert_error_string(outcome),
+                   fingerprint);
+    return 0;
+}
+
+int tls_client_begin(const struct tls_context *context, SSL *ssl)
+{
+    SSL_set_connect_state(ssl);
+    return SSL_set_app_data(ssl, (void *)(uintptr_t)context) == 1 ? 0 : -1;
+}
+
+/* ---- loading ---- */
+
+struct loader {
+    const struct upstream_config *upstream;
+    struct errors *errors;
+    SSL_CTX *ctx;
+};
+
+static void complain(const struct loader *l, const char *key, const char *what, const char *why)
+{
+    errors_add_at(l->errors, &l->upstream->place, "upstreams.%s.%s: %s: %s", l->upstream->name, key,
+                  what, why);
+}
+
+/* OpenSSL calls a missing file "system lib". */
+static bool can_read(const struct loader *l, const char *key, const char *file)
+{
+    if (access(file, R_OK) == 0)
+        return true;
+    complain(l, key, file, strerror(errno));
+    return false;
+}
+
+/* Its folders can't be read from an empty root: only a file with all of them will do. */
+static const char *system_store(void)
+{
+    const char *const files[] = {getenv(X509_get_default_cert_file_env()),
+                                 X509_get_default_cert_file(), "/etc/ssl/certs/ca-certificates.crt",
+                                 "/etc/pki/tls/certs/ca-bundle.crt"};
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++)
+        if (files[i] != NULL && access(files[i], R_OK) == 0)
+            return files[i];
+    return NULL;
+}
+
+static void load_authorities(const struct loader *l)
+{
+    const struct upstream_config *u = l->upstream;
+    const char *file = u->ca[0] != '\0' ? u->ca : system_store();
+    if (file == NULL)
+        errors_add_at(l->errors, &u->place,
+                      "upstreams.%s.ca: the system has no file of CAs; install ca-certificates, or "
+                      "name the server's own",
+                      u->name);
+    else if (can_read(l, "ca", file) && SSL_CTX_load_verify_file(l->ctx, file) != 1)
+        complain(l, "ca", file, tls_reason());
+}
+
+static void load_own_certificate(const struct loader *l)
+{
+    const char *certificate = l->upstream->client_certificate, *key = l->upstream->client_key;
+    struct stat s;
+    bool is_there = can_read(l, "client_certificate", certificate);
+    if (!can_read(l, "client_key", key) || !is_there)
+        return;
+    if (SSL_CTX_use_certificate_chain_file(l->ctx, certificate) != 1)
+        complain(l, "client_certificate", certificate, tls_reason());
+    else if (SSL_CTX_use_PrivateKey_file(l->ctx, key, SSL_FILETYPE_PEM) != 1)
+        complain(l, "client_key", key, tls_reason());
+    else if (SSL_CTX_check_private_key(l->ctx) != 1)
+        complain(l, "client_key", key, "it does not belong to client_certificate");
+    if (stat(key, &s) == 0 && (s.st_mode & S_IROTH) != 0)
+        errors_warn_at(l->errors, &l->upstream->place,
+                       "upstreams.%s.client_key: %s can be read by everybody; chmod 600 it",
+                       l->upstream->name, key);
+}
+
+/* An old server on a private network: what is older than TLS 1.2 is spoken at security level 0
+ * alone, and often by servers that don't know RFC 5746. */
+static void set_versions(const struct loader *l)
+{
+    static const int versions[] = {TLS1_VERSION, TLS1_1_VERSION, TLS1_2_VERSION, TLS1_3_VERSION};
+    const struct upstream_config *u = l->upstream;
+    int min = versions[u->tls_min_version];
+    if (SSL_CTX_set_min_proto_version(l->ctx, min) != 1)
+        complain(l, "tls_min_version", "not taken", tls_reason());
+    if (u->tls_ciphers[0] != '\0' && SSL_CTX_set_cipher_list(l->ctx, u->tls_ciphers) != 1)
+        errors_add_at(l->errors, &u->place,
+                      "upstreams.%s.tls_ciphers: \"%s\" names no cipher (see openssl ciphers)",
+                      u->name, u->tls_ciphers);
+    if (min >= TLS1_2_VERSION)
+        return;
+    (void)SSL_CTX_set_options(l->ctx, SSL_OP_LEGACY_SERVER_CONNECT);
+    if (SSL_CTX_get_security_level(l->ctx) > 0)
+        errors_add_at(l->errors, &u->place,
+                      "upstreams.%s.tls_min_version: what is older than TLSv1.2 is spoken only "
+                      "with tls_ciphers = \"DEFAULT@SECLEVEL=0\"",
+                      u->name);
+}
+
+static SSL_CTX *load_upstream(const struct upstream_config *u, bool is_checked,
+                              struct errors *errors)
+{
+    const struct loader l = {u, errors, tls_ctx_new(TLS_client_method())};
+    set_versions(&l);
+    SSL_CTX_set_default_passwd_cb(l.ctx, tls_no_password);
+    SSL_CTX_set_cert_verify_callback(l.ctx, on_certificate, NULL);
+    if (is_checked) {
+        SSL_CTX_set_verify(l.ctx, SSL_VERIFY_PEER, NULL);
+        if (u->fingerprint[0] == '\0')
+            load_authorities(&l);
+    }
+    if (u->client_certificate[0] != '\0' && u->client_key[0] != '\0')
+        load_own_certificate(&l);
+    return l.ctx;
+}
+
+struct tls_context *tls_client_prepare(const struct config *config, struct errors *errors,
+                                       size_t *count)
+{
+    size_t total = 0;
+    for (size_t i = 0; i < config->upstream_count; i++)
+        total += config->upstreams[i].server_count;
+    struct tls_context *all = calloc(total + 1, sizeof *all), *next = all;
+    if (all == NULL)
+        abort(); /* out of memory at the start */
+    for (size_t i = 0; i < config->upstream_count; i++) {
+        const struct upstream_config *u = &config->upstreams[i];
+        bool is_checked = upstream_is_checked(u);
+        SSL_CTX *ctx = load_upstream(u, is_checked, errors);
+        for (size_t n = 0; n < u->server_count; n++, next++) {
+            *next = (struct tls_context){.ctx = ctx,
+                                         .is_client = true,
+                                         .upstream = u,
+                                         .server = &u->servers[n],
+                                         .is_checked = is_checked};
+            (void)SSL_CTX_up_ref(ctx); /* it is there */
+            address_format_host(&u->servers[n].to, next->host);
+        }
+        SSL_CTX_free(ctx);
+    }
+    *count = total;
+    return all;
+}
+
+void tls_client_free(struct tls_context *contexts, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        SSL_CTX_free(contexts[i].ctx);
+    free(contexts);
+}

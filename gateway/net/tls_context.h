@@ -1,0 +1,41 @@
+/* What both sides of TLS are made of. For net/tls*.c alone. */
+#pragma once
+
+#include "config/config.h"
+
+#include <openssl/ssl.h>
+
+enum { TLS_CERTIFICATES_MAX = 4 };
+
+struct tls_context {
+    SSL_CTX *ctx;
+    bool is_client;
+    /* A door's: */
+    const struct tls_config *config;
+    X509 *leaves[TLS_CERTIFICATES_MAX];
+    size_t leaf_count;
+    /* A server's behind: */
+    const struct upstream_config *upstream;
+    const struct server_config *server;
+    bool is_checked; /* its certificate must be the right one */
+    char host[ADDRESS_TEXT_SIZE];
+};
+
+/* A context with what holds for both sides. Out of memory ends the program. */
+SSL_CTX *tls_ctx_new(const SSL_METHOD *method);
+
+/* The reason of OpenSSL's last failure. */
+const char *tls_reason(void);
+
+/* For SSL_CTX_set_default_passwd_cb: a key behind a password would make the start wait at a
+ * terminal. */
+int tls_no_password(char *out, int room, int is_writing, void *owner);
+
+/* One context for each server behind, those of an upstream with one SSL_CTX, in the order of the
+ * configuration. What is wrong is added to `errors`. */
+struct tls_context *tls_client_prepare(const struct config *config, struct errors *errors,
+                                       size_t *count);
+void tls_client_free(struct tls_context *contexts, size_t count);
+
+/* Makes `ssl` ready to speak to the server behind. */
+int tls_client_begin(const struct tls_context *context, SSL *ssl);
