@@ -176,7 +176,7 @@ struct sessions {
 static void take_session(void *owner, json_t *line)
 {
     struct sessions *s = owner;
-    char age[CELL_SIZE], messages[CELL_SIZE];
+    char age[CELL_SIZE], messages[CELL_SIZE], deleted[CELL_SIZE];
     if (s->is_json) {
         fputs(s->is_first ? "[\n  " : ",\n  ", stdout);
         s->is_first = false;
@@ -189,16 +189,17 @@ static void take_session(void *owner, json_t *line)
                                  text_of(line, "account"),
                                  text_of(line, "state"),
                                  age_of(line, "age", age),
-                                 number_of(line, "messages", messages)};
+                                 number_of(line, "messages", messages),
+                                 number_of(line, "deleted", deleted)};
     table_add(s->table, cells);
 }
 
 int command_sessions(const struct console *c)
 {
-    static const char *const heads[] = {"session", "listener", "client",   "account",
-                                        "state",   ">age",     ">messages"};
+    static const char *const heads[] = {"session", "listener", "client",    "account",
+                                        "state",   ">age",     ">messages", ">deleted"};
     struct sessions s = {.is_json = c->is_json, .is_first = true};
-    s.table = table_create(heads, 7);
+    s.table = table_create(heads, 8);
     int outcome = ask(c, "sessions", take_session, &s);
     if (outcome == CONSOLE_DONE && c->is_json)
         puts(s.is_first ? "[\n]" : "\n]");

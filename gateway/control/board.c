@@ -116,11 +116,12 @@ json_t *board_session(const struct board *b, size_t row, int64_t now_wall_ns)
         return NULL;
     (void)label_name(b->labels, LABEL_LISTENER, content.listener, listener); /* else it stays "" */
     (void)process_read(b->processes, owner, &process); /* else its pid stays 0 */
-    json_t *one = json_pack("{s:s%, s:s%, s:s, s:s, s:f, s:i, s:b, s:i}", "session", content.id,
-                            strlen(content.id), "client", content.client, strlen(content.client),
-                            "listener", listener, "state", session_state_name(state), "age",
-                            seconds_since(content.started_wall_ns, now_wall_ns), "messages",
-                            (int)content.messages, "tls", content.is_tls != 0, "pid", process.pid);
+    json_t *one = json_pack(
+        "{s:s%, s:s%, s:s, s:s, s:f, s:i, s:i, s:b, s:i}", "session", content.id,
+        strlen(content.id), "client", content.client, strlen(content.client), "listener", listener,
+        "state", session_state_name(state), "age",
+        seconds_since(content.started_wall_ns, now_wall_ns), "messages", (int)content.messages,
+        "deleted", (int)content.deleted, "tls", content.is_tls != 0, "pid", process.pid);
     if (one != NULL) {
         /* A worker that was taken over may have written anything: what isn't UTF-8 is left out. */
         json_t *account = json_string(content.account);

@@ -11,19 +11,25 @@ struct pop3_session {
     struct pop3_server server;
     struct buffer replies;
     void (*take)(struct pop3_session *s, struct span *in); /* who has the client's bytes now */
-    bool is_waiting;        /* for somebody else than the client, who is paused */
-    bool is_quitting;       /* ends when the replies have gone */
+    bool is_waiting;  /* for somebody else than the client, who is paused */
+    bool is_quitting; /* ends when the replies have gone */
+    unsigned commands, errors;
     char *user;             /* of USER */
     struct buffer password; /* from the client's login to that upstream */
     struct auth_exchange *exchange;
 
     struct waiter waiter;
     struct server *permit; /* for a connection to this server */
+    uint64_t tried;        /* servers that have failed in this login */
+    bool is_second_try;
+    int64_t asked_ns; /* when the first began */
     struct pop3_link *link;
 
     struct connection *upstream; /* the mailbox */
     struct pop3_tunnel tunnel;
-    bool is_ending;    /* asked to end, or the client sends no more: at the next quiet moment */
+    bool is_ending;     /* asked to end, or the client sends no more: at the next quiet moment */
+    bool has_last_word; /* which is `last_word` */
+    enum pop3_reply_name last_word;
     bool is_throttled; /* too many commands wait for their response */
 };
 
@@ -33,6 +39,9 @@ void pop3_mailbox_open(struct pop3_session *s);
 
 /* The server has let the user in: what follows goes through. */
 void pop3_tunnel_begin(struct pop3_session *s);
+
+/* The session ends: what was marked is deleted, or not. */
+void pop3_tunnel_end(struct pop3_session *s);
 
 /* Ends between commands, or when the client takes nothing. May free the session. */
 void pop3_tunnel_ask_to_end(struct pop3_session *s);

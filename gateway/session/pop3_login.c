@@ -11,6 +11,8 @@ enum {
     RESPONSE_MAX = 9216, /* decoded, of lines of 12,288 octets */
     REPLIES_MAX = 16 * 1024,
     PASSWORD_MAX = 1024,
+    COMMANDS_MAX = 100, /* without a login */
+    ERRORS_MAX = 10,
 };
 
 static void on_client(void *owner, enum connection_event event, struct span *in);
@@ -29,6 +31,7 @@ static struct pop3_session *of(struct session *base)
 
 void pop3_say(struct pop3_session *s, enum pop3_reply_name name, const char *argument)
 {
+    s->errors += pop3_reply_is_error(name);
     if (pop3_reply_append(name, argument, s->base.id, &s->replies) < 0)
         s->is_quitting = true; /* nothing can be said any more */
 }
@@ -48,6 +51,10 @@ static bool settle(struct pop3_session *s)
     s->is_waiting = false;
     if (registry_is_ending(s->base.registry) && !s->is_quitting) {
         pop3_say(s, POP3_REPLY_shutting_down, NULL);
+        s->is_quitting = true;
+    }
+    if (!s->is_quitting && (s->errors >= ERRORS_MAX || s->commands >= COMMANDS_MAX)) {
+        pop3_say(s, POP3_REPLY_too_many_errors, NULL);
         s->is_quitting = true;
     }
     if (s->is_quitting) {
@@ -110,6 +117,8 @@ void pop3_end(struct pop3_session *s, bool is_polite)
     auth_cancel(&s->exchange);
     waiter_stop(&s->waiter);
     pop3_link_close(&s->link);
+    if (s->upstream != NULL)
+        pop3_tunnel_end(s);
     connection_close(&s->upstream); /* without QUIT: nothing is deleted that was not asked for */
     s->permit = NULL;
     buffer_clear(&s->replies);
@@ -229,10 +238,19 @@ static void check(struct pop3_session *s, struct span message)
 static void on_capa(struct pop3_session *s, const struct pop3_event *event)
 {
     bool is_secure = s->server.state != POP3_CLEAR;
+    uint64_t size;
+    unsigned offered =
+        servers_offer(s->base.context->servers, s->base.listener->upstream_config, &size);
     (void)event;
-    int failed = buffer_append(
-        &s->replies, span_of("+OK Capability list follows\r\nTOP\r\nUIDL\r\nRESP-CODES\r\n"
-                             "AUTH-RESP-CODE\r\nPIPELINING\r\nIMPLEMENTATION Porteiro\r\n"));
+    if (offered == 0)
+        offered = POP3_CAPABILITIES_OLD; /* who is told that there is no UIDL may read all again */
+    int failed = buffer_append(&s->replies, span_of("+OK Capability list follows\r\n"));
+    if ((offered & POP3_TOP) != 0)
+        failed |= buffer_append(&s->replies, span_of("TOP\r\n"));
+    if ((offered & POP3_UIDL) != 0)
+        failed |= buffer_append(&s->replies, span_of("UIDL\r\n"));
+    failed |= buffer_append(&s->replies, span_of("RESP-CODES\r\nAUTH-RESP-CODE\r\nPIPELINING\r\n"
+                                                 "IMPLEMENTATION Porteiro\r\n"));
     failed |= buffer_append(&s->replies,
                             span_of(is_secure ? "USER\r\nSASL PLAIN\r\n.\r\n" : "STLS\r\n.\r\n"));
     s->is_quitting = s->is_quitting || failed;
@@ -326,6 +344,7 @@ static void on_refused(struct pop3_session *s, const struct pop3_event *event)
     if (s->server.state == POP3_IN_AUTH)
         pop3_server_login_ended(&s->server);
     pop3_say(s, event->refusal, argument);
+    s->is_quitting = s->is_quitting || event->refusal == POP3_REPLY_no_mail_client;
 }
 
 typedef void command_fn(struct pop3_session *s, const struct pop3_event *event);
@@ -346,6 +365,7 @@ static void take_commands(struct pop3_session *s, struct span *in)
 {
     struct pop3_event event;
     while (pop3_server_next(&s->server, in, &event) == 1) {
+        s->commands++;
         commands[event.kind](s, &event);
         if (s->base.state == SESSION_TLS)
             return; /* STLS: nothing that came before the handshake counts */

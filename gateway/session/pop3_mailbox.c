@@ -1,6 +1,12 @@
 /* The mailbox is opened: a connection to its server, and the login there. */
 #include "session/pop3.h"
 
+#include "base/clock.h"
+
+#define RETRY_MAX_NS (10 * CLOCK_SECOND)
+
+static void open_mailbox(void *owner, bool is_late);
+
 static void give_up_mailbox(struct pop3_session *s, enum pop3_reply_name name, const char *reason)
 {
     struct server *permit = s->permit;
@@ -23,7 +29,11 @@ static void mailbox_answered(struct pop3_session *s, const struct pop3_reply *re
     (void)span_copy(reply->text, text, sizeof text);
     buffer_clear(&s->password);
     if (!reply->is_ok) {
-        give_up_mailbox(s, POP3_REPLY_mailbox_refused, text);
+        /* Servers older than RFC 3206 refuse a login without a code. */
+        give_up_mailbox(s,
+                        pop3_code_is_known(reply->code) ? POP3_REPLY_mailbox_refused
+                                                        : POP3_REPLY_mailbox_refused_login,
+                        text);
         return;
     }
     s->upstream = pop3_link_take_connection(s->link);
@@ -37,6 +47,30 @@ static void mailbox_answered(struct pop3_session *s, const struct pop3_reply *re
     pop3_tunnel_begin(s);
 }
 
+/* A connection lost before the login was answered is replaced once, as long as the client is still
+ * sure to wait: a definite answer is never asked for again. */
+static bool may_try_again(const struct pop3_session *s, enum smtp_link_loss loss)
+{
+    return loss == LOSS_NETWORK && !s->is_second_try &&
+           loop_now(s->base.context->loop) - s->asked_ns < RETRY_MAX_NS;
+}
+
+static void try_again(struct pop3_session *s, const char *reason)
+{
+    struct servers *servers = s->base.context->servers;
+    struct server *failed = s->permit;
+    pop3_link_close(&s->link);
+    s->permit = NULL;
+    s->is_second_try = true;
+    s->tried |= server_bit(failed);
+    if (servers_choose(servers, s->base.listener->upstream_config, s->tried) != NULL)
+        server_failed(servers, failed, reason);
+    else
+        s->tried = 0; /* the same once more: it may have been that connection alone */
+    server_return(servers, failed);
+    open_mailbox(s, false);
+}
+
 static void on_link(void *owner, struct pop3_link *l, const struct pop3_link_event *event)
 {
     struct pop3_session *s = owner;
@@ -48,6 +82,10 @@ static void on_link(void *owner, struct pop3_link *l, const struct pop3_link_eve
     case POP3_LINK_LOGIN: mailbox_answered(s, event->reply); return;
     case POP3_LINK_CAPA: return;
     case POP3_LINK_LOST: break;
+    }
+    if (may_try_again(s, event->loss)) {
+        try_again(s, event->reason);
+        return;
     }
     server_failed(servers, s->permit, event->reason);
     give_up_mailbox(s, POP3_REPLY_upstream_down, event->reason);
@@ -77,7 +115,7 @@ static void open_mailbox(void *owner, bool is_late)
     struct pop3_session *s = owner;
     struct servers *servers = s->base.context->servers;
     const struct upstream_config *u = s->base.listener->upstream_config;
-    struct server *server = servers_choose(servers, u, 0);
+    struct server *server = servers_choose(servers, u, s->tried);
     if (is_late) {
         give_up_mailbox(s, POP3_REPLY_upstream_busy, "no connection became free in time");
     } else if (server == NULL) {
@@ -95,5 +133,8 @@ void pop3_mailbox_open(struct pop3_session *s)
 {
     s->waiter = (struct waiter){
         .wake = open_mailbox, .owner = s, .upstream = s->base.listener->upstream_config};
+    s->tried = 0;
+    s->is_second_try = false;
+    s->asked_ns = loop_now(s->base.context->loop);
     open_mailbox(s, false);
 }

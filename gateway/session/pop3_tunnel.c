@@ -30,6 +30,11 @@ static void moved(struct pop3_session *s)
 
 void pop3_tunnel_begin(struct pop3_session *s)
 {
+    uint32_t offered;
+    uint64_t size;
+    health_offer(servers_context(s->base.context->servers)->health, s->permit->slot, &offered,
+                 &size);
+    s->tunnel.is_one_by_one = (offered & POP3_PIPELINING) == 0;
     s->take = take_commands;
     session_state(&s->base, SESSION_MAILBOX);
     connection_set_owner(s->upstream, on_upstream, s);
@@ -44,18 +49,42 @@ static bool ended(struct pop3_session *s)
 {
     if (!s->is_ending || !pop3_tunnel_is_quiet(&s->tunnel) || connection_is_blocked(s->base.client))
         return false;
-    if (registry_is_ending(s->base.registry))
-        end_with(s, POP3_REPLY_shutting_down);
+    if (s->has_last_word)
+        end_with(s, s->last_word);
     else
         pop3_end(s, true);
     return true;
 }
 
-void pop3_tunnel_ask_to_end(struct pop3_session *s)
+/* No more commands go up; what is under way is answered first. Returns whether it has ended. */
+static bool begin_to_end(struct pop3_session *s)
 {
     s->is_ending = true;
-    if (!ended(s))
-        moved(s);
+    if (ended(s))
+        return true;
+    moved(s);
+    return false;
+}
+
+static bool end_saying(struct pop3_session *s, enum pop3_reply_name last_word)
+{
+    if (!s->has_last_word)
+        s->last_word = last_word;
+    s->has_last_word = true;
+    return begin_to_end(s);
+}
+
+void pop3_tunnel_end(struct pop3_session *s)
+{
+    uint32_t gone =
+        s->tunnel.has_quit ? s->tunnel.deleted : 0; /* marks of a session without QUIT are void */
+    session_count_messages(&s->base, s->base.messages, gone);
+    session_add(&s->base, COUNTER_mailbox_deletions, gone);
+}
+
+void pop3_tunnel_ask_to_end(struct pop3_session *s)
+{
+    (void)end_saying(s, POP3_REPLY_shutting_down); /* now or later */
 }
 
 void pop3_tunnel_client_gone(struct pop3_session *s, bool is_dead)
@@ -63,32 +92,44 @@ void pop3_tunnel_client_gone(struct pop3_session *s, bool is_dead)
     if (is_dead)
         pop3_end(s, false);
     else
-        pop3_tunnel_ask_to_end(s); /* what it has asked for is still answered */
+        (void)begin_to_end(s); /* what it has asked for is still answered */
 }
 
 void pop3_tunnel_timed_out(struct pop3_session *s)
 {
     /* In the middle of a message a line of ours would become part of it. */
     if (pop3_tunnel_is_quiet(&s->tunnel))
-        end_with(s, s->is_ending ? POP3_REPLY_shutting_down : POP3_REPLY_idle);
+        end_with(s, s->has_last_word ? s->last_word : POP3_REPLY_idle);
     else
         pop3_end(s, false);
 }
 
 static void take_commands(struct pop3_session *s, struct span *in)
 {
-    ptrdiff_t size = s->is_ending ? 0 : pop3_tunnel_commands(&s->tunnel, *in);
+    ptrdiff_t size = 0;
+    while (!s->is_ending && (size = pop3_tunnel_commands(&s->tunnel, *in)) > 0) {
+        struct span commands = span_take(in, (size_t)size);
+        connection_write(s->upstream, &commands, 1);
+    }
     if (size < 0) {
-        end_with(s, POP3_REPLY_line_too_long);
+        connection_pause(s->base.client);
+        (void)end_saying(s, POP3_REPLY_line_too_long); /* now or later */
         return;
     }
-    struct span commands = span_take(in, (size_t)size);
-    if (commands.size > 0)
-        connection_write(s->upstream, &commands, 1);
-    s->is_throttled = s->tunnel.waiting == POP3_TUNNEL_COMMANDS;
+    s->is_throttled = pop3_tunnel_is_full(&s->tunnel);
     if (s->is_throttled || s->is_ending || connection_is_blocked(s->upstream))
         connection_pause(s->base.client);
     moved(s);
+}
+
+/* What has been read and marked so far. */
+static void count(struct pop3_session *s)
+{
+    const struct pop3_tunnel *t = &s->tunnel;
+    if (t->retrieved == s->base.messages && t->deleted == s->base.deleted)
+        return;
+    session_add(&s->base, COUNTER_mailbox_messages, (int64_t)t->retrieved - s->base.messages);
+    session_count_messages(&s->base, t->retrieved, t->deleted);
 }
 
 /* Hot: one read, one write; no copy while the client takes it. */
@@ -101,10 +142,12 @@ static void take_responses(struct pop3_session *s, struct span *in)
     session_add(&s->base, COUNTER_mailbox_bytes, (int64_t)responses.size);
     if (connection_is_blocked(s->base.client))
         connection_pause(s->upstream);
-    if (ended(s))
+    count(s);
+    if (pop3_tunnel_is_junk(&s->tunnel) ? end_saying(s, POP3_REPLY_too_many_errors) : ended(s))
         return;
     moved(s);
-    if (s->is_throttled && s->tunnel.waiting < POP3_TUNNEL_COMMANDS / 2) {
+    if (s->is_throttled &&
+        s->tunnel.waiting <= (s->tunnel.is_one_by_one ? 0 : POP3_TUNNEL_COMMANDS / 2)) {
         s->is_throttled = false;
         connection_resume(s->base.client);
     }

@@ -147,10 +147,12 @@ void session_new_id(const struct session *s, char out[ID_SIZE])
 void session_destroy(struct session *s)
 {
     struct registry *r = s->registry;
+    bool is_mailbox = s->listener->role == ROLE_POP3;
     session_event(s, EVENT_session_ended,
                   field_seconds(KEY_duration, loop_now(s->context->loop) - s->started_ns),
                   field_number(KEY_count, s->messages), field_number(KEY_bytes, (int64_t)s->bytes),
-                  field_text(KEY_state, session_state_name(s->state)));
+                  field_text(KEY_state, session_state_name(s->state)),
+                  is_mailbox ? field_number(KEY_deleted, s->deleted) : field_text(KEY_deleted, ""));
     if (r->cursor == s)
         r->cursor = s->next;
     *s->previous = s->next;
@@ -182,7 +184,8 @@ void session_show(const struct session *s)
 {
     struct session_row row = {.started_wall_ns = s->started_wall_ns,
                               .listener = (uint32_t)s->listener_slot,
-                              .messages = s->messages};
+                              .messages = s->messages,
+                              .deleted = s->deleted};
     (void)span_copy(span_of(s->id), row.id, sizeof row.id); /* fits, or is cut for display */
     (void)span_copy(span_of(s->account == NULL ? "" : s->account), row.account, sizeof row.account);
     (void)span_copy(span_of(s->address), row.client, sizeof row.client); /* fits */
@@ -207,6 +210,13 @@ int64_t session_login_failed(struct session *s)
 {
     session_add(s, COUNTER_login_failures, 1);
     return (int64_t)LOGIN_DELAY_MS << s->login_failures++; /* three at most */
+}
+
+void session_count_messages(struct session *s, uint32_t messages, uint32_t deleted)
+{
+    s->messages = messages;
+    s->deleted = deleted;
+    session_set_messages(&s->context->table, s->row, messages, deleted);
 }
 
 bool session_is_guessing(const struct session *s)

@@ -49,8 +49,9 @@ struct session {
     struct connection *client;
     char *account; /* canonical; NULL before the login */
     int64_t started_ns, started_wall_ns;
-    uint64_t bytes; /* to the client in POP3, of messages in SMTP */
-    uint32_t messages;
+    uint64_t bytes;    /* to the client in POP3, of messages in SMTP */
+    uint32_t messages; /* taken by the upstream; read from a mailbox */
+    uint32_t deleted;  /* from a mailbox */
     unsigned login_failures;
     int row;
     enum session_state state;
@@ -111,7 +112,7 @@ void session_finish(struct session *s);
 /* Hot: one store. What the session waits for, for people. */
 void session_state(struct session *s, enum session_state state);
 
-/* Writes the row anew: after a login, a message. */
+/* Writes the row anew: after a login. */
 void session_show(const struct session *s);
 
 /* Takes the account's name. Returns 0, or -1 without memory. */
@@ -119,6 +120,9 @@ int session_login(struct session *s, struct span account);
 
 /* Counts another wrong login. Returns for how many ms its answer is held back: longer each time. */
 int64_t session_login_failed(struct session *s);
+
+/* Another message, or one deleted: in the row as well. */
+void session_count_messages(struct session *s, uint32_t messages, uint32_t deleted);
 
 /* Has it been wrong so often that the client has to connect anew? */
 bool session_is_guessing(const struct session *s);

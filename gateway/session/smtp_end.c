@@ -4,12 +4,11 @@
 static void count_message(struct smtp_session *s)
 {
     const struct transaction *t = s->transaction;
-    s->base.messages++;
     session_add(&s->base, COUNTER_messages, 1);
     session_add(&s->base, COUNTER_recipients, t->accepted);
     session_add(&s->base, COUNTER_message_bytes, (int64_t)t->body.size);
     counter_add(s->base.context->counters, COUNTER_upstream_messages, pool_server_slot(s->link), 1);
-    session_set_messages(&s->base.context->table, s->base.row, s->base.messages);
+    session_count_messages(&s->base, s->base.messages + 1, 0);
 }
 
 static const char *only_recipient(const struct transaction *t)

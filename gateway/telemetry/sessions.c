@@ -10,7 +10,7 @@ enum { READ_TRIES = 100 };
 
 struct row {
     _Atomic uint32_t sequence;
-    _Atomic uint32_t state, messages;
+    _Atomic uint32_t state, messages, deleted;
     struct session_row content;
 };
 
@@ -61,7 +61,7 @@ void session_write(const struct session_table *t, int row, const struct session_
     atomic_store_explicit(&r->sequence, sequence | 1, memory_order_relaxed);
     atomic_thread_fence(memory_order_release);
     r->content = *content;
-    session_set_messages(t, row, content->messages);
+    session_set_messages(t, row, content->messages, content->deleted);
     atomic_store_explicit(&r->sequence, (sequence | 1) + 1, memory_order_release);
 }
 
@@ -70,9 +70,12 @@ void session_set_state(const struct session_table *t, int row, enum session_stat
     atomic_store_explicit(&row_at(t, (size_t)row)->state, (uint32_t)state, memory_order_relaxed);
 }
 
-void session_set_messages(const struct session_table *t, int row, uint32_t messages)
+void session_set_messages(const struct session_table *t, int row, uint32_t messages,
+                          uint32_t deleted)
 {
-    atomic_store_explicit(&row_at(t, (size_t)row)->messages, messages, memory_order_relaxed);
+    struct row *r = row_at(t, (size_t)row);
+    atomic_store_explicit(&r->messages, messages, memory_order_relaxed);
+    atomic_store_explicit(&r->deleted, deleted, memory_order_relaxed);
 }
 
 void session_free(const struct session_table *t, int row)
@@ -102,6 +105,7 @@ int session_read(const struct session_table *t, size_t row, struct session_row *
         uint32_t before = atomic_load_explicit(&r->sequence, memory_order_acquire);
         *out = r->content;
         out->messages = atomic_load_explicit(&r->messages, memory_order_relaxed);
+        out->deleted = atomic_load_explicit(&r->deleted, memory_order_relaxed);
         atomic_thread_fence(memory_order_acquire);
         if ((before & 1) != 0 || before != atomic_load_explicit(&r->sequence, memory_order_relaxed))
             continue;

@@ -22,7 +22,8 @@ struct session_row {
     char account[SESSION_ACCOUNT_SIZE];
     int64_t started_wall_ns;
     uint32_t listener; /* its label's slot */
-    uint32_t messages; /* taken by the upstream; when written, what session_set_messages says */
+    uint32_t messages; /* taken by the upstream, or read from a mailbox */
+    uint32_t deleted;  /* from a mailbox */
     uint8_t is_tls;
 };
 
@@ -44,7 +45,8 @@ void session_write(const struct session_table *t, int row, const struct session_
 
 /* Hot: one store. */
 void session_set_state(const struct session_table *t, int row, enum session_state state);
-void session_set_messages(const struct session_table *t, int row, uint32_t messages);
+void session_set_messages(const struct session_table *t, int row, uint32_t messages,
+                          uint32_t deleted);
 void session_free(const struct session_table *t, int row);
 
 /* Frees all rows of a process that has ended. Returns how many. */

@@ -45,7 +45,8 @@ bool health_is_full(const struct health *h, size_t server, uint32_t max, int64_t
 bool health_set_state(struct health *h, size_t server, enum server_state state);
 enum server_state health_state(const struct health *h, size_t server);
 
-/* What it offered at the last probe: enum smtp_extension with HEALTH_PROBED, and the limit told
+/* What it offered at the last probe: enum smtp_extension or
+ * pop3_capability, with HEALTH_PROBED, and the limit told
  * with SIZE; 0 before the first answer. */
 #define HEALTH_PROBED (UINT32_C(1) << 31)
 void health_set_offer(struct health *h, size_t server, uint32_t extensions, uint64_t max_size);

@@ -15,7 +15,7 @@ struct pop3_link {
     struct connection *connection;
     struct line_reader lines;
     enum phase phase;
-    unsigned capa_lines;
+    unsigned capa_lines, offered;
     bool is_closed;         /* freed at the end of this turn */
     struct buffer password; /* "PASS ...", until USER is answered */
     struct deferred deferred;
@@ -98,6 +98,7 @@ void pop3_link_quit(struct pop3_link **link)
 void pop3_link_capa(struct pop3_link *l)
 {
     l->capa_lines = 0;
+    l->offered = 0;
     send_line(l, span_of("CAPA\r\n"), CAPA);
 }
 
@@ -113,6 +114,11 @@ void pop3_link_login(struct pop3_link *l, struct span user, struct span password
     /* Too long to be sent is sent empty, and so refused: RFC 2449 has 255 octets a line. */
     send_line(l, failed ? span_of("USER \r\n") : buffer_bytes(&line), USER);
     buffer_clear(&line);
+}
+
+unsigned pop3_link_offered(const struct pop3_link *l)
+{
+    return l->offered;
 }
 
 struct connection *pop3_link_take_connection(struct pop3_link *l)
@@ -192,7 +198,7 @@ static void take_reply(struct pop3_link *l, const struct pop3_reply *reply)
     }
 }
 
-/* The lines of CAPA; what they say isn't needed, only that they come. */
+/* The lines of CAPA. */
 static int take_capa(struct pop3_link *l, struct span *in)
 {
     struct span line;
@@ -204,8 +210,12 @@ static int take_capa(struct pop3_link *l, struct span *in)
         lose(l, LOSS_NETWORK, "its reply to CAPA does not end");
         return 0;
     }
-    if (!is_refused && !span_equals(line, "."))
+    if (!is_refused && !span_equals(line, ".")) {
+        l->offered |= pop3_capability_of(line);
         return 1;
+    }
+    if (is_refused)
+        l->offered = POP3_CAPABILITIES_OLD;
     l->phase = IDLE;
     connection_set_deadline(l->connection, 0);
     tell(l, POP3_LINK_CAPA, NULL);

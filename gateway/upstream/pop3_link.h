@@ -5,6 +5,7 @@
 #include "config/config.h"
 #include "net/connection.h"
 #include "net/tls.h"
+#include "protocol/pop3/capabilities.h"
 #include "protocol/pop3/reply.h"
 #include "upstream/smtp_link.h"
 
@@ -36,6 +37,9 @@ void pop3_link_close(struct pop3_link **l);
 void pop3_link_quit(struct pop3_link **l);
 
 void pop3_link_capa(struct pop3_link *l);
+
+/* What it has answered to it: enum pop3_capability. */
+unsigned pop3_link_offered(const struct pop3_link *l);
 
 /* Sends USER, then PASS. Neither may hold control characters; they are overwritten when sent. */
 void pop3_link_login(struct pop3_link *l, struct span user, struct span password);

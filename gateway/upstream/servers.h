@@ -89,7 +89,8 @@ void server_yield(struct servers *s, struct server *server);
 /* Calls `fn` whenever the bell has rung. */
 void servers_on_bell(struct servers *s, loop_fn *fn, void *owner);
 
-/* What every server of the upstream that was probed offers, enum smtp_extension; none before the
+/* What every server of the upstream that was probed offers, enum smtp_extension or
+ * pop3_capability; none before the
  * first answer. `max_size` is the smallest limit told, 0: none. */
 unsigned servers_offer(const struct servers *s, const struct upstream_config *upstream,
                        uint64_t *max_size);

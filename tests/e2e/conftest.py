@@ -22,7 +22,7 @@ pytest_plugins = [
     "fixtures.scripted",
 ]
 
-PROGRAMS = ["curl", "dovecot", "mpop", "msmtp", "openssl", "postfix", "saslpasswd2", "setpriv", "swaks"]
+PROGRAMS = ["curl", "dovecot", "fetchmail", "mpop", "msmtp", "openssl", "postfix", "saslpasswd2", "setpriv", "swaks"]
 
 
 def pytest_addoption(parser):

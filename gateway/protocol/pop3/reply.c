@@ -10,12 +10,17 @@ static const char *const texts[] = {
 
 enum { LINE_MAX_SIZE = 510, UPSTREAM_LINE_MAX = 2048 };
 
+bool pop3_reply_is_error(enum pop3_reply_name name)
+{
+    return texts[name][0] == '-';
+}
+
 int pop3_reply_append(enum pop3_reply_name name, const char *argument, const char *id,
                       struct buffer *out)
 {
     char line[LINE_MAX_SIZE + 3], ending[32] = ""; /* with CRLF, and a NUL that isn't sent */
     const char *text = texts[name], *at = strstr(text, "%s");
-    if (id != NULL && text[0] == '-')
+    if (id != NULL && pop3_reply_is_error(name))
         (void)snprintf(ending, sizeof ending, " (%.24s)", id); /* fits */
     size_t room = LINE_MAX_SIZE + 1 - strlen(ending), used;
     if (at == NULL) {
@@ -58,4 +63,13 @@ int pop3_reply_parse(struct line_reader *lines, struct span *in, struct pop3_rep
     reply->text = line;
     reply->code = find_code(line);
     return 1;
+}
+
+bool pop3_code_is_known(struct span code)
+{
+    static const char *const known[] = {"AUTH", "IN-USE", "LOGIN-DELAY", "SYS/TEMP", "SYS/PERM"};
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+        if (span_equals_nocase(code, known[i]))
+            return true;
+    return false;
 }

@@ -18,11 +18,18 @@ enum pop3_reply_name {
 int pop3_reply_append(enum pop3_reply_name name, const char *argument, const char *id,
                       struct buffer *out);
 
+/* Does it begin with -ERR? */
+bool pop3_reply_is_error(enum pop3_reply_name name);
+
 struct pop3_reply {
     bool is_ok;
     struct span text; /* behind +OK or -ERR */
     struct span code; /* "AUTH" of "[AUTH]", or empty */
 };
+
+/* Is it one that clients know, and that means what it says whoever wrote it (RFC 2449 section 8,
+ * RFC 3206)? */
+bool pop3_code_is_known(struct span code);
 
 /* Takes one reply line off the front of `in`; its spans point into it. Returns 1; 0: more is
  * needed, and what is left must be there again; -1 and why: no reply. */

@@ -1,7 +1,7 @@
 #include "protocol/pop3/server.h"
 
 enum {
-    COMMAND_LINE_MAX = 512, /* RFC 2449 section 4 says 255; passwords are longer than expected */
+    COMMAND_LINE_MAX = 255, /* RFC 2449 section 4 */
     AUTH_LINE_MAX = 12288,  /* as in SMTP: RFC 5034 leaves it open */
     ANY = POP3_CLEAR | POP3_READY | POP3_HAS_USER,
     LOGIN = POP3_READY | POP3_HAS_USER,
@@ -33,6 +33,18 @@ static const struct verb {
     {"QUIT", ANY, on_quit, 0},
 };
 
+/* Who speaks HTTP is a browser that was led here: what follows may be commands that somebody else
+ * has put into a form (methods of RFC 9110 section 9 and RFC 5789; how HTTP/2 begins). */
+static bool is_http(struct span verb)
+{
+    static const char *const methods[] = {"GET",     "HEAD",    "POST",  "PUT",   "DELETE",
+                                          "CONNECT", "OPTIONS", "TRACE", "PATCH", "PRI"};
+    for (size_t i = 0; i < sizeof methods / sizeof *methods; i++)
+        if (span_equals_nocase(verb, methods[i]))
+            return true;
+    return false;
+}
+
 static void refuse(struct pop3_event *event, enum pop3_reply_name refusal, const char *argument)
 {
     event->kind = POP3_EVENT_REFUSED;
@@ -54,7 +66,7 @@ static void dispatch(struct pop3_server *s, struct span line, struct pop3_event 
             refuse(event, verbs[i].refusal, "");
         return;
     }
-    refuse(event, POP3_REPLY_unknown_command, "");
+    refuse(event, is_http(verb) ? POP3_REPLY_no_mail_client : POP3_REPLY_unknown_command, "");
 }
 
 int pop3_server_next(struct pop3_server *s, struct span *in, struct pop3_event *event)

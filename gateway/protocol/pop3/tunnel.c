@@ -2,12 +2,13 @@
 
 #include "base/scan.h"
 
-enum { COMMAND_LINE_MAX = 2048 };
+enum {
+    COMMAND_LINE_MAX = 255, /* RFC 2449 section 4 */
+    ERRORS_MAX = 100,
+};
 
-static bool is_multiline(struct span line)
+static bool is_multiline(struct span verb, bool has_argument)
 {
-    struct span verb = span_split(&line, ' ');
-    bool has_argument = span_trim(line).size > 0;
     if (span_equals_nocase(verb, "LIST") || span_equals_nocase(verb, "UIDL") ||
         span_equals_nocase(verb, "LANG")) /* RFC 6856 */
         return !has_argument;
@@ -15,28 +16,59 @@ static bool is_multiline(struct span line)
            span_equals_nocase(verb, "CAPA");
 }
 
+static enum pop3_tunnel_verb counted_verb(struct span verb)
+{
+    static const char *const verbs[] = {[TUNNEL_RETR] = "RETR",
+                                        [TUNNEL_DELE] = "DELE",
+                                        [TUNNEL_RSET] = "RSET",
+                                        [TUNNEL_QUIT] = "QUIT"};
+    for (enum pop3_tunnel_verb v = TUNNEL_OTHER + 1; v <= TUNNEL_QUIT; v++)
+        if (span_equals_nocase(verb, verbs[v]))
+            return v;
+    return TUNNEL_OTHER;
+}
+
 static void command(struct pop3_tunnel *t, struct span line)
 {
     while (line.size > 0 && (line.data[line.size - 1] == '\r' || line.data[line.size - 1] == '\n'))
         line.size--;
-    t->retrieved += span_starts_nocase(line, "RETR ");
-    t->deleted += span_starts_nocase(line, "DELE ");
-    t->is_multiline[(t->first + t->waiting++) % POP3_TUNNEL_COMMANDS] = is_multiline(line);
+    struct span verb = span_split(&line, ' ');
+    struct pop3_tunnel_command *c = &t->commands[(t->first + t->waiting++) % POP3_TUNNEL_COMMANDS];
+    c->is_multiline = is_multiline(verb, span_trim(line).size > 0);
+    c->verb = (unsigned char)counted_verb(verb);
+}
+
+bool pop3_tunnel_is_full(const struct pop3_tunnel *t)
+{
+    return t->waiting >= (t->is_one_by_one ? 1 : POP3_TUNNEL_COMMANDS);
 }
 
 ptrdiff_t pop3_tunnel_commands(struct pop3_tunnel *t, struct span in)
 {
     size_t size = in.size;
-    while (in.size > 0 && t->waiting < POP3_TUNNEL_COMMANDS) {
+    while (in.size > 0 && !pop3_tunnel_is_full(t)) {
         const char *end = memchr(in.data, '\n', in.size);
         size_t line = end == NULL ? in.size : (size_t)(end - in.data) + 1;
-        if (line > COMMAND_LINE_MAX)
+        bool is_too_long = line > COMMAND_LINE_MAX;
+        if (is_too_long && in.size == size)
             return -1;
-        if (end == NULL)
+        if (is_too_long || end == NULL)
             break;
         command(t, span_take(&in, line));
     }
     return (ptrdiff_t)(size - in.size);
+}
+
+static void count(struct pop3_tunnel *t, enum pop3_tunnel_verb verb)
+{
+    t->errors = t->is_ok ? 0 : t->errors + 1;
+    if (!t->is_ok)
+        return;
+    t->retrieved += verb == TUNNEL_RETR;
+    t->deleted += verb == TUNNEL_DELE;
+    t->has_quit = t->has_quit || verb == TUNNEL_QUIT;
+    if (verb == TUNNEL_RSET)
+        t->deleted = 0;
 }
 
 /* The response is whole: the next one belongs to the next command. */
@@ -45,6 +77,7 @@ static void answered(struct pop3_tunnel *t)
     t->state = TUNNEL_STATUS;
     if (t->waiting == 0)
         return; /* nobody asked */
+    count(t, (enum pop3_tunnel_verb)t->commands[t->first].verb);
     t->first = (t->first + 1) % POP3_TUNNEL_COMMANDS;
     t->waiting--;
 }
@@ -59,7 +92,7 @@ static void status(struct pop3_tunnel *t, struct span *in)
     span_skip(in, end == NULL ? in->size : (size_t)(end - in->data) + 1);
     if (end == NULL)
         return;
-    if (t->is_ok && t->waiting > 0 && t->is_multiline[t->first]) {
+    if (t->is_ok && t->waiting > 0 && t->commands[t->first].is_multiline) {
         t->state = TUNNEL_BODY;
         t->match = 2;
     } else {
@@ -106,4 +139,9 @@ void pop3_tunnel_responses(struct pop3_tunnel *t, struct span in)
 bool pop3_tunnel_is_quiet(const struct pop3_tunnel *t)
 {
     return t->waiting == 0 && t->state == TUNNEL_STATUS;
+}
+
+bool pop3_tunnel_is_junk(const struct pop3_tunnel *t)
+{
+    return t->errors >= ERRORS_MAX;
 }

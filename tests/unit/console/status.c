@@ -161,9 +161,9 @@ START_TEST(sessions_are_rows)
 {
     GATEWAY_SAYS(well(ana, nobody));
     ck_assert_int_eq(gives(command_sessions, false, NULL, NULL), CONSOLE_DONE);
-    says_line("session listener client account state age messages");
-    says_line("0123456789ab submission 192.0.2.7:5555 ana@example.com command 1min1s 3");
-    says_line("ba9876543210 pop3s [2001:db8::1]:25 TLS handshake 12ms 0");
+    says_line("session listener client account state age messages deleted");
+    says_line("0123456789ab submission 192.0.2.7:5555 ana@example.com command 1min1s 3 0");
+    says_line("ba9876543210 pop3s [2001:db8::1]:25 TLS handshake 12ms 0 0");
     ck_assert_str_eq(gateway.told->requests, "{\"command\":\"sessions\"}\n");
     gateway_is_done();
 }

@@ -173,6 +173,7 @@ static const struct session_row ana = {.id = "0123456789ab",
                                        .account = "ana@example.com",
                                        .started_wall_ns = FIGURES_NOW - 2500 * CLOCK_MS,
                                        .messages = 7,
+                                       .deleted = 2,
                                        .is_tls = 1};
 
 static const json_t *ask_session(const struct session_row *content)
@@ -196,6 +197,7 @@ START_TEST(a_session_is_told_with_what_it_waits_for)
     text_is(one, "state", session_state_name(SESSION_COMMAND));
     number_is(one, "age", 2.5);
     number_is(one, "messages", 7);
+    number_is(one, "deleted", 2);
     number_is(one, "pid", 12);
     ck_assert(json_is_true(json_object_get(one, "tls")));
 }

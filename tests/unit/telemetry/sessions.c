@@ -36,7 +36,7 @@ static bool is_same(const struct session_row *a, const struct session_row *b)
            memcmp(a->client, b->client, sizeof a->client) == 0 &&
            memcmp(a->account, b->account, sizeof a->account) == 0 &&
            a->started_wall_ns == b->started_wall_ns && a->listener == b->listener &&
-           a->messages == b->messages && a->is_tls == b->is_tls;
+           a->messages == b->messages && a->deleted == b->deleted && a->is_tls == b->is_tls;
 }
 
 static bool is_whole(const struct session_row *row)
@@ -64,6 +64,7 @@ START_TEST(a_row_is_read_as_it_was_written)
         .started_wall_ns = INT64_C(1795540385123456789),
         .listener = 3,
         .messages = 7,
+        .deleted = 3,
         .is_tls = 1,
     };
     struct session_row out;
@@ -252,6 +253,13 @@ static bool writes_and_writes(void)
     return true;
 }
 
+static bool writes_until_it_is_killed(void)
+{
+    while (writes_and_writes())
+        continue;
+    return false;
+}
+
 START_TEST(a_reader_never_sees_a_torn_row)
 {
     struct session_row row = row_of('A');
@@ -278,7 +286,7 @@ START_TEST(a_row_whose_writer_was_killed_can_be_written_by_the_next)
         struct session_row row = row_of('z');
         memset(told, 0, sizeof *told);
         ck_assert_int_eq(session_claim(&table, 1, 1), 0);
-        pid_t child = child_start(writes_and_writes);
+        pid_t child = child_start(writes_until_it_is_killed);
         while (atomic_load(&told->go) == 0)
             continue;
         child_kill(child);

@@ -47,8 +47,9 @@ START_TEST(a_failure_has_the_code_of_its_kind)
                             name == POP3_REPLY_shutting_down || name == POP3_REPLY_out_of_memory ||
                             name == POP3_REPLY_upstream_busy || name == POP3_REPLY_upstream_down ||
                             name == POP3_REPLY_upstream_refuses;
-        ck_assert_msg(starts(line, "-ERR [AUTH] ") == (name == POP3_REPLY_auth_invalid), "%s",
-                      line);
+        ck_assert_msg(starts(line, "-ERR [AUTH] ") == (name == POP3_REPLY_auth_invalid ||
+                                                       name == POP3_REPLY_mailbox_refused_login),
+                      "%s", line);
         ck_assert_msg(starts(line, "-ERR [SYS/TEMP] ") == is_temporary, "%s", line);
     }
 }
@@ -281,8 +282,21 @@ START_TEST(a_reply_lies_in_the_input)
 }
 END_TEST
 
+START_TEST(the_codes_that_clients_know_are_known)
+{
+    static const char *const known[] = {"AUTH",        "auth",     "IN-USE",
+                                        "LOGIN-DELAY", "SYS/TEMP", "SYS/PERM"};
+    static const char *const others[] = {"", "AUT", "AUTHX", "SYS", "UTF8", "X"};
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+        ck_assert_msg(pop3_code_is_known(span_of(known[i])), "%s", known[i]);
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+        ck_assert_msg(!pop3_code_is_known(span_of(others[i])), "%s", others[i]);
+}
+END_TEST
+
 SUITE(pop3_reply)
 {
+    TEST(the_codes_that_clients_know_are_known);
     TEST(every_reply_of_ours_is_a_line_of_rfc_1939);
     TEST(a_failure_has_the_code_of_its_kind);
     TEST(the_id_stands_behind_refusals_alone);

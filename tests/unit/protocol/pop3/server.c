@@ -22,6 +22,7 @@ static void say_refusal(struct said *said, const struct pop3_event *event)
         [POP3_REPLY_user_first] = "USER first",       [POP3_REPLY_login_first] = "login first",
         [POP3_REPLY_bad_argument] = "wrong argument", [POP3_REPLY_unknown_command] = "unknown",
         [POP3_REPLY_line_too_long] = "too long",      [POP3_REPLY_line_bare] = "bad line",
+        [POP3_REPLY_no_mail_client] = "no client",
     };
     if (names[event->refusal] == NULL)
         ck_abort_msg("an unexpected refusal: %d", (int)event->refusal);
@@ -165,8 +166,12 @@ static const struct conversation {
      "login first\nlogin first\nlogin first\nlogin first\nlogin first\nlogin first\nlogin first\n"
      "login first\nlogin first\nlogin first\n"},
     /* what is no command */
-    {POP3_READY, "\r\nXTND\r\nAPOP a b\r\n CAPA\r\nCAPAS\r\nGET / HTTP/1.1\r\nEHLO c\r\nCAPA\r\n",
-     "unknown\nunknown\nunknown\nunknown\nunknown\nunknown\nunknown\nCAPA\n"},
+    {POP3_READY, "\r\nXTND\r\nAPOP a b\r\n CAPA\r\nCAPAS\r\nEHLO c\r\nCAPA\r\n",
+     "unknown\nunknown\nunknown\nunknown\nunknown\nunknown\nCAPA\n"},
+    /* who speaks HTTP */
+    {POP3_READY, "GET / HTTP/1.1\r\npost /\r\nPRI * HTTP/2.0\r\nGETS\r\n",
+     "no client\nno client\nno client\nunknown\n"},
+    {POP3_CLEAR, "CONNECT x:110 HTTP/1.1\r\n", "no client\n"},
     /* lines: LF alone, CR alone, control characters; the next is whole */
     {POP3_READY, "CAPA\nCAPA\r\n", "bad line\nCAPA\n"},
     {POP3_READY, "CA\rPA\r\nCAPA\r\r\nCAPA\r\n", "bad line\nbad line\nCAPA\n"},
@@ -206,8 +211,9 @@ END_TEST
 
 START_TEST(a_command_that_is_too_long_is_refused_and_the_next_is_whole)
 {
+    static const size_t sizes[] = {256, 300, 2500};
     static char line[3000];
-    struct span input = padded(line, "USER ", 2500);
+    struct span input = padded(line, "USER ", sizes[_i]);
     memcpy(line + input.size, "CAPA\r\n", 6);
     check(POP3_READY, span_make(line, input.size + 6), "too long\nCAPA\n");
 }
@@ -342,7 +348,7 @@ SUITE(pop3_server)
 {
     TEST(a_conversation_gives_the_same_events_however_it_is_cut);
     TEST(a_command_of_255_octets_is_taken);
-    TEST(a_command_that_is_too_long_is_refused_and_the_next_is_whole);
+    tcase_add_loop_test(tests, a_command_that_is_too_long_is_refused_and_the_next_is_whole, 0, 3);
     TEST(a_response_may_be_longer_than_a_command);
     TEST(an_initial_response_may_be_longer_than_a_command);
     TEST(a_response_that_is_too_long_is_refused_and_the_next_line_is_whole);
