@@ -60,11 +60,27 @@ static int at_dot(struct body *b, struct span *in, struct output *o)
     return 0; /* a doubled dot, which stays doubled, or one that the reader takes away */
 }
 
-/* Takes up to the end of the line. Returns -1 when more must be seen. */
+/* The end of the lines from `at` on that pass as they are: each ends with CRLF, and the next
+ * doesn't begin with a dot. */
+static char *skip_plain_lines(char *at, const char *end)
+{
+    char *next = at;
+    while (end - next > 2) {
+        char *stop = next + (scan_line_break(next, end) - next);
+        if (end - stop < 3 || stop[0] != '\r' || stop[1] != '\n' || stop[2] == '.')
+            break;
+        next = stop + 2;
+    }
+    return next;
+}
+
+/* Takes up to the end of a line: most often of many. Returns -1 when more must be seen. */
 static int take_line(struct body *b, struct span *in, struct output *o)
 {
     char *start = (char *)(uintptr_t)in->data; /* the caller's buffer, changed in place */
-    char *end = start + in->size, *at = start;
+    char *end = start + in->size, *line = skip_plain_lines(start, end), *at = line;
+    if (line > start)
+        b->is_within_line = b->is_after_bare = false;
     for (;;) {
         at += scan_line_break(at, end) - at;
         if (at == end || (*at == '\r' && at + 1 == end))
@@ -91,7 +107,7 @@ static int take_line(struct body *b, struct span *in, struct output *o)
     /* The line goes on behind this input; a CR at its end is looked at again with what follows. */
     put(o, start, (size_t)(at - start));
     b->size += (size_t)(at - start);
-    b->is_within_line = b->is_within_line || at > start;
+    b->is_within_line = b->is_within_line || at > line;
     *in = span_make(at, (size_t)(end - at));
     return -1;
 }

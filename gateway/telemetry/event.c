@@ -3,9 +3,7 @@
 #include "base/clock.h"
 #include "base/utf8.h"
 
-#include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 
 static const struct {
     const char *name;
@@ -16,17 +14,20 @@ static const struct {
 #undef EVENT
 };
 
-static const char *const keys[] = {
-#define LOG_KEY(name, help) #name,
+static const struct {
+    const char *name;
+    size_t size;
+} keys[] = {
+#define LOG_KEY(name, help) {#name, sizeof #name - 1},
 #include "telemetry/log_keys.def"
 #undef LOG_KEY
 };
 
 /* A line under construction; what doesn't fit is cut at the end of a field. */
 struct line {
-    char text[4096];
     size_t used;
     bool is_json;
+    char text[4096];
 };
 
 static void put(struct line *l, struct span bytes)
@@ -38,9 +39,24 @@ static void put(struct line *l, struct span bytes)
     l->used += bytes.size;
 }
 
-static bool is_plain(char c)
+static void put_byte(struct line *l, char c)
 {
-    return c > ' ' && c != '"' && c != '=' && c != '\\' && (unsigned char)c < 0x7f;
+    put(l, span_make(&c, 1));
+}
+
+/* Bytes that need no quotes: printable ASCII but for space, quote, equal sign and backslash. */
+static bool is_plain(struct span text)
+{
+    static const uint64_t plain[4] = {
+        ~UINT64_C(0) << 33 & ~(UINT64_C(1) << '"' | UINT64_C(1) << '='),
+        ~UINT64_C(0) >> 1 & ~(UINT64_C(1) << ('\\' - 64)),
+    };
+    for (size_t i = 0; i < text.size; i++) {
+        unsigned char c = (unsigned char)text.data[i];
+        if ((plain[c >> 6] >> (c & 63) & 1) == 0)
+            return false;
+    }
+    return true;
 }
 
 /* Inside quotes. Control characters never reach a terminal; what isn't UTF-8 is shown by byte. */
@@ -69,11 +85,13 @@ static void put_escaped(struct line *l, struct span text)
 static void put_key(struct line *l, enum log_key key)
 {
     if (l->used > 0 && !(l->is_json && l->used == 1))
-        put(l, span_of(l->is_json ? "," : " "));
+        put_byte(l, l->is_json ? ',' : ' ');
     if (l->is_json)
-        put(l, span_of("\""));
-    put(l, span_of(keys[key]));
-    put(l, span_of(l->is_json ? "\":" : "="));
+        put_byte(l, '"');
+    put(l, span_make(keys[key].name, keys[key].size));
+    if (l->is_json)
+        put_byte(l, '"');
+    put_byte(l, l->is_json ? ':' : '=');
 }
 
 static void put_text(struct line *l, enum log_key key, struct span text)
@@ -81,40 +99,43 @@ static void put_text(struct line *l, enum log_key key, struct span text)
     if (text.size == 0)
         return;
     put_key(l, key);
-    bool is_bare = !l->is_json;
-    for (size_t i = 0; i < text.size && is_bare; i++)
-        is_bare = is_plain(text.data[i]);
-    if (is_bare) {
+    bool is_bare = is_plain(text);
+    if (is_bare && !l->is_json) {
         put(l, text);
         return;
     }
-    put(l, span_of("\""));
-    put_escaped(l, text);
-    put(l, span_of("\""));
+    put_byte(l, '"');
+    if (is_bare)
+        put(l, text);
+    else
+        put_escaped(l, text);
+    put_byte(l, '"');
 }
 
-static void put_number(struct line *l, enum log_key key, const char *digits)
+/* In decimal, with a point before the last `places` digits. */
+static void put_number(struct line *l, enum log_key key, int64_t number, unsigned places)
 {
+    char digits[32];
+    size_t at = sizeof digits;
+    uint64_t rest = number < 0 ? 0 - (uint64_t)number : (uint64_t)number;
+    for (unsigned i = 0; i <= places || rest > 0; i++, rest /= 10) {
+        if (i > 0 && i == places)
+            digits[--at] = '.';
+        digits[--at] = (char)('0' + rest % 10);
+    }
+    if (number < 0)
+        digits[--at] = '-';
     put_key(l, key);
-    put(l, span_of(digits));
+    put(l, span_make(digits + at, sizeof digits - at));
 }
 
 static void put_field(struct line *l, const struct field *f)
 {
-    char digits[32];
     switch (f->kind) {
     case FIELD_TEXT: put_text(l, f->key, f->text == NULL ? span_of("") : span_of(f->text)); return;
     case FIELD_SPAN: put_text(l, f->key, f->span); return;
-    case FIELD_NUMBER:
-        (void)snprintf(digits, sizeof digits, "%" PRId64, f->number); /* fits */
-        put_number(l, f->key, digits);
-        return;
-    case FIELD_SECONDS:
-        (void)snprintf(digits, sizeof digits, "%s%lld.%03d", f->number < 0 ? "-" : "",
-                       llabs(f->number / CLOCK_SECOND),
-                       abs((int)(f->number % CLOCK_SECOND / CLOCK_MS))); /* fits */
-        put_number(l, f->key, digits);
-        return;
+    case FIELD_NUMBER: put_number(l, f->key, f->number, 0); return;
+    case FIELD_SECONDS: put_number(l, f->key, f->number / CLOCK_MS, 3); return;
     case FIELD_END: return;
     }
 }
@@ -126,12 +147,14 @@ bool event_is_logged(const struct event_log *log, enum event event)
 
 void log_event_fields(const struct event_log *log, enum event event, const struct field *fields)
 {
-    struct line l = {.used = 0, .is_json = log->is_json};
+    struct line l;
     char time[CLOCK_ISO_SIZE];
     if (!event_is_logged(log, event))
         return;
+    l.used = 0; /* `text` is filled as it goes */
+    l.is_json = log->is_json;
     if (l.is_json)
-        put(&l, span_of("{"));
+        put_byte(&l, '{');
     clock_format_iso(clock_wall_ns(), time);
     put_text(&l, KEY_time, span_of(time));
     put_text(&l, KEY_level, span_of(log_level_names[events[event].level]));
@@ -150,7 +173,7 @@ void log_event_fields(const struct event_log *log, enum event event, const struc
 
 const char *log_key_name(enum log_key key)
 {
-    return keys[key];
+    return keys[key].name;
 }
 
 const char *event_name(enum event event)
