@@ -156,6 +156,9 @@ static const struct setting listener_settings[] = {
      .min = 1, .max = 10000, .help = "of a message: 452 4.5.3 past it"},
     {"idle_timeout", SETTING_DURATION, AT(listener_config, idle_timeout_ms), .preset = "5min",
      .min = 1000, .max = 86400000, .help = "of a client; default for pop3: 10min (RFC 1939)"},
+    {"min_data_rate", SETTING_INTEGER, AT(listener_config, min_data_rate), .preset = "500",
+     .max = 1000000,
+     .help = "octets a second of a message, over a minute: 421 4.4.2 below; 0: any"},
     {"bare_newline", SETTING_CHOICE, AT(listener_config, bare_newline), .preset = "normalize",
      .choices = bare_newlines,
      .help = "a lone CR or LF in a message: normalize (LF to CRLF, CR to space) or reject (550 "
@@ -174,6 +177,7 @@ unsigned listener_key_roles(const char *key)
         {"certificate", SUBMISSION | POP3},  {"upstream", SUBMISSION | POP3},
         {"max_message_size", SUBMISSION},    {"max_recipients", SUBMISSION},
         {"idle_timeout", SUBMISSION | POP3}, {"bare_newline", SUBMISSION},
+        {"min_data_rate", SUBMISSION},
     };
     for (size_t i = 0; i < sizeof narrowed / sizeof *narrowed; i++)
         if (strcmp(narrowed[i].key, key) == 0)

@@ -4,6 +4,7 @@
 
 #include "message/body.h"
 #include "protocol/smtp/server.h"
+#include "session/pace.h"
 #include "session/registry.h"
 #include "session/smtp_replies.h"
 
@@ -69,6 +70,7 @@ struct transaction {
 
     enum data_state data;
     struct body body;
+    struct pace pace;
     const char *received; /* the trace line, until it is sent */
     const char *refusal;  /* the answer to the final dot, whole lines */
     int refusal_code;
@@ -150,6 +152,12 @@ const char *smtp_own_text(struct smtp_session *s, enum smtp_reply_name name, con
 
 /* The recipients are there: 354, and the text is taken. */
 void smtp_body_begin(struct smtp_session *s);
+
+/* The client is listened to for text, again or for the first time: sets its deadline. */
+void smtp_body_listen(struct smtp_session *s);
+
+/* Its deadline has passed: was it too slow, rather than silent? */
+bool smtp_body_is_slow(const struct smtp_session *s);
 
 /* The upstream has answered DATA, takes text again, or is gone. */
 void smtp_body_data_answered(struct smtp_session *s, const struct smtp_reply *reply);

@@ -71,6 +71,7 @@ void smtp_body_begin(struct smtp_session *s)
         return;
     }
     t->data = DATA_STARTED;
+    pace_begin(&t->pace, loop_now(s->base.context->loop));
     s->take = take_text;
     session_state(&s->base, SESSION_BODY);
     smtp_continue(s);
@@ -108,6 +109,37 @@ void smtp_body_data_answered(struct smtp_session *s, const struct smtp_reply *re
     }
     t->refusal = smtp_upstream_text(s, SMTP_COMMAND_DATA, reply, &t->refusal_code);
     begin_dropping(s);
+}
+
+/* ---- how fast it comes ---- */
+
+/* It may be silent for idle_timeout, and slow for as long as its pace allows. */
+static void set_deadline(const struct smtp_session *s)
+{
+    const struct listener_config *l = s->base.listener;
+    int64_t left_ms =
+        pace_left(&s->transaction->pace, loop_now(s->base.context->loop)) / CLOCK_MS + 1;
+    bool is_by_pace = l->min_data_rate > 0 && left_ms < l->idle_timeout_ms;
+    session_deadline(&s->base, is_by_pace ? left_ms : l->idle_timeout_ms);
+}
+
+void smtp_body_listen(struct smtp_session *s)
+{
+    pace_resume(&s->transaction->pace, loop_now(s->base.context->loop));
+    set_deadline(s);
+}
+
+bool smtp_body_is_slow(const struct smtp_session *s)
+{
+    return s->take == take_text && s->base.listener->min_data_rate > 0 &&
+           pace_left(&s->transaction->pace, loop_now(s->base.context->loop)) == 0;
+}
+
+static void count_octets(const struct smtp_session *s, size_t size)
+{
+    if (s->base.listener->min_data_rate > 0)
+        pace_came(&s->transaction->pace, size, s->base.listener->min_data_rate,
+                  loop_now(s->base.context->loop));
 }
 
 /* ---- the text ---- */
@@ -181,6 +213,7 @@ static void take_text(struct smtp_session *s, struct span *in)
     }
     size_t before = in->size;
     enum body_result result = body_take(&t->body, in, loop_spare(s->base.context->loop), &text);
+    count_octets(s, before - in->size);
     if (t->data == DATA_OPEN && is_too_big(s))
         refuse_size(s);
     else if (t->data == DATA_OPEN && t->body.has_nul)
@@ -199,7 +232,7 @@ static void take_text(struct smtp_session *s, struct span *in)
     else if (t->data == DATA_DROPPED && is_dropped_enough(s))
         smtp_final_refused(s, "the client does not stop sending");
     else
-        session_deadline(&s->base, s->base.listener->idle_timeout_ms);
+        set_deadline(s);
 }
 
 void smtp_body_drained(struct smtp_session *s)

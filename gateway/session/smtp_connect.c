@@ -175,10 +175,13 @@ static bool settle(struct smtp_session *s)
         smtp_end(s, true);
         return false;
     }
-    if (s->take == smtp_take_commands)
+    if (s->take == smtp_take_commands) {
         session_state(&s->base,
                       s->server.state == SMTP_IN_AUTH ? SESSION_AUTH_CLIENT : SESSION_COMMAND);
-    session_deadline(&s->base, s->base.listener->idle_timeout_ms);
+        session_deadline(&s->base, s->base.listener->idle_timeout_ms);
+    } else {
+        smtp_body_listen(s);
+    }
     connection_resume(s->base.client);
     return true;
 }
@@ -204,6 +207,15 @@ static void tls_stands(struct smtp_session *s)
     smtp_continue(s);
 }
 
+static void log_abandoned(const struct smtp_session *s, const char *reason)
+{
+    const struct transaction *t = s->transaction;
+    if (t != NULL && t->data != DATA_NONE)
+        session_event(&s->base, EVENT_message_abandoned, field_text(KEY_message, t->id),
+                      field_number(KEY_bytes, (int64_t)t->body.size),
+                      field_text(KEY_reason, reason));
+}
+
 static void client_is_gone(struct smtp_session *s)
 {
     const struct transaction *t = s->transaction;
@@ -216,11 +228,15 @@ static void client_is_gone(struct smtp_session *s)
         s->is_client_gone = true; /* the answer is awaited, and logged */
         return;
     }
-    if (t != NULL && t->data != DATA_NONE)
-        session_event(&s->base, EVENT_message_abandoned, field_text(KEY_message, t->id),
-                      field_number(KEY_bytes, (int64_t)t->body.size),
-                      field_text(KEY_reason, connection_error(s->base.client)));
+    log_abandoned(s, connection_error(s->base.client));
     smtp_end(s, true);
+}
+
+static void too_late(struct smtp_session *s)
+{
+    enum smtp_reply_name name = smtp_body_is_slow(s) ? SMTP_REPLY_too_slow : SMTP_REPLY_idle;
+    log_abandoned(s, smtp_reply_text(name));
+    end_with(s, name);
 }
 
 static void timed_out(struct smtp_session *s)
@@ -232,7 +248,7 @@ static void timed_out(struct smtp_session *s)
     else if (s->base.state == SESSION_TLS)
         smtp_end(s, true);
     else
-        end_with(s, SMTP_REPLY_idle);
+        too_late(s);
 }
 
 static void on_client(void *owner, enum connection_event event, struct span *in)

@@ -1,12 +1,13 @@
 """Every wait has a time-out, every buffer a bound; and role refuse."""
 import re
 import signal
+import threading
 import time
 
 import pytest
 
 from fixtures import build
-from fixtures.clients import Pop3, Session, Smtp, message, pop3, smtp, stuffed
+from fixtures.clients import Closed, Pop3, Session, Smtp, message, pop3, smtp, stuffed
 from fixtures.processes import descriptors_of, free_port, resident_kib
 from fixtures.scripted import Gate
 
@@ -60,6 +61,115 @@ def test_a_slow_client_is_no_idle_one(new_gateway, new_smtp):
         for octet in b"Subject: s\r\n":
             time.sleep(0.15)  # slowness is what is tested
             client.send_bytes(bytes([octet]))
+        client.send_bytes(b".\r\n")
+        client.expect("250 2.0.0 Ok: queued as ")
+
+
+def trickle(client, octets, seconds=0.1, limit=600):
+    """One octet at a time, without end, until something is said, or the other closes."""
+    for at in range(limit):
+        try:
+            client.send_bytes(octets[at % len(octets)].to_bytes(1, "big"))
+            if not client.is_silent(seconds):
+                return
+        except (OSError, Closed):
+            return
+    raise AssertionError("an endless line is listened to without end")
+
+
+@pytest.mark.parametrize("where", ["before TLS", "before AUTH", "AUTH", "logged in", "envelope"])
+def test_a_command_that_comes_octet_by_octet_must_come_within_idle_timeout(new_gateway, new_smtp, where):
+    gateway = new_gateway(new_smtp(), listener={"idle_timeout": "1s"})
+    if where == "before TLS":
+        client = Smtp(gateway.port("submission"), tls=None)
+        client.expect("220 ")
+    else:
+        client = smtp(gateway, user="alice" if where in ("logged in", "envelope") else None)
+    with client:
+        if where == "AUTH":
+            client.ask("AUTH PLAIN", "334 ")
+        elif where == "envelope":
+            client.ask("MAIL FROM:<alice@example.com>", "250 ")
+        trickle(client, b"A")
+        client.expect("421 4.4.2 ")
+        assert client.is_closed()
+
+
+@pytest.mark.parametrize("where", ["before TLS", "before the login", "AUTH"])
+def test_a_pop3_command_must_come_within_idle_timeout(new_gateway, new_pop3, where):
+    gateway = new_gateway(pop3=new_pop3(), listener={"idle_timeout": "1s"})
+    if where == "before TLS":
+        client = Pop3(gateway.port("pop3"), tls=None)
+        client.expect("+OK ")
+    else:
+        client = pop3(gateway, user=None)
+    with client:
+        if where == "AUTH":
+            client.ask("AUTH PLAIN", "+")
+        trickle(client, b"A")
+        client.expect("-ERR ")
+        assert client.is_closed()
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("door", ["submissions", "submission"])
+def test_a_tls_handshake_that_comes_octet_by_octet_is_closed(gateway, door):
+    """A ClientHello of 16,000 octets, as its head has it."""
+    with Smtp(gateway.port(door), tls=None, timeout=60) as client:
+        if door == "submission":
+            client.expect("220 ")
+            client.hello()
+            client.ask("STARTTLS", "220 ")
+        begin = time.monotonic()
+        client.send_bytes(b"\x16\x03\x01\x3e\x80\x01\x00\x3e\x7c\x03\x03")
+        trickle(client, b"\0", seconds=0.5)
+        assert 25 < time.monotonic() - begin < 40
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("is_refused", [False, True], ids=["taken", "refused already"])
+def test_a_message_slower_than_min_data_rate_ends_the_session(new_gateway, new_smtp, is_refused):
+    """Of a minute, at 20 octets a second, which is far from being silent."""
+    server = new_smtp()
+    gateway = new_gateway(server, listener={"max_message_size": "64K"})
+    with smtp(gateway, timeout=90) as client:
+        client.envelope()
+        client.ask("DATA", "354 ")
+        if is_refused:
+            client.send_bytes(b"x" * 65537)
+        begin = time.monotonic()
+        trickle(client, b"xy\r\n", seconds=0.05, limit=5000)
+        client.expect("421 4.4.2 The message comes too slowly")
+        assert client.is_closed()
+        assert time.monotonic() - begin > 50
+    gateway.wait_event("message_abandoned")
+    assert not server.messages
+
+
+@pytest.mark.long
+def test_a_client_that_the_server_behind_holds_back_is_not_slow(new_gateway, new_smtp):
+    server, slow = new_smtp(text_limit=1), Gate()
+    server.on("TEXT", slow)
+    text = (b"x" * 1022 + b"\r\n") * 16 * 1024
+    with smtp(new_gateway(server), timeout=90) as client:
+        client.envelope()
+        client.ask("DATA", "354 ")
+        opener = threading.Timer(65, slow.open)
+        opener.start()
+        client.send_bytes(text + b".\r\n")
+        client.expect("250 2.0.0 Ok: queued as ")
+        opener.join()
+
+
+@pytest.mark.long
+def test_min_data_rate_0_asks_for_none(new_gateway, new_smtp):
+    with smtp(new_gateway(new_smtp(), listener={"min_data_rate": 0}), timeout=90) as client:
+        client.envelope()
+        client.ask("DATA", "354 ")
+        begin = time.monotonic()
+        while time.monotonic() - begin < 65:
+            client.send_bytes(b"x\r\n")
+            assert client.is_silent(0.5)
         client.send_bytes(b".\r\n")
         client.expect("250 2.0.0 Ok: queued as ")
 
