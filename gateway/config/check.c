@@ -123,8 +123,30 @@ static void check_identity(const struct checker *k, const struct upstream_config
                       "upstreams.%s.identity: protocol \"pop3\" needs \"password\"", u->name);
     if (u->protocol == UPSTREAM_SMTP && is_password)
         errors_add_at(k->errors, &u->place,
-                      "upstreams.%s.identity: protocol \"smtp\" knows \"none\" and \"xclient\"",
+                      "upstreams.%s.identity: protocol \"smtp\" knows \"none\", \"auth\" and "
+                      "\"xclient\"",
                       u->name);
+}
+
+/* The keys of the gateway's own account. */
+static void check_account(const struct checker *k, const struct upstream_config *u)
+{
+    bool is_auth = u->identity == IDENTITY_AUTH;
+    const struct {
+        const char *key, *example;
+        bool is_set, is_needed;
+    } keys[] = {{"username", "porteiro@example.com", u->username[0] != '\0', true},
+                {"password_file", "/etc/porteiro/smtp.password", u->password_file[0] != '\0', true},
+                {"mechanism", "", u->mechanism != UPSTREAM_MECHANISM_BEST, false}};
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
+        if (is_auth && keys[i].is_needed && !keys[i].is_set)
+            errors_add_at(k->errors, &u->place,
+                          "upstreams.%s.%s: is missing; identity \"auth\" needs it, as \"%s\"",
+                          u->name, keys[i].key, keys[i].example);
+        else if (!is_auth && keys[i].is_set)
+            errors_add_at(k->errors, &u->place,
+                          "upstreams.%s.%s: means nothing without identity = \"auth\"", u->name,
+                          keys[i].key);
 }
 
 /* What was set for a check that doesn't take place would be a false comfort. */
@@ -185,6 +207,7 @@ static void check_upstreams(const struct checker *k)
                 check_loop(k, s);
         }
         check_identity(k, u);
+        check_account(k, u);
         check_upstream_tls(k, u);
     }
     if (servers > 256)

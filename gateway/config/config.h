@@ -26,7 +26,12 @@ enum upstream_tls {
     UPSTREAM_TLS_VERIFY,
     UPSTREAM_TLS_IMPLICIT
 };
-enum upstream_identity { IDENTITY_NONE, IDENTITY_XCLIENT, IDENTITY_PASSWORD };
+enum upstream_identity { IDENTITY_NONE, IDENTITY_AUTH, IDENTITY_XCLIENT, IDENTITY_PASSWORD };
+enum upstream_mechanism {
+    UPSTREAM_MECHANISM_BEST,
+    UPSTREAM_MECHANISM_PLAIN,
+    UPSTREAM_MECHANISM_LOGIN
+};
 enum log_format { LOG_FORMAT_TEXT, LOG_FORMAT_JSON };
 enum control_role { CONTROL_READ, CONTROL_SUPPORT, CONTROL_ADMIN };
 
@@ -57,6 +62,8 @@ struct upstream_config {
     int protocol, tls, identity; /* enums above */
     int tls_min_version;         /* enum upstream_tls_version */
     const char *tls_ciphers, *fingerprint, *ca, *client_certificate, *client_key;
+    const char *username, *password_file;
+    int mechanism; /* enum upstream_mechanism */
     int64_t max_connections;
     int64_t wait_timeout_ms, connect_timeout_ms, command_timeout_ms, final_timeout_ms;
     int64_t idle_timeout_ms, health_check_ms;

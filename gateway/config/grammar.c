@@ -59,6 +59,15 @@ static int check_file(const char *path, struct error *why)
     return path[0] == '\0' ? 0 : check_absolute(path, why);
 }
 
+/* What goes into a line of a protocol. */
+static int check_word(const char *text, struct error *why)
+{
+    for (const char *c = text; *c != '\0'; c++)
+        if ((unsigned char)*c < ' ' || *c == 0x7f)
+            return error_set(why, "it holds a control character");
+    return 0;
+}
+
 static const char *const tls_versions[] = {"TLSv1.2", "TLSv1.3", NULL};
 static const char *const roles[] = {"submission", "pop3", "refuse", NULL};
 static const char *const listener_tls[] = {"implicit", "starttls", "none", NULL};
@@ -67,7 +76,8 @@ static const char *const protocols[] = {"smtp", "pop3", NULL};
 static const char *const upstream_tls[] = {"none",   "opportunistic", "require",
                                            "verify", "implicit",      NULL};
 static const char *const upstream_tls_versions[] = {"TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3", NULL};
-static const char *const identities[] = {"none", "xclient", "password", NULL};
+static const char *const identities[] = {"none", "auth", "xclient", "password", NULL};
+static const char *const upstream_mechanisms[] = {"", "PLAIN", "LOGIN", NULL};
 static const char *const backends[] = {"sasldb", NULL};
 static const char *const log_formats[] = {"text", "json", NULL};
 static const char *const facilities[] = {"mail",   "daemon", "user",   "local0", "local1", "local2",
@@ -225,8 +235,15 @@ static const struct setting upstream_settings[] = {
      .help = "its key, PEM"},
     {"identity", SETTING_CHOICE, AT(upstream_config, identity), .preset = "none",
      .choices = identities,
-     .help = "smtp: none (shared connections) or xclient (one client a connection); pop3: password "
-             "(the user's own, the default)"},
+     .help = "smtp: none or auth (the gateway's own account; both with shared connections) or "
+             "xclient (one client a connection); pop3: password (the user's own, the default)"},
+    {"username", SETTING_TEXT, AT(upstream_config, username), .preset = "", .check = check_word,
+     .help = "identity auth: the gateway's account"},
+    {"password_file", SETTING_TEXT, AT(upstream_config, password_file), .preset = "",
+     .check = check_file, .help = "identity auth: file with its password and nothing else"},
+    {"mechanism", SETTING_CHOICE, AT(upstream_config, mechanism), .preset = "",
+     .choices = upstream_mechanisms,
+     .help = "identity auth: PLAIN or LOGIN; \"\": the best that the server knows"},
     {"max_connections", SETTING_INTEGER, AT(upstream_config, max_connections), .preset = "20",
      .min = 1, .max = 10000, .help = "to a server, over all workers"},
     {"wait_timeout", SETTING_DURATION, AT(upstream_config, wait_timeout_ms), .preset = "5s",
@@ -316,7 +333,7 @@ bool upstream_is_checked(const struct upstream_config *u)
 
 bool upstream_has_password(const struct upstream_config *u)
 {
-    return u->identity == IDENTITY_PASSWORD;
+    return u->identity == IDENTITY_PASSWORD || u->identity == IDENTITY_AUTH;
 }
 
 const char *upstream_tls_name(int tls)

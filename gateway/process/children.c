@@ -148,15 +148,19 @@ static void leave_signals(void)
     (void)sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
-/* The keys of other generations are copies here, which nobody needs; of its own, control needs
- * those that it shows to servers behind. */
-static void forget_other_keys(const struct master_state *m, const struct birth *b)
+/* The secrets of other generations are copies here, which nobody needs; of its own, control needs
+ * the keys that it shows to servers behind. */
+static void forget_secrets(const struct master_state *m, const struct birth *b)
 {
-    for (const struct generation *g = m->generations; g != NULL; g = g->next)
-        if (g->prepared != b->prepared || b->role == PROCESS_AUTH)
+    for (const struct generation *g = m->generations; g != NULL; g = g->next) {
+        bool is_own = g->prepared == b->prepared;
+        if (!is_own || b->role == PROCESS_AUTH)
             tls_contexts_forget_keys(g->prepared->tls);
         else if (b->role == PROCESS_CONTROL)
             tls_contexts_forget_doors(g->prepared->tls);
+        if (!is_own || b->role != PROCESS_WORKER)
+            accounts_forget(g->prepared->accounts);
+    }
 }
 
 static void be_child(struct master_state *m, const struct birth *b)
@@ -165,7 +169,7 @@ static void be_child(struct master_state *m, const struct birth *b)
                                                            [PROCESS_AUTH] = auth_main,
                                                            [PROCESS_CONTROL] = control_main};
     loop_forget(&m->loop);
-    forget_other_keys(m, b);
+    forget_secrets(m, b);
     leave_signals();
     close_foreign(b);
     mains[b->role](b);

@@ -135,6 +135,7 @@ struct prepared *prepare(const char *file, struct errors *errors)
     check_log(p->config, errors);
     raise_descriptors(p->config, errors);
     p->tls = tls_prepare(p->config, errors);
+    p->accounts = accounts_prepare(p->config, errors);
     sasl_prepare(p->config, p->is_root ? &p->auth_user : NULL, errors);
     if (errors_count(errors) > 0)
         prepared_destroy(&p);
@@ -147,6 +148,7 @@ void prepared_destroy(struct prepared **prepared)
     if (p == NULL)
         return;
     tls_contexts_destroy(&p->tls);
+    accounts_destroy(&p->accounts);
     config_free(&p->config);
     free(p);
     *prepared = NULL;

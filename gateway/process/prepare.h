@@ -6,11 +6,13 @@
 #include "config/config.h"
 #include "control/grant.h"
 #include "net/tls.h"
+#include "upstream/account.h"
 
 /* Everything that a generation of processes is made from. */
 struct prepared {
     struct config *config;
     struct tls_contexts *tls;
+    struct accounts *accounts;
     struct grants grants;
     struct identity user, auth_user;
     bool is_root; /* else all run as who we are */

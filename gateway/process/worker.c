@@ -172,9 +172,11 @@ static void furnish(struct worker *w)
     const struct upstream_context upstream = {.loop = w->role.loop,
                                               .config = w->role.config,
                                               .tls = b->prepared->tls,
+                                              .accounts = b->prepared->accounts,
                                               .health = m->health,
                                               .labels = m->labels,
                                               .process = b->slot,
+                                              .generation = b->generation,
                                               .bell = b->bell,
                                               .log = &w->role.log,
                                               .counters = w->role.counters};

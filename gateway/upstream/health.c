@@ -8,13 +8,18 @@
 #include <stdatomic.h>
 
 enum { TAKE_TRIES = 4 };
-#define LOWERED_NS (60 * CLOCK_SECOND)
+#define LOWERED_NS         (60 * CLOCK_SECOND)
+#define LOGIN_PAUSE_NS     (10 * CLOCK_SECOND)
+#define LOGIN_PAUSE_MAX_NS (600 * CLOCK_SECOND)
 
 struct row {
     _Atomic uint32_t state, extensions;
     _Atomic uint64_t max_size;
     _Atomic uint32_t lowered_to;
     _Atomic int64_t lowered_until_ns;
+    _Atomic uint32_t login_proven, login_refused; /* with which secret; 0: none */
+    _Atomic uint32_t login_refusals;
+    _Atomic int64_t login_held_until_ns;
     /* Each written by its process alone. */
     _Atomic uint16_t connections[PROCESS_SLOT_MAX], waiting[PROCESS_SLOT_MAX];
 };
@@ -42,6 +47,8 @@ void health_clear(struct health *h, size_t server)
     atomic_store(&r->extensions, 0);
     atomic_store(&r->max_size, 0);
     atomic_store(&r->lowered_until_ns, 0);
+    atomic_store(&r->login_proven, 0);
+    atomic_store(&r->login_refused, 0);
 }
 
 /* Before `process` counts anything. */
@@ -163,4 +170,51 @@ void health_offer(const struct health *h, size_t server, uint32_t *extensions, u
 {
     *extensions = atomic_load(&h->rows[server].extensions);
     *max_size = atomic_load(&h->rows[server].max_size);
+}
+
+/* ---- logins ---- */
+
+static int64_t login_pause(uint32_t refusals)
+{
+    int64_t pause = LOGIN_PAUSE_NS << (refusals > 7 ? 7 : refusals > 0 ? refusals - 1 : 0);
+    return pause < LOGIN_PAUSE_MAX_NS ? pause : LOGIN_PAUSE_MAX_NS;
+}
+
+enum login_state health_login(struct health *h, size_t server, uint32_t version, int64_t now_ns)
+{
+    struct row *r = row_at(h, server);
+    if (atomic_load(&r->login_proven) == version)
+        return LOGIN_PROVEN;
+    if (atomic_load(&r->login_refused) != version)
+        return LOGIN_UNPROVEN;
+    int64_t until = atomic_load(&r->login_held_until_ns);
+    if (now_ns < until && until - now_ns <= LOGIN_PAUSE_MAX_NS) /* else it is not of ours */
+        return LOGIN_HELD;
+    /* The next pause begins with the trial, so that of all processes one makes it. */
+    uint32_t refusals = atomic_load(&r->login_refusals) + 1;
+    if (!atomic_compare_exchange_strong(&r->login_held_until_ns, &until,
+                                        now_ns + login_pause(refusals)))
+        return LOGIN_HELD;
+    atomic_store(&r->login_refusals, refusals);
+    return LOGIN_UNPROVEN;
+}
+
+bool health_login_refused(struct health *h, size_t server, uint32_t version, int64_t now_ns)
+{
+    struct row *r = row_at(h, server);
+    uint32_t proven = version;
+    (void)atomic_compare_exchange_strong(&r->login_proven, &proven, 0); /* or another's */
+    if (atomic_exchange(&r->login_refused, version) == version)
+        return false; /* of those that were tried before it was known, or a trial */
+    atomic_store(&r->login_refusals, 1);
+    atomic_store(&r->login_held_until_ns, now_ns + login_pause(1));
+    return true;
+}
+
+bool health_login_taken(struct health *h, size_t server, uint32_t version)
+{
+    struct row *r = row_at(h, server);
+    if (atomic_exchange(&r->login_proven, version) == version)
+        return false;
+    return atomic_exchange(&r->login_refused, 0) != 0;
 }

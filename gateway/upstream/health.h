@@ -45,6 +45,16 @@ bool health_is_full(const struct health *h, size_t server, uint32_t max, int64_t
 bool health_set_state(struct health *h, size_t server, enum server_state state);
 enum server_state health_state(const struct health *h, size_t server);
 
+/* How the gateway's own login there stands; `version` says with which secret. After a refusal one
+ * connection in a while is tried, with growing pauses, so that nobody locks the account: who is
+ * told LOGIN_UNPROVEN then is that one. */
+enum login_state { LOGIN_PROVEN, LOGIN_UNPROVEN, LOGIN_HELD };
+enum login_state health_login(struct health *h, size_t server, uint32_t version, int64_t now_ns);
+
+/* It was refused, or taken. Return whether that is news. */
+bool health_login_refused(struct health *h, size_t server, uint32_t version, int64_t now_ns);
+bool health_login_taken(struct health *h, size_t server, uint32_t version);
+
 /* What it offered at the last probe: enum smtp_extension or
  * pop3_capability, with HEALTH_PROBED, and the limit told
  * with SIZE; 0 before the first answer. */

@@ -16,7 +16,8 @@ struct kept {
     size_t fresh_count, opening;         /* opening: to become fresh */
     struct smtp_link **unready;          /* those that are opening, or being reset */
     size_t unready_count;
-    unsigned turns; /* given back while another process waited */
+    unsigned turns;                /* given back while another process waited */
+    const struct smtp_link *trial; /* whose login is the first: others wait for what comes of it */
 };
 
 struct pool {
@@ -105,6 +106,49 @@ void pool_destroy(struct pool **pool)
     *pool = NULL;
 }
 
+/* ---- the gateway's own login ---- */
+
+static const struct account *account_at(const struct pool *p, const struct server *s)
+{
+    return p->context->accounts == NULL ? NULL
+                                        : account_of(p->context->accounts, server_upstream(s));
+}
+
+/* Which of its secrets was refused, or taken. */
+static uint32_t version_of(const struct pool *p, const struct account *a)
+{
+    return p->context->generation << 16 | a->version;
+}
+
+/* How a login there would stand. Where it is unproven and another link is just trying, or the last
+ * one was refused a short while ago, nobody tries. */
+static enum login_state login_at(struct pool *p, struct server *s)
+{
+    const struct account *a = account_at(p, s);
+    if (a == NULL)
+        return LOGIN_PROVEN;
+    return health_login(p->context->health, s->slot, version_of(p, a), loop_now(p->context->loop));
+}
+
+static void login_refused(struct pool *p, struct server *s, const char *reason)
+{
+    const struct account *a = account_at(p, s);
+    counter_add(p->context->counters, COUNTER_upstream_failures, s->slot, 1);
+    if (a != NULL && health_login_refused(p->context->health, s->slot, version_of(p, a),
+                                          loop_now(p->context->loop)))
+        log_event(p->context->log, EVENT_upstream_refuses,
+                  field_text(KEY_upstream, s->config->name), field_text(KEY_reason, reason));
+}
+
+static void login_taken(struct pool *p, struct server *s)
+{
+    const struct account *a = account_at(p, s);
+    kept_of(s)->trial = NULL;
+    if (a != NULL && health_login_taken(p->context->health, s->slot, version_of(p, a)))
+        log_event(p->context->log, EVENT_upstream_accepts,
+                  field_text(KEY_upstream, s->config->name));
+}
+
 /* ---- ending links ---- */
 
 void pool_discard(struct pool *p, struct smtp_link **link)
@@ -112,6 +156,8 @@ void pool_discard(struct pool *p, struct smtp_link **link)
     if (*link == NULL)
         return;
     struct server *s = server_of(*link);
+    if (kept_of(s)->trial == *link)
+        kept_of(s)->trial = NULL;
     smtp_link_close(link);
     server_return(p->servers, s);
 }
@@ -149,14 +195,17 @@ static bool end_kept(struct kept *k)
 /* A connection for which there is a permit; the permit is given back when it can't be opened. */
 static struct smtp_link *open_link(struct pool *p, struct server *s, smtp_link_fn *fn, void *owner)
 {
-    const struct smtp_link_options options = {.loop = p->context->loop,
-                                              .upstream = server_upstream(s),
-                                              .server = s->config,
-                                              .tls = p->context->tls,
-                                              .hostname = p->context->config->hostname,
-                                              .pool_server = s,
-                                              .log = p->context->log};
+    struct smtp_link_options options = {.loop = p->context->loop,
+                                        .upstream = server_upstream(s),
+                                        .server = s->config,
+                                        .tls = p->context->tls,
+                                        .hostname = p->context->config->hostname,
+                                        .pool_server = s,
+                                        .log = p->context->log};
     struct error why;
+    const struct account *a = account_at(p, s);
+    if (a != NULL)
+        options.login = &a->credentials;
     struct smtp_link *l = smtp_link_open(&options, fn, owner, &why);
     counter_add(p->context->counters, COUNTER_upstream_connections, s->slot, 1);
     if (l == NULL) { /* a trouble of this process's own, which says nothing of the server */
@@ -177,6 +226,7 @@ static enum pool_failure count_loss(struct pool *p, struct server *s,
         log_event(p->context->log, EVENT_upstream_refuses,
                   field_text(KEY_upstream, s->config->name), field_text(KEY_reason, event->reason));
         return POOL_REFUSED;
+    case LOSS_LOGIN: login_refused(p, s, event->reason); return POOL_REFUSED;
     case LOSS_TLS:
     case LOSS_NETWORK:
     case LOSS_REFUSED: break;
@@ -347,7 +397,11 @@ static void on_request_link(void *owner, struct smtp_link *l, const struct smtp_
     struct server *s = server_of(l);
     struct pool *p = kept_of(s)->pool;
     if (event->kind == LINK_READY) {
+        bool was_trial = kept_of(s)->trial == l;
+        login_taken(p, s);
         greeted(p, r);
+        if (was_trial)
+            servers_wake(p->servers, server_upstream(s));
         return;
     }
     /* A fresh one from the pool may have died there: that says nothing of its server. */
@@ -362,7 +416,8 @@ static void on_request_link(void *owner, struct smtp_link *l, const struct smtp_
     try_servers(p, r);
 }
 
-/* Gets the request a connection to this server, now or soon. Returns -1: there is no permit. */
+/* Gets the request a connection to this server, now or soon. Returns -1: there is no permit, or it
+ * refuses the gateway's login, and is marked as tried. */
 static int try_server(struct pool *p, struct pool_request *r, struct server *s)
 {
     struct kept *k = kept_of(s);
@@ -381,10 +436,18 @@ static int try_server(struct pool *p, struct pool_request *r, struct server *s)
         greeted(p, r);
         return 0;
     }
-    if (server_permit(p->servers, s, max_of(s)) < 0 && !end_kept(k))
+    enum login_state login = k->trial != NULL ? LOGIN_UNPROVEN : login_at(p, s);
+    if (login == LOGIN_HELD) {
+        r->failure = POOL_REFUSED;
+        r->tried |= server_bit(s);
+        return -1;
+    }
+    if (k->trial != NULL || (server_permit(p->servers, s, max_of(s)) < 0 && !end_kept(k)))
         return -1; /* else one that this request can't use makes room */
     waiter_stop(&r->waiter);
     r->link = open_link(p, s, on_request_link, r);
+    if (login == LOGIN_UNPROVEN)
+        k->trial = r->link;
     if (r->link == NULL) {
         r->failure = POOL_BUSY;
         r->tried |= server_bit(s);
@@ -415,7 +478,7 @@ static void try_servers(struct pool *p, struct pool_request *r)
     while ((s = servers_choose(p->servers, r->upstream, r->tried | busy)) != NULL) {
         if (try_server(p, r, s) == 0)
             return;
-        busy |= server_bit(s);
+        busy |= server_bit(s) & ~r->tried;
     }
     if (busy == 0)
         finish(r, NULL, r->failure);

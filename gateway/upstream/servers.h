@@ -7,6 +7,7 @@
 #include "net/tls.h"
 #include "telemetry/counters.h"
 #include "telemetry/event.h"
+#include "upstream/account.h"
 #include "upstream/health.h"
 
 /* What the room needs to work; all of it outlives the room. */
@@ -14,10 +15,12 @@ struct upstream_context {
     struct loop *loop;
     const struct config *config;
     const struct tls_contexts *tls;
+    const struct accounts *accounts; /* NULL: nobody logs in, as in a probe */
     struct health *health;
     const struct labels *labels;
-    size_t process; /* this one's slot */
-    int bell;       /* an eventfd of all processes, or -1: rung when a permit is given back */
+    size_t process;      /* this one's slot */
+    unsigned generation; /* of the configuration */
+    int bell;            /* an eventfd of all processes, or -1: rung when a permit is given back */
     const struct event_log *log;
     struct counters *counters;
 };

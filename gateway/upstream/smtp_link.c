@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { ERRORS_MAX = 5, MESSAGES_MAX = 100 };
+enum { ERRORS_MAX = 5, MESSAGES_MAX = 100, LOGIN_LINE_MAX = 12288 };
 #define AGE_MAX_NS (600 * CLOCK_SECOND)
 
 enum phase {
@@ -15,6 +15,7 @@ enum phase {
     HELLO,    /* EHLO is sent */
     STARTTLS, /* STARTTLS is sent */
     HANDSHAKE,
+    LOGIN,   /* a line of AUTH is sent */
     TELLING, /* XCLIENT is sent */
     SERVING,
 };
@@ -30,7 +31,8 @@ struct smtp_link {
     bool has_tls;
     bool is_without_tls; /* opportunistic, and the handshake has failed once */
     bool is_helo;        /* it doesn't know EHLO */
-    bool is_told;
+    bool is_told, is_logged_in;
+    struct smtp_login login;
     bool is_in_transaction, is_in_text;
     bool is_resting;  /* the idle time-out runs once nothing is due */
     bool is_data_due; /* DATA has gone, its reply has not come */
@@ -163,11 +165,11 @@ void smtp_link_flush(struct smtp_link *l)
 }
 
 /* A command of the link's own, alone. */
-static void send_alone(struct smtp_link *l, enum smtp_command command, const char *line,
+static void send_alone(struct smtp_link *l, enum smtp_command command, struct span line,
                        enum phase phase)
 {
     l->phase = phase;
-    if (smtp_client_queue(&l->client, command, span_of(line)) < 0) {
+    if (smtp_client_queue(&l->client, command, line) < 0) {
         lose(l, LOSS_NETWORK, "out of memory");
         return;
     }
@@ -194,7 +196,7 @@ static void send_hello(struct smtp_link *l, const char *verb)
     char line[300];
     l->is_helo = verb[0] == 'H';
     (void)snprintf(line, sizeof line, "%s %.255s\r\n", verb, hello_name(l)); /* fits */
-    send_alone(l, SMTP_COMMAND_EHLO, line, HELLO);
+    send_alone(l, SMTP_COMMAND_EHLO, span_of(line), HELLO);
 }
 
 void smtp_link_text(struct smtp_link *l, const struct span *parts, size_t count, bool is_end)
@@ -276,6 +278,51 @@ static void greeted(struct smtp_link *l, const struct smtp_reply *reply)
         lose_reply(l, reply->code == 421 ? LOSS_BUSY : LOSS_REFUSED, "greeting", reply);
 }
 
+static void be_ready(struct smtp_link *l)
+{
+    l->client.is_pipelining = (l->capabilities.extensions & SMTP_PIPELINING) != 0;
+    l->phase = SERVING;
+    connection_set_deadline(l->connection, 0);
+    tell(l, LINK_READY);
+}
+
+/* The next line of the gateway's own login. */
+static void log_in(struct smtp_link *l)
+{
+    struct buffer line = {.limit = LOGIN_LINE_MAX};
+    if (smtp_login_line(&l->login, l->options.login, &line) < 0)
+        lose(l, LOSS_LOGIN, "AUTH: it asks for more than there is to say");
+    else
+        send_alone(l, SMTP_COMMAND_AUTH, buffer_bytes(&line), LOGIN);
+    buffer_clear(&line);
+}
+
+static void begin_login(struct smtp_link *l)
+{
+    unsigned ours = l->options.login->mechanisms, offered = l->capabilities.mechanisms;
+    l->login = (struct smtp_login){.mechanism = smtp_mechanism_choose(ours, offered)};
+    if (l->login.mechanism == 0)
+        lose(l, LOSS_LOGIN, "AUTH: it offers no mechanism that the configuration lets us use");
+    else
+        log_in(l);
+}
+
+static void login_answered(struct smtp_link *l, const struct smtp_reply *reply)
+{
+    if (reply->code == 334) {
+        log_in(l);
+    } else if (reply->code == 235) {
+        l->is_logged_in = true;
+        be_ready(l);
+    } else {
+        lose_reply(l,
+                   reply->code == 421  ? LOSS_BUSY
+                   : reply->code < 500 ? LOSS_REFUSED
+                                       : LOSS_LOGIN,
+                   "AUTH", reply);
+    }
+}
+
 static void hello_answered(struct smtp_link *l, const struct smtp_reply *reply)
 {
     if (reply->code >= 500 && reply->code <= 504 && !l->is_helo) {
@@ -292,14 +339,13 @@ static void hello_answered(struct smtp_link *l, const struct smtp_reply *reply)
                      !l->is_without_tls && !l->is_told;
     bool is_offered = (l->capabilities.extensions & SMTP_STARTTLS) != 0;
     if (is_wanted && is_offered) {
-        send_alone(l, SMTP_COMMAND_STARTTLS, "STARTTLS\r\n", STARTTLS);
+        send_alone(l, SMTP_COMMAND_STARTTLS, span_of("STARTTLS\r\n"), STARTTLS);
     } else if (is_wanted && tls != UPSTREAM_TLS_OPPORTUNISTIC) {
         lose(l, LOSS_TLS, "it does not offer STARTTLS");
+    } else if (l->options.login != NULL && !l->is_logged_in) {
+        begin_login(l);
     } else {
-        l->client.is_pipelining = (l->capabilities.extensions & SMTP_PIPELINING) != 0;
-        l->phase = SERVING;
-        connection_set_deadline(l->connection, 0);
-        tell(l, LINK_READY);
+        be_ready(l);
     }
 }
 
@@ -319,7 +365,7 @@ static void tell_next(struct smtp_link *l)
     char line[513];
     l->client.is_pipelining = false; /* never behind XCLIENT */
     if (xclient_command(l->values, l->capabilities.xclient, &l->next_value, line) > 0)
-        send_alone(l, SMTP_COMMAND_XCLIENT, line, TELLING);
+        send_alone(l, SMTP_COMMAND_XCLIENT, span_of(line), TELLING);
     else
         send_hello(l, "EHLO");
 }
@@ -387,6 +433,7 @@ static void take_reply(struct smtp_link *l, enum smtp_command command,
     case GREETING: greeted(l, reply); return;
     case HELLO: hello_answered(l, reply); return;
     case STARTTLS: starttls_answered(l, reply); return;
+    case LOGIN: login_answered(l, reply); return;
     case TELLING: told(l, reply); return;
     case SERVING: serve_reply(l, command, reply); return;
     case CONNECTING:
@@ -456,13 +503,11 @@ static void failed(struct smtp_link *l)
 
 static void timed_out(struct smtp_link *l)
 {
-    static const char *const what[] = {"connecting took too long",
-                                       "no greeting in time",
-                                       "no reply to EHLO in time",
-                                       "no reply to STARTTLS in time",
-                                       "the TLS handshake took too long",
-                                       "no reply to XCLIENT in time",
-                                       "no reply in time"};
+    static const char *const what[] = {
+        "connecting took too long",        "no greeting in time",
+        "no reply to EHLO in time",        "no reply to STARTTLS in time",
+        "the TLS handshake took too long", "no reply to AUTH in time",
+        "no reply to XCLIENT in time",     "no reply in time"};
     if (l->phase == HANDSHAKE)
         tls_failed(l, what[l->phase]);
     else if (l->phase == SERVING && smtp_client_due(&l->client) == 0 && !l->is_in_text)

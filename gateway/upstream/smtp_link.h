@@ -7,6 +7,7 @@
 #include "net/tls.h"
 #include "protocol/smtp/capabilities.h"
 #include "protocol/smtp/client.h"
+#include "protocol/smtp/login.h"
 #include "telemetry/event.h"
 
 struct smtp_link;
@@ -25,6 +26,7 @@ enum smtp_link_loss {
     LOSS_BUSY,     /* it has greeted with 421 */
     LOSS_REFUSED,  /* it has greeted or answered EHLO with another refusal */
     LOSS_IDENTITY, /* it doesn't take the identity: XCLIENT isn't offered, or refused */
+    LOSS_LOGIN,    /* it doesn't take the gateway's own login */
 };
 
 struct smtp_link_event {
@@ -43,9 +45,10 @@ struct smtp_link_options {
     const struct upstream_config *upstream;
     const struct server_config *server;
     const struct tls_contexts *tls;
-    const char *hostname;        /* for EHLO */
-    struct server *pool_server;  /* given back by smtp_link_server */
-    const struct event_log *log; /* for TLS that fails; NULL: nobody is told */
+    const char *hostname;                 /* for EHLO */
+    const struct smtp_credentials *login; /* before it is ready; NULL: none */
+    struct server *pool_server;           /* given back by smtp_link_server */
+    const struct event_log *log;          /* for TLS that fails; NULL: nobody is told */
 };
 
 /* Begins to connect. NULL and why when it can't. */

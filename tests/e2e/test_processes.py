@@ -15,7 +15,7 @@ import pytest
 from fixtures import build
 from fixtures.clients import PASSWORDS, Smtp, message, plain_response, pop3, smtp
 from fixtures.load import Load
-from fixtures.processes import descriptors_of, exists, is_stopped, status_of, title_of
+from fixtures.processes import descriptors_of, exists, has_in_memory, is_stopped, status_of, title_of
 from fixtures.waiting import until
 
 OWNERS = {"worker": "porteiro", "auth": "porteiro-auth", "control": "porteiro"}
@@ -359,22 +359,6 @@ def prime_of(key):
     shown = subprocess.run(["openssl", "rsa", "-in", key, "-noout", "-text"], capture_output=True, text=True, check=True)
     digits = re.search(r"prime1:\n((?:\s+[0-9a-f:]+\n)+)", shown.stdout)[1]
     return bytes.fromhex(re.sub(r"[\s:]", "", digits)).lstrip(b"\0")[::-1]
-
-
-def has_in_memory(pid, secret):
-    with open(f"/proc/{pid}/maps") as maps, open(f"/proc/{pid}/mem", "rb", 0) as memory:
-        for line in maps:
-            where, rights = line.split()[:2]
-            low, high = (int(end, 16) for end in where.split("-"))
-            if "r" not in rights or "[v" in line or high - low > 1 << 28:
-                continue
-            try:
-                memory.seek(low)
-                if secret in memory.read(high - low):
-                    return True
-            except OSError:
-                continue
-    return False
 
 
 def test_workers_alone_hold_private_keys_and_only_their_own(new_gateway, new_smtp, certificates):

@@ -33,6 +33,13 @@ static void add_xclient(struct smtp_capabilities *c, struct span names)
     }
 }
 
+static void add_old_auth(struct smtp_capabilities *c, struct span keyword, struct span line)
+{
+    span_skip(&keyword, 5);
+    c->extensions |= SMTP_AUTH;
+    c->mechanisms |= smtp_mechanisms_parse(keyword) | smtp_mechanisms_parse(line);
+}
+
 static void add_line(struct smtp_capabilities *c, struct span line)
 {
     struct span keyword = span_split(&line, ' ');
@@ -43,6 +50,10 @@ static void add_line(struct smtp_capabilities *c, struct span line)
         (void)span_number(span_trim(line), INT64_MAX, &c->size); /* else no limit is told */
     else if (span_equals_nocase(keyword, "XCLIENT"))
         add_xclient(c, line);
+    else if (span_equals_nocase(keyword, "AUTH"))
+        c->mechanisms |= smtp_mechanisms_parse(line);
+    else if (span_starts_nocase(keyword, "AUTH=")) /* as before RFC 2554 */
+        add_old_auth(c, keyword, line);
 }
 
 struct smtp_capabilities smtp_capabilities_parse(struct span text)

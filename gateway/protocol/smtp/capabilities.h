@@ -1,6 +1,7 @@
 /* What a server behind says in its reply to EHLO (RFC 5321 section 4.1.1.1). Pure. */
 #pragma once
 
+#include "protocol/smtp/login.h"
 #include "protocol/smtp/parameters.h"
 
 /* Attributes that XCLIENT may carry, in the order in which we send them: ADDR and PORT last. */
@@ -19,6 +20,7 @@ enum xclient_attribute {
 struct smtp_capabilities {
     unsigned extensions; /* enum smtp_extension */
     unsigned xclient;    /* a bit for each enum xclient_attribute */
+    unsigned mechanisms; /* of AUTH, enum smtp_mechanism */
     uint64_t size;       /* of SIZE; 0: no limit told */
 };
 

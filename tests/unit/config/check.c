@@ -342,6 +342,32 @@ START_TEST(a_servers_certificate_is_looked_at_where_something_says_which)
 }
 END_TEST
 
+#define ACCOUNT "username = \"gw\" password_file = \"/p\" "
+
+START_TEST(identity_auth_needs_a_name_and_a_password)
+{
+    is_right(BEHIND("identity = \"auth\" mechanism = \"LOGIN\" " ACCOUNT));
+    ck_assert_int_eq(config->upstreams[1].tls, UPSTREAM_TLS_REQUIRE); /* a password travels */
+    (void)config_of(BEHIND("identity = \"auth\" "));
+    error_is("porteiro.conf:4: upstreams.x.username: ", "is missing");
+    error_is("porteiro.conf:4: upstreams.x.password_file: ", "is missing");
+    count_is(2, 0);
+    (void)config_of(BEHIND("identity = \"auth\" tls = \"opportunistic\" " ACCOUNT));
+    error_is("porteiro.conf:4: upstreams.x.tls: ", "\"require\"");
+    count_is(1, 0);
+}
+END_TEST
+
+START_TEST(the_keys_of_an_account_mean_nothing_without_identity_auth)
+{
+    (void)config_of(BEHIND("mechanism = \"PLAIN\" " ACCOUNT));
+    error_is("porteiro.conf:4: upstreams.x.username: ", "identity = \"auth\"");
+    error_is("porteiro.conf:4: upstreams.x.password_file: ", "identity = \"auth\"");
+    error_is("porteiro.conf:4: upstreams.x.mechanism: ", "identity = \"auth\"");
+    count_is(3, 0);
+}
+END_TEST
+
 START_TEST(a_clients_certificate_and_its_key_go_together)
 {
     (void)config_of(BEHIND("tls = \"require\" client_certificate = \"/c\" "));
@@ -476,6 +502,8 @@ SUITE(check)
     TEST(a_password_does_not_travel_where_tls_may_be_left_out);
     TEST(what_is_set_for_a_check_that_does_not_take_place_is_an_error);
     TEST(a_servers_certificate_is_looked_at_where_something_says_which);
+    TEST(identity_auth_needs_a_name_and_a_password);
+    TEST(the_keys_of_an_account_mean_nothing_without_identity_auth);
     TEST(a_clients_certificate_and_its_key_go_together);
     TEST(a_password_in_clear_is_for_private_addresses);
     TEST(a_mailbox_has_one_server);

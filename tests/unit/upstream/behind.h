@@ -18,6 +18,7 @@ enum { BEHIND_SERVERS = 3, BEHIND_PEERS = 24 };
 static struct {
     struct upstream_context context;
     struct tls_contexts *tls;
+    struct accounts *accounts;
     SSL_CTX *server_tls;
     struct event_log log;
     int log_ends[2];
@@ -79,6 +80,8 @@ static inline void behind_begin(size_t count, const char *settings)
     behind_configure(count, settings);
     behind.tls = tls_prepare(config, findings);
     ck_assert_ptr_nonnull(behind.tls);
+    behind.accounts = accounts_prepare(config, findings);
+    ck_assert_ptr_nonnull(behind.accounts);
     behind.server_tls = SSL_CTX_new(TLS_server_method());
     ck_assert_int_eq(SSL_CTX_use_certificate_chain_file(behind.server_tls, folder_path("c.pem")),
                      1);
@@ -95,7 +98,9 @@ static inline void behind_begin(size_t count, const char *settings)
                                                .tls = behind.tls,
                                                .health = mapping_make(health_size()),
                                                .labels = labels,
+                                               .accounts = behind.accounts,
                                                .process = 1,
+                                               .generation = 1,
                                                .bell = -1,
                                                .log = &behind.log,
                                                .counters = counters_create(behind.table)};
@@ -124,6 +129,7 @@ static inline void behind_end(void)
             ck_assert_int_eq(close(behind.listening[i]), 0);
     turns_end();
     tls_contexts_destroy(&behind.tls);
+    accounts_destroy(&behind.accounts);
     SSL_CTX_free(behind.server_tls);
     log_destroy(&behind.log.lines);
     counters_destroy(&behind.context.counters);

@@ -316,11 +316,83 @@ START_TEST(what_a_hostile_mapping_says_is_within_bounds)
         (void)health_connections(health, server);
         (void)health_take(health, server, PROCESS, 10, CLOCK_SECOND);
         (void)health_is_wanted(health, server, PROCESS);
+        (void)health_login(health, server, 1, CLOCK_SECOND);
+        (void)health_login_refused(health, server, 1, CLOCK_SECOND);
+        ck_assert_uint_eq(health_login(health, server, 1, CLOCK_SECOND), LOGIN_HELD);
+        ck_assert_uint_ne(health_login(health, server, 1, 3600 * CLOCK_SECOND), LOGIN_HELD);
     }
     ck_assert_uint_eq(health_state(health, LABEL_SERVER_MAX), SERVER_UNKNOWN);
     ck_assert_uint_eq(health_state(health, SIZE_MAX), SERVER_UNKNOWN);
     ck_assert_uint_eq(health_connections(health, LABEL_SERVER_MAX), 0);
     ck_assert_uint_eq(health_connections(health, SIZE_MAX), 0);
+}
+END_TEST
+
+/* ---- the gateway's own login ---- */
+
+static enum login_state login(uint32_t version, int64_t seconds)
+{
+    return health_login(health, SERVER, version, seconds * CLOCK_SECOND);
+}
+
+static bool refused(uint32_t version, int64_t seconds)
+{
+    return health_login_refused(health, SERVER, version, seconds * CLOCK_SECOND);
+}
+
+START_TEST(a_login_is_unproven_until_it_is_taken)
+{
+    ck_assert_uint_eq(login(5, 1), LOGIN_UNPROVEN);
+    ck_assert(!health_login_taken(health, SERVER, 5)); /* no news: nobody had been refused */
+    ck_assert_uint_eq(login(5, 1), LOGIN_PROVEN);
+    ck_assert_uint_eq(login(6, 1), LOGIN_UNPROVEN);
+    ck_assert_uint_eq(health_login(health, OTHER, 5, CLOCK_SECOND), LOGIN_UNPROVEN);
+}
+END_TEST
+
+START_TEST(a_refused_login_is_news_once_and_held_back)
+{
+    ck_assert(refused(5, 100));
+    ck_assert(!refused(5, 100)); /* of another that was under way */
+    ck_assert_uint_eq(login(5, 100), LOGIN_HELD);
+    ck_assert_uint_eq(login(5, 109), LOGIN_HELD);
+    ck_assert_uint_eq(login(5, 110), LOGIN_UNPROVEN);
+}
+END_TEST
+
+START_TEST(after_a_pause_one_tries_and_the_next_pause_is_longer)
+{
+    int64_t at = 100, pauses[] = {10, 20, 40, 80, 160, 320, 600, 600, 600};
+    ck_assert(refused(5, at));
+    for (size_t i = 0; i < sizeof pauses / sizeof *pauses; i++) {
+        ck_assert_uint_eq(login(5, at + pauses[i] - 1), LOGIN_HELD);
+        at += pauses[i];
+        ck_assert_uint_eq(login(5, at), LOGIN_UNPROVEN);
+        ck_assert_uint_eq(login(5, at), LOGIN_HELD); /* that one is trying */
+        ck_assert(!refused(5, at));
+    }
+}
+END_TEST
+
+START_TEST(a_login_that_is_taken_again_is_news_and_forgets_the_refusals)
+{
+    ck_assert(refused(5, 100));
+    ck_assert_uint_eq(login(5, 110), LOGIN_UNPROVEN);
+    ck_assert(health_login_taken(health, SERVER, 5));
+    ck_assert(!health_login_taken(health, SERVER, 5));
+    ck_assert_uint_eq(login(5, 110), LOGIN_PROVEN);
+    ck_assert(refused(5, 200));
+    ck_assert_uint_eq(login(5, 209), LOGIN_HELD);
+    ck_assert_uint_eq(login(5, 210), LOGIN_UNPROVEN);
+}
+END_TEST
+
+START_TEST(another_secret_is_not_held_back_by_the_refusal_of_the_old_one)
+{
+    ck_assert(refused(5, 100));
+    ck_assert_uint_eq(login(6, 100), LOGIN_UNPROVEN);
+    ck_assert(refused(6, 100));
+    ck_assert_uint_eq(login(6, 100), LOGIN_HELD);
 }
 END_TEST
 
@@ -346,5 +418,10 @@ SUITE(health)
     TEST(a_change_of_state_is_news_in_one_process);
     TEST(an_offer_is_read_as_it_was_told);
     TEST(a_row_with_a_new_name_knows_nothing_of_the_old_one);
+    TEST(a_login_is_unproven_until_it_is_taken);
+    TEST(a_refused_login_is_news_once_and_held_back);
+    TEST(after_a_pause_one_tries_and_the_next_pause_is_longer);
+    TEST(a_login_that_is_taken_again_is_news_and_forgets_the_refusals);
+    TEST(another_secret_is_not_held_back_by_the_refusal_of_the_old_one);
     tcase_add_loop_test(tests, what_a_hostile_mapping_says_is_within_bounds, 0, 5);
 }

@@ -61,7 +61,7 @@ static void open_pool(void)
 
 static void begin(size_t count, const char *settings)
 {
-    char all[200];
+    char all[500];
     (void)snprintf(all, sizeof all, "tls = \"none\" %s", settings); /* fits */
     behind_begin(count, all);
     behind.context.bell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -941,6 +941,87 @@ static void create_and_destroy(void)
         ck_abort_msg("null without memory alone");
 }
 
+/* ---- the gateway's own login ---- */
+
+#define AUTH "AUTH PLAIN AGd3AHB3\r\n"
+
+static void begin_with_login(size_t count)
+{
+    char settings[400];
+    folder_write("secret", "pw");
+    ck_assert_int_eq(chmod(folder_path("secret"), 0600), 0);
+    (void)snprintf(settings, sizeof settings,
+                   "identity = \"auth\" username = \"gw\" password_file = \"%s\"",
+                   folder_path("secret")); /* fits */
+    begin(count, settings);
+}
+
+static struct peer *hears_login(size_t server)
+{
+    struct peer *p = greets(server, "250 AUTH PLAIN\r\n");
+    hears(p, AUTH);
+    return p;
+}
+
+START_TEST(until_a_login_is_proven_one_connection_tries_and_the_others_wait)
+{
+    begin_with_login(1);
+    for (size_t i = 0; i < 3; i++)
+        (void)take(i);
+    struct peer *p = hears_login(0);
+    nobody_comes(0);
+    peer_say(p, "235 welcome\r\n");
+    has_link(&takers[0]);
+    for (size_t i = 1; i < 3; i++)
+        peer_say(hears_login(0), "235 welcome\r\n");
+    has_link(&takers[1]);
+    has_link(&takers[2]);
+}
+END_TEST
+
+START_TEST(a_login_that_is_refused_is_told_all_who_wait_and_not_repeated)
+{
+    begin_with_login(1);
+    for (size_t i = 0; i < 3; i++)
+        (void)take(i);
+    peer_say(hears_login(0), "535 5.7.8 no\r\n");
+    for (size_t i = 0; i < 3; i++)
+        has_failed(&takers[i], POOL_REFUSED);
+    (void)take(3);
+    has_failed(&takers[3], POOL_REFUSED);
+    nobody_comes(0);
+    ck_assert_uint_eq(lines_with("event=upstream_refuses"), 1);
+    ck_assert_uint_eq(state_of(0), SERVER_UNKNOWN); /* it is not out */
+    ck_assert_uint_eq(connections(0), 0);
+}
+END_TEST
+
+START_TEST(a_server_that_refuses_the_login_is_passed_over)
+{
+    begin_with_login(2);
+    (void)take(0);
+    peer_say(hears_login(0), "535 5.7.8 no\r\n");
+    peer_say(hears_login(1), "235 welcome\r\n");
+    has_link(&takers[0]);
+    (void)take(1);
+    peer_say(hears_login(1), "235 welcome\r\n");
+    has_link(&takers[1]);
+    nobody_comes(0);
+}
+END_TEST
+
+START_TEST(who_gives_up_a_first_login_lets_the_next_one_try)
+{
+    begin_with_login(1);
+    (void)take(0);
+    (void)take(1);
+    (void)hears_login(0);
+    pool_cancel(pool, &takers[0].request);
+    peer_say(hears_login(0), "235 welcome\r\n");
+    has_link(&takers[1]);
+}
+END_TEST
+
 START_TEST(without_memory_there_is_no_pool)
 {
     begin(2, "");
@@ -953,6 +1034,10 @@ SUITE(pool)
 {
     behind_use(tests);
     tcase_add_checked_fixture(tests, NULL, end);
+    TEST(until_a_login_is_proven_one_connection_tries_and_the_others_wait);
+    TEST(a_login_that_is_refused_is_told_all_who_wait_and_not_repeated);
+    TEST(a_server_that_refuses_the_login_is_passed_over);
+    TEST(who_gives_up_a_first_login_lets_the_next_one_try);
     TEST(a_connection_that_is_given_back_goes_to_the_next);
     TEST(it_can_be_given_back_and_taken_again_within_done);
     TEST(who_wants_a_new_one_gets_a_new_one);

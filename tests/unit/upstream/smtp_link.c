@@ -108,6 +108,74 @@ static void is_lost(enum smtp_link_loss loss, const char *reason)
     ck_assert_str_ne(heard.reason, "");
 }
 
+/* ---- the gateway's own login ---- */
+
+static const struct smtp_credentials credentials = {
+    .user = "gw", .secret = "pw", .mechanisms = SMTP_AUTH_PLAIN | SMTP_AUTH_LOGIN};
+
+static struct peer *open_login(const char *extensions)
+{
+    struct error why = {.text = ""};
+    behind_begin(1, "tls = \"none\"");
+    struct smtp_link_options o = options();
+    o.login = &credentials;
+    heard.link = smtp_link_open(&o, on_event, &heard, &why);
+    ck_assert_msg(heard.link != NULL, "%s", why.text);
+    return greets(0, extensions);
+}
+
+START_TEST(a_link_logs_in_before_it_is_ready)
+{
+    struct peer *p = open_login("250-AUTH LOGIN PLAIN\r\n250 PIPELINING\r\n");
+    hears(p, "AUTH PLAIN AGd3AHB3\r\n");
+    hears_nothing(p);
+    ck_assert_uint_eq(heard.ready, 0);
+    peer_say(p, "235 2.7.0 welcome\r\n");
+    UNTIL(heard.ready == 1);
+    ck_assert(smtp_link_is_reusable(heard.link));
+}
+END_TEST
+
+START_TEST(a_login_goes_on_question_by_question)
+{
+    struct peer *p = open_login("250 AUTH LOGIN\r\n");
+    hears(p, "AUTH LOGIN\r\n");
+    peer_say(p, "334 VXNlcm5hbWU6\r\n");
+    hears(p, "Z3c=\r\n");
+    peer_say(p, "334 UGFzc3dvcmQ6\r\n");
+    hears(p, "cHc=\r\n");
+    peer_say(p, "235 welcome\r\n");
+    UNTIL(heard.ready == 1);
+}
+END_TEST
+
+static const struct {
+    const char *reply;
+    enum smtp_link_loss loss;
+} login_replies[] = {
+    {"535 5.7.8 no\r\n", LOSS_LOGIN}, {"534 5.7.9 no\r\n", LOSS_LOGIN},
+    {"504 no\r\n", LOSS_LOGIN},       {"454 4.7.0 later\r\n", LOSS_REFUSED},
+    {"421 full\r\n", LOSS_BUSY},      {"334 and more?\r\n", LOSS_LOGIN},
+    {"250 what?\r\n", LOSS_REFUSED},  {"hello\r\n", LOSS_NETWORK},
+};
+
+START_TEST(a_login_that_is_not_taken_is_told_with_its_reason)
+{
+    struct peer *p = open_login("250 AUTH PLAIN\r\n");
+    hears(p, "AUTH PLAIN AGd3AHB3\r\n");
+    peer_say(p, login_replies[_i].reply);
+    is_lost(login_replies[_i].loss, "");
+}
+END_TEST
+
+START_TEST(without_a_mechanism_of_ours_nothing_is_said)
+{
+    struct peer *p = open_login("250-STARTTLS\r\n250 AUTH CRAM-MD5\r\n");
+    is_lost(LOSS_LOGIN, "no mechanism");
+    sees_the_end(p);
+}
+END_TEST
+
 /* ---- the greeting ---- */
 
 START_TEST(a_greeted_link_says_ehlo_and_is_ready_with_what_is_offered)
@@ -936,6 +1004,10 @@ SUITE(smtp_link)
 {
     behind_use(tests);
     tcase_add_checked_fixture(tests, NULL, end);
+    TEST(a_link_logs_in_before_it_is_ready);
+    TEST(a_login_goes_on_question_by_question);
+    LOOP_TEST(a_login_that_is_not_taken_is_told_with_its_reason, login_replies);
+    TEST(without_a_mechanism_of_ours_nothing_is_said);
     TEST(a_greeted_link_says_ehlo_and_is_ready_with_what_is_offered);
     TEST(replies_may_come_in_pieces);
     LOOP_TEST(a_greeting_that_is_none_is_told_with_its_reason, greetings);

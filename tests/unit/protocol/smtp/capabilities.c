@@ -48,7 +48,7 @@ START_TEST(a_line_of_the_reply_to_ehlo_says_what_rfc_5321_says)
         {"host\nPIPELINING2", 0, 0, 0},
         {"host\nX-PIPELINING", 0, 0, 0},
         {"host\nPIPELINING with words", SMTP_PIPELINING, 0, 0},
-        {"host\nAUTH=LOGIN", 0, 0, 0}, /* the form before RFC 2554 */
+        {"host\nAUTH=LOGIN", SMTP_AUTH, 0, 0}, /* the form before RFC 2554 */
         {"host\nSIZE", SMTP_SIZE, 0, 0},
         {"host\nSIZE 0", SMTP_SIZE, 0, 0}, /* RFC 1870: no limit told */
         {"host\nSIZE 1000", SMTP_SIZE, 0, 1000},
@@ -272,6 +272,27 @@ START_TEST(nothing_a_client_says_ends_the_command)
 }
 END_TEST
 
+START_TEST(the_mechanisms_of_auth_are_those_that_we_know)
+{
+    static const struct {
+        const char *text;
+        unsigned mechanisms;
+    } cases[] = {
+        {"host\nAUTH", 0},
+        {"host\nAUTH PLAIN", SMTP_AUTH_PLAIN},
+        {"host\nAUTH CRAM-MD5 login PLAIN XOAUTH2",
+         SMTP_AUTH_PLAIN | SMTP_AUTH_LOGIN | SMTP_AUTH_XOAUTH2},
+        {"host\nAUTH=LOGIN PLAIN", SMTP_AUTH_PLAIN | SMTP_AUTH_LOGIN},
+        {"host\nAUTH LOGIN\nAUTH=PLAIN", SMTP_AUTH_PLAIN | SMTP_AUTH_LOGIN},
+        {"host\nAUTH PLAINER LOG IN", 0},
+        {"AUTH PLAIN", 0}, /* the greeting */
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        ck_assert_uint_eq(smtp_capabilities_parse(span_of(cases[i].text)).mechanisms,
+                          cases[i].mechanisms);
+}
+END_TEST
+
 START_TEST(each_attribute_has_the_name_that_the_server_gave_it)
 {
     for (unsigned i = 0; i < XCLIENT_COUNT; i++) {
@@ -295,5 +316,6 @@ SUITE(smtp_capabilities)
     TEST(a_value_that_no_command_can_hold_is_left_out);
     TEST(a_value_that_a_command_of_its_own_can_hold_is_told);
     TEST(nothing_a_client_says_ends_the_command);
+    TEST(the_mechanisms_of_auth_are_those_that_we_know);
     TEST(each_attribute_has_the_name_that_the_server_gave_it);
 }

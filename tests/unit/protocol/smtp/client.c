@@ -323,7 +323,7 @@ START_TEST(commands_and_replies_keep_their_order_round_and_round_the_ring)
 }
 END_TEST
 
-static const char *const names[] = {"GREETING", "EHLO", "STARTTLS", "XCLIENT", "MAIL",
+static const char *const names[] = {"GREETING", "EHLO", "STARTTLS", "XCLIENT", "AUTH", "MAIL",
                                     "RCPT",     "DATA", "DOT",      "RSET",    "QUIT"};
 
 struct run {

@@ -1,0 +1,24 @@
+/* The gateway's own accounts at the servers behind (identity auth): read by the master, and kept by
+ * workers alone. */
+#pragma once
+
+#include "config/config.h"
+#include "protocol/smtp/login.h"
+
+struct accounts; /* those of a configuration */
+
+struct account {
+    struct smtp_credentials credentials;
+    uint16_t version; /* another where the secret is another, within a generation */
+};
+
+/* Reads the files with the passwords. What is wrong or odd is added to `errors`; NULL when
+ * something is wrong. */
+struct accounts *accounts_prepare(const struct config *config, struct errors *errors);
+
+/* Overwrites the secrets. In a process that has no business with them, accounts_forget. */
+void accounts_forget(struct accounts *a);
+void accounts_destroy(struct accounts **accounts);
+
+/* What the gateway logs in with at an upstream; NULL: it logs in nowhere there. */
+const struct account *account_of(const struct accounts *a, const struct upstream_config *u);
