@@ -46,3 +46,24 @@ static inline const char *scan_pair(const char *at, const char *end, char a, cha
             return at;
     return end;
 }
+
+/* Hot: the first byte in [at, end) that stands in no field's name (RFC 5322 section 3.6.8): a
+ * colon, a space, a control character, or none of ASCII; or `end`. The price likewise. */
+static inline const char *scan_field_name(const char *at, const char *end)
+{
+#ifdef __SSE2__
+    const __m128i space = _mm_set1_epi8(' '), colon = _mm_set1_epi8(':'),
+                  rubout = _mm_set1_epi8(0x7f);
+    for (; end - at >= 16; at += 16) {
+        __m128i block = _mm_loadu_si128((const __m128i *)(const void *)at);
+        __m128i printed = _mm_cmpgt_epi8(block, space); /* signed: above 0x7f is below it */
+        __m128i other = _mm_or_si128(_mm_cmpeq_epi8(block, colon), _mm_cmpeq_epi8(block, rubout));
+        unsigned names = (unsigned)_mm_movemask_epi8(_mm_andnot_si128(other, printed));
+        if (names != 0xffff)
+            return at + __builtin_ctz(~names);
+    }
+#endif
+    while (at < end && (unsigned char)*at > ' ' && (unsigned char)*at < 0x7f && *at != ':')
+        at++;
+    return at;
+}

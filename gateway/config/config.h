@@ -77,7 +77,7 @@ struct listener_config {
     struct text_list bind;
     int role, tls, bare_newline; /* enums above */
     const char *certificate, *upstream;
-    int64_t max_message_size, max_recipients, idle_timeout_ms, min_data_rate;
+    int64_t max_message_size, max_header_size, max_recipients, idle_timeout_ms, min_data_rate;
     struct address *addresses; /* of `bind` */
     size_t address_count;
     const struct tls_config *tls_block;            /* `certificate`; NULL for role refuse */

@@ -162,6 +162,8 @@ static const struct setting listener_settings[] = {
      .help = "the servers behind: an upstream of the listener's protocol", .example = "\"smtp\""},
     {"max_message_size", SETTING_SIZE, AT(listener_config, max_message_size), .preset = "50M",
      .min = 65536, .max = INT64_C(1) << 40, .help = "552 5.3.4 past it; announced as SIZE"},
+    {"max_header_size", SETTING_SIZE, AT(listener_config, max_header_size), .preset = "256K",
+     .min = 4096, .max = 64 * 1024 * 1024, .help = "of a message's headers: 552 5.3.4 past it"},
     {"max_recipients", SETTING_INTEGER, AT(listener_config, max_recipients), .preset = "100",
      .min = 1, .max = 10000, .help = "of a message: 452 4.5.3 past it"},
     {"idle_timeout", SETTING_DURATION, AT(listener_config, idle_timeout_ms), .preset = "5min",
@@ -187,7 +189,7 @@ unsigned listener_key_roles(const char *key)
         {"certificate", SUBMISSION | POP3},  {"upstream", SUBMISSION | POP3},
         {"max_message_size", SUBMISSION},    {"max_recipients", SUBMISSION},
         {"idle_timeout", SUBMISSION | POP3}, {"bare_newline", SUBMISSION},
-        {"min_data_rate", SUBMISSION},
+        {"min_data_rate", SUBMISSION},       {"max_header_size", SUBMISSION},
     };
     for (size_t i = 0; i < sizeof narrowed / sizeof *narrowed; i++)
         if (strcmp(narrowed[i].key, key) == 0)

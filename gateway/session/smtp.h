@@ -3,6 +3,7 @@
 #pragma once
 
 #include "message/body.h"
+#include "message/headers.h"
 #include "protocol/smtp/server.h"
 #include "session/pace.h"
 #include "session/registry.h"
@@ -71,6 +72,7 @@ struct transaction {
     enum data_state data;
     struct body body;
     struct pace pace;
+    struct headers headers;
     const char *received; /* the trace line, until it is sent */
     const char *refusal;  /* the answer to the final dot, whole lines */
     int refusal_code;

@@ -10,6 +10,11 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+enum {
+    HOPS_MAX = 50, /* Received fields; RFC 5321 section 6.3 */
+    PARTS_MAX = 6,
+};
+
 static void take_text(struct smtp_session *s, struct span *in);
 
 /* ---- DATA ---- */
@@ -154,22 +159,47 @@ static void abandon(struct smtp_session *s, enum smtp_reply_name name, const cha
     session_state(&s->base, SESSION_BODY_DROP);
 }
 
-/* Hot: one system call for all of it; no copy, no allocation. */
-static void send_text(struct smtp_session *s, struct span text, bool is_end)
+/* What goes up in one write. */
+struct parts {
+    struct span spans[PARTS_MAX];
+    size_t count;
+};
+
+/* Adds what stands behind what is there; where it lies behind it too, to the last of them. */
+static void add_part(struct parts *p, struct span part)
 {
-    struct transaction *t = s->transaction;
-    struct span parts[3];
-    size_t count = 0;
+    struct span *last = p->count == 0 ? NULL : &p->spans[p->count - 1];
+    if (part.size == 0)
+        return;
+    if (last != NULL && last->data + last->size == part.data)
+        last->size += part.size;
+    else
+        p->spans[p->count++] = part;
+}
+
+/* The headers, as far as they stand in this piece of text, and what stands behind them. */
+static void add_headers(struct transaction *t, struct span text, struct parts *p)
+{
+    struct headers_cut cut;
+    (void)headers_take(&t->headers, text, &cut);
+    add_part(p, cut.headers[0]);
+    add_part(p, cut.headers[1]);
+    add_part(p, cut.behind[0]);
+    add_part(p, cut.behind[1]);
+}
+
+/* Hot: no copy, no allocation; nothing is looked at once the headers are over. */
+static void add_text(struct transaction *t, struct span text, bool is_end, struct parts *p)
+{
     if (t->received != NULL)
-        parts[count++] = span_of(t->received);
-    if (text.size > 0)
-        parts[count++] = text;
-    if (is_end)
-        parts[count++] = span_of(".\r\n");
+        add_part(p, span_of(t->received));
     t->received = NULL;
-    if (count > 0)
-        smtp_link_text(s->link, parts, count, is_end);
-    s->base.bytes += text.size;
+    if (t->headers.is_over)
+        add_part(p, text);
+    else
+        add_headers(t, text, p);
+    if (is_end)
+        add_part(p, span_of(".\r\n"));
 }
 
 /* The dot has come. */
@@ -185,22 +215,47 @@ static void text_ended(struct smtp_session *s)
     smtp_wait(s, SESSION_FINAL, 0);
 }
 
-static bool is_too_big(const struct smtp_session *s)
-{
-    return s->transaction->body.size > (uint64_t)s->base.listener->max_message_size;
-}
-
 /* Reads on without end for nobody. */
 static bool is_dropped_enough(const struct smtp_session *s)
 {
     return s->transaction->dropped > (uint64_t)s->base.listener->max_message_size;
 }
 
-static void refuse_size(struct smtp_session *s)
+static void refuse_size(struct smtp_session *s, enum smtp_reply_name name, int64_t most)
 {
     char max[24];
-    (void)snprintf(max, sizeof max, "%" PRId64, s->base.listener->max_message_size); /* fits */
-    abandon(s, SMTP_REPLY_too_big, max);
+    (void)snprintf(max, sizeof max, "%" PRId64, most); /* fits */
+    abandon(s, name, max);
+}
+
+/* Hot: may the text go on, as far as it has been seen? Else it is abandoned. */
+static bool is_good(struct smtp_session *s)
+{
+    const struct transaction *t = s->transaction;
+    const struct listener_config *l = s->base.listener;
+    if (t->body.size > (uint64_t)l->max_message_size)
+        refuse_size(s, SMTP_REPLY_too_big, l->max_message_size);
+    else if (t->headers.size > (uint64_t)l->max_header_size)
+        refuse_size(s, SMTP_REPLY_headers_too_big, l->max_header_size);
+    else if (t->headers.count[HEADER_RECEIVED] > HOPS_MAX)
+        abandon(s, SMTP_REPLY_loop, NULL);
+    else if (t->body.has_nul)
+        abandon(s, SMTP_REPLY_nul, NULL);
+    else if (t->body.has_bare && l->bare_newline == BARE_NEWLINE_REJECT)
+        abandon(s, SMTP_REPLY_bare_newline, NULL);
+    return t->data == DATA_OPEN;
+}
+
+/* Hot: one system call for all of it; no copy, no allocation. */
+static void pass_on(struct smtp_session *s, struct span text, bool is_end)
+{
+    struct parts parts = {.count = 0};
+    add_text(s->transaction, text, is_end, &parts);
+    if (!is_good(s))
+        return;
+    if (parts.count > 0)
+        smtp_link_text(s->link, parts.spans, parts.count, is_end);
+    s->base.bytes += text.size;
 }
 
 static void take_text(struct smtp_session *s, struct span *in)
@@ -214,15 +269,8 @@ static void take_text(struct smtp_session *s, struct span *in)
     size_t before = in->size;
     enum body_result result = body_take(&t->body, in, loop_spare(s->base.context->loop), &text);
     count_octets(s, before - in->size);
-    if (t->data == DATA_OPEN && is_too_big(s))
-        refuse_size(s);
-    else if (t->data == DATA_OPEN && t->body.has_nul)
-        abandon(s, SMTP_REPLY_nul, NULL);
-    else if (t->data == DATA_OPEN && t->body.has_bare &&
-             s->base.listener->bare_newline == BARE_NEWLINE_REJECT)
-        abandon(s, SMTP_REPLY_bare_newline, NULL);
     if (t->data == DATA_OPEN)
-        send_text(s, text, result == BODY_WHOLE);
+        pass_on(s, text, result == BODY_WHOLE);
     else
         t->dropped += before - in->size;
     if (result == BODY_WHOLE)

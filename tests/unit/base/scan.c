@@ -3,6 +3,7 @@
 #include "support/test.h"
 
 #include <stdalign.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -22,6 +23,13 @@ static const char *naive_pair(const char *at, const char *end, char a, char b)
         if (*at == a && at + 1 != end && at[1] == b)
             return at;
     return end;
+}
+
+static const char *naive_field_name(const char *at, const char *end)
+{
+    while (at != end && (unsigned char)*at >= 33 && (unsigned char)*at <= 126 && *at != 58)
+        at++;
+    return at;
 }
 
 static uint32_t next_random(uint32_t *seed)
@@ -88,9 +96,26 @@ START_TEST(a_pair_across_either_end_is_not_found)
 }
 END_TEST
 
+/* RFC 5322 section 3.6.8: ftext = %d33-57 / %d59-126. */
+START_TEST(a_field_name_ends_where_any_other_byte_stands)
+{
+    alignas(64) char area[AREA_SIZE];
+    for (int byte = 0; byte < 256; byte++)
+        for (size_t length = 1; length <= 40; length++)
+            for (size_t place = 0; place < length; place++) {
+                bool is_name = byte >= 33 && byte <= 126 && byte != ':';
+                memset(area, 'x', sizeof area);
+                area[place] = (char)byte;
+                if (scan_field_name(area, area + length) != area + (is_name ? length : place))
+                    ck_abort_msg("byte %d, length %zu, place %zu", byte, length, place);
+            }
+}
+END_TEST
+
 START_TEST(scanning_agrees_with_a_loop_over_single_bytes)
 {
-    static const char bytes[] = {'\r', '\n', '.', 'x', 'x', 'x', 'x', '\0', '\x8d', '\x8a', '\xff'};
+    static const char bytes[] = {'\r', '\n', '.',    'x',    'x',    'x',   'x',
+                                 ':',  '\0', '\x7f', '\x8d', '\x8a', '\xff'};
     alignas(64) char area[AREA_SIZE];
     uint32_t seed = 1;
     for (int round = 0; round < 20; round++)
@@ -104,6 +129,8 @@ START_TEST(scanning_agrees_with_a_loop_over_single_bytes)
                 char b = bytes[next_random(&seed) % sizeof bytes];
                 if (scan_line_break(at, end) != naive_line_break(at, end))
                     ck_abort_msg("line break: start %zu, length %zu", start, length);
+                if (scan_field_name(at, end) != naive_field_name(at, end))
+                    ck_abort_msg("field name: start %zu, length %zu", start, length);
                 if (scan_pair(at, end, a, b) != naive_pair(at, end, a, b))
                     ck_abort_msg("pair: start %zu, length %zu", start, length);
             }
@@ -122,6 +149,7 @@ START_TEST(no_byte_at_the_end_or_behind_it_is_read)
     for (size_t length = 0; length <= LENGTH_MAX; length++) {
         ck_assert(scan_line_break(end - length, end) == end);
         ck_assert(scan_pair(end - length, end, 'x', '.') == end);
+        ck_assert(scan_field_name(end - length, end) == end);
     }
     ck_assert_int_eq(munmap(area, 2 * page), 0);
 }
@@ -133,6 +161,7 @@ SUITE(scan)
     TEST(a_line_break_outside_the_bytes_is_not_found);
     TEST(a_pair_is_found_wherever_it_stands);
     TEST(a_pair_across_either_end_is_not_found);
+    TEST(a_field_name_ends_where_any_other_byte_stands);
     TEST(scanning_agrees_with_a_loop_over_single_bytes);
     TEST(no_byte_at_the_end_or_behind_it_is_read);
 }
