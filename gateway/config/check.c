@@ -4,6 +4,7 @@
 
 #include <ifaddrs.h>
 #include <netdb.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -117,15 +118,18 @@ static void check_loop(const struct checker *k, const struct server_config *s)
 
 static void check_identity(const struct checker *k, const struct upstream_config *u)
 {
-    bool is_password = upstream_needs_password(u);
-    if (u->protocol == UPSTREAM_POP3 && !is_password)
-        errors_add_at(k->errors, &u->place,
-                      "upstreams.%s.identity: protocol \"pop3\" needs \"password\"", u->name);
-    if (u->protocol == UPSTREAM_SMTP && is_password)
-        errors_add_at(k->errors, &u->place,
-                      "upstreams.%s.identity: protocol \"smtp\" knows \"none\", \"auth\" and "
-                      "\"xclient\"",
-                      u->name);
+    char known[100] = "";
+    size_t used = 0;
+    for (int i = 0; upstream_identity_name(i) != NULL; i++)
+        if (upstream_identity_is_for(i, u->protocol))
+            used += (size_t)snprintf(known + used, sizeof known - used, "%s\"%s\"", /* fits */
+                                     used == 0 ? "" : ", ", upstream_identity_name(i));
+    if (!upstream_identity_is_for(u->identity, u->protocol))
+        errors_add_at(
+            k->errors, &u->place,
+            "upstreams.%s.identity: \"%s\" means nothing for protocol \"%s\"; it knows %s", u->name,
+            upstream_identity_name(u->identity), u->protocol == UPSTREAM_POP3 ? "pop3" : "smtp",
+            known);
 }
 
 /* The keys of the gateway's own account. */
@@ -326,7 +330,8 @@ const struct tls_config *config_find_tls(const struct config *c, const char *nam
 
 bool upstream_needs_password(const struct upstream_config *u)
 {
-    return u->identity == IDENTITY_PASSWORD;
+    return u->identity == IDENTITY_PASSWORD ||
+           (u->protocol == UPSTREAM_POP3 && u->identity == IDENTITY_XCLIENT);
 }
 
 struct place config_place(const struct config *c, const char *key)

@@ -138,6 +138,10 @@ int config_reference_print(bool as_roff, struct buffer *out);
 const struct upstream_config *config_find_upstream(const struct config *c, const char *name);
 const struct tls_config *config_find_tls(const struct config *c, const char *name);
 
+/* May this identity stand with that protocol? */
+bool upstream_identity_is_for(int identity, int protocol);
+const char *upstream_identity_name(int identity);
+
 /* Does a login upstream repeat the user's own password, so that only mechanisms that bring it to us
  * can succeed: PLAIN and LOGIN, neither SCRAM nor EXTERNAL? */
 bool upstream_needs_password(const struct upstream_config *u);

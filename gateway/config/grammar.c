@@ -238,7 +238,8 @@ static const struct setting upstream_settings[] = {
     {"identity", SETTING_CHOICE, AT(upstream_config, identity), .preset = "none",
      .choices = identities,
      .help = "smtp: none or auth (the gateway's own account; both with shared connections) or "
-             "xclient (one client a connection); pop3: password (the user's own, the default)"},
+             "xclient (one client a connection); pop3: password (the user's own, the default) or "
+             "xclient (it is also told the client's address)"},
     {"username", SETTING_TEXT, AT(upstream_config, username), .preset = "", .check = check_word,
      .help = "identity auth: the gateway's account"},
     {"password_file", SETTING_TEXT, AT(upstream_config, password_file), .preset = "",
@@ -333,9 +334,26 @@ bool upstream_is_checked(const struct upstream_config *u)
     return u->tls == UPSTREAM_TLS_VERIFY || u->ca[0] != '\0' || u->fingerprint[0] != '\0';
 }
 
+bool upstream_identity_is_for(int identity, int protocol)
+{
+    static const unsigned protocols_of[] = {
+        [IDENTITY_NONE] = 1 << UPSTREAM_SMTP,
+        [IDENTITY_AUTH] = 1 << UPSTREAM_SMTP,
+        [IDENTITY_XCLIENT] = 1 << UPSTREAM_SMTP | 1 << UPSTREAM_POP3,
+        [IDENTITY_PASSWORD] = 1 << UPSTREAM_POP3,
+    };
+    return (protocols_of[identity] >> protocol & 1) != 0;
+}
+
+const char *upstream_identity_name(int identity)
+{
+    return identities[identity];
+}
+
 bool upstream_has_password(const struct upstream_config *u)
 {
-    return u->identity == IDENTITY_PASSWORD || u->identity == IDENTITY_AUTH;
+    return u->identity == IDENTITY_PASSWORD || u->identity == IDENTITY_AUTH ||
+           u->protocol == UPSTREAM_POP3;
 }
 
 const char *upstream_tls_name(int tls)

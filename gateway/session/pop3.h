@@ -21,7 +21,7 @@ struct pop3_session {
     struct waiter waiter;
     struct server *permit; /* for a connection to this server */
     uint64_t tried;        /* servers that have failed in this login */
-    bool is_second_try;
+    bool is_second_try, is_told;
     int64_t asked_ns; /* when the first began */
     struct pop3_link *link;
 

@@ -3,6 +3,8 @@
 
 #include "base/clock.h"
 
+#include <stdio.h>
+
 #define RETRY_MAX_NS (10 * CLOCK_SECOND)
 
 static void open_mailbox(void *owner, bool is_late);
@@ -71,17 +73,59 @@ static void try_again(struct pop3_session *s, const char *reason)
     open_mailbox(s, false);
 }
 
+/* The admin's to mend: it doesn't do for the gateway what the configuration says. */
+static void refuse_gateway(struct pop3_session *s, const char *reason)
+{
+    session_event(&s->base, EVENT_upstream_refuses,
+                  field_text(KEY_upstream, s->permit->config->name),
+                  field_text(KEY_reason, reason));
+    give_up_mailbox(s, POP3_REPLY_upstream_refuses, reason);
+}
+
+static void tell(struct pop3_session *s, struct pop3_link *l)
+{
+    char address[ADDRESS_TEXT_SIZE], destination[ADDRESS_TEXT_SIZE], forward[600];
+    struct address local;
+    const struct address *peer = connection_peer(s->base.client);
+    connection_local(s->base.client, &local);
+    address_format_host(peer, address);
+    address_format_host(&local, destination);
+    (void)snprintf(forward, sizeof forward, "account=%s\tlistener=%s", s->base.account,
+                   s->base.listener->name); /* fits */
+    const struct pop3_xclient who = {.address = address,
+                                     .port = address_port(peer),
+                                     .destination = destination,
+                                     .destination_port = address_port(&local),
+                                     .session = s->base.id,
+                                     .forward = forward};
+    s->is_told = true;
+    pop3_link_tell(l, &who);
+}
+
+static void greeted(struct pop3_session *s, struct pop3_link *l)
+{
+    bool is_told = s->is_told || s->base.listener->upstream_config->identity != IDENTITY_XCLIENT;
+    if (is_told)
+        pop3_link_login(l, span_of(s->base.account), buffer_bytes(&s->password));
+    else if (pop3_link_takes_xclient(l))
+        tell(s, l);
+    else
+        refuse_gateway(s, "XCLIENT is not offered; in Dovecot: login_trusted_networks");
+}
+
 static void on_link(void *owner, struct pop3_link *l, const struct pop3_link_event *event)
 {
     struct pop3_session *s = owner;
     struct servers *servers = s->base.context->servers;
     switch (event->kind) {
-    case POP3_LINK_READY:
-        pop3_link_login(l, span_of(s->base.account), buffer_bytes(&s->password));
-        return;
+    case POP3_LINK_READY: greeted(s, l); return;
     case POP3_LINK_LOGIN: mailbox_answered(s, event->reply); return;
     case POP3_LINK_CAPA: return;
     case POP3_LINK_LOST: break;
+    }
+    if (event->loss == LOSS_IDENTITY) {
+        refuse_gateway(s, event->reason);
+        return;
     }
     if (may_try_again(s, event->loss)) {
         try_again(s, event->reason);
@@ -101,6 +145,7 @@ static void connect_to(struct pop3_session *s)
                                               .hostname = c->config->hostname};
     struct error why;
     counter_add(c->counters, COUNTER_upstream_connections, s->permit->slot, 1);
+    s->is_told = false;
     s->link = pop3_link_open(&options, on_link, s, &why);
     if (s->link != NULL) {
         session_state(&s->base, SESSION_MAILBOX_LOGIN);

@@ -6,7 +6,7 @@
 
 enum { CAPA_LINES_MAX = 100, CAPA_LINE_MAX = 2048, COMMAND_MAX = 2048 };
 
-enum phase { CONNECTING, GREETING, STARTTLS, HANDSHAKE, IDLE, CAPA, USER, PASS };
+enum phase { CONNECTING, GREETING, STARTTLS, HANDSHAKE, IDLE, CAPA, TELLING, USER, PASS };
 
 struct pop3_link {
     struct smtp_link_options options;
@@ -16,6 +16,7 @@ struct pop3_link {
     struct line_reader lines;
     enum phase phase;
     unsigned capa_lines, offered;
+    bool takes_xclient;
     bool is_closed;         /* freed at the end of this turn */
     struct buffer password; /* "PASS ...", until USER is answered */
     struct deferred deferred;
@@ -102,6 +103,20 @@ void pop3_link_capa(struct pop3_link *l)
     send_line(l, span_of("CAPA\r\n"), CAPA);
 }
 
+bool pop3_link_takes_xclient(const struct pop3_link *l)
+{
+    return l->takes_xclient;
+}
+
+void pop3_link_tell(struct pop3_link *l, const struct pop3_xclient *who)
+{
+    struct buffer line = {.limit = COMMAND_MAX};
+    /* Without memory an empty command goes, which no server takes. */
+    int failed = pop3_xclient_append(who, &line);
+    send_line(l, failed ? span_of("XCLIENT\r\n") : buffer_bytes(&line), TELLING);
+    buffer_clear(&line);
+}
+
 void pop3_link_login(struct pop3_link *l, struct span user, struct span password)
 {
     struct buffer line = {.limit = COMMAND_MAX};
@@ -171,24 +186,37 @@ static void user_answered(struct pop3_link *l, const struct pop3_reply *reply)
         login_answered(l, reply);
 }
 
-static void take_reply(struct pop3_link *l, const struct pop3_reply *reply)
+static void greeted(struct pop3_link *l, const struct pop3_reply *reply)
 {
     int tls = l->options.upstream->tls;
+    l->takes_xclient = pop3_xclient_is_offered(reply->text);
+    if (!reply->is_ok)
+        lose_reply(l, LOSS_REFUSED, "greeting", reply);
+    else if (tls == UPSTREAM_TLS_REQUIRE || tls == UPSTREAM_TLS_VERIFY)
+        send_line(l, span_of("STLS\r\n"), STARTTLS);
+    else
+        be_ready(l);
+}
+
+static void told(struct pop3_link *l, const struct pop3_reply *reply)
+{
+    if (reply->is_ok)
+        be_ready(l);
+    else
+        lose_reply(l, LOSS_IDENTITY, "XCLIENT", reply);
+}
+
+static void take_reply(struct pop3_link *l, const struct pop3_reply *reply)
+{
     switch (l->phase) {
-    case GREETING:
-        if (!reply->is_ok)
-            lose_reply(l, LOSS_REFUSED, "greeting", reply);
-        else if (tls == UPSTREAM_TLS_REQUIRE || tls == UPSTREAM_TLS_VERIFY)
-            send_line(l, span_of("STLS\r\n"), STARTTLS);
-        else
-            be_ready(l);
-        return;
+    case GREETING: greeted(l, reply); return;
     case STARTTLS:
         if (reply->is_ok)
             start_tls(l);
         else
             lose_reply(l, LOSS_TLS, "STLS", reply);
         return;
+    case TELLING: told(l, reply); return;
     case USER: user_answered(l, reply); return;
     case PASS: login_answered(l, reply); return;
     case CONNECTING:

@@ -7,12 +7,13 @@
 #include "net/tls.h"
 #include "protocol/pop3/capabilities.h"
 #include "protocol/pop3/reply.h"
+#include "protocol/pop3/xclient.h"
 #include "upstream/smtp_link.h"
 
 struct pop3_link;
 
 enum pop3_link_event_kind {
-    POP3_LINK_READY, /* greeted, over TLS where that is configured */
+    POP3_LINK_READY, /* greeted, over TLS where that is configured; or told */
     POP3_LINK_CAPA,  /* CAPA is answered */
     POP3_LINK_LOGIN, /* the login is answered: `reply` */
     POP3_LINK_LOST,  /* it is dead, `reason` says why; to be closed */
@@ -40,6 +41,13 @@ void pop3_link_capa(struct pop3_link *l);
 
 /* What it has answered to it: enum pop3_capability. */
 unsigned pop3_link_offered(const struct pop3_link *l);
+
+/* Has its greeting offered XCLIENT to us? */
+bool pop3_link_takes_xclient(const struct pop3_link *l);
+
+/* Tells whose connection it is, where that is offered; POP3_LINK_READY or POP3_LINK_LOST follows.
+ */
+void pop3_link_tell(struct pop3_link *l, const struct pop3_xclient *who);
 
 /* Sends USER, then PASS. Neither may hold control characters; they are overwritten when sent. */
 void pop3_link_login(struct pop3_link *l, struct span user, struct span password);

@@ -329,6 +329,56 @@ START_TEST(what_is_too_long_to_be_sent_is_refused)
 }
 END_TEST
 
+/* ---- whose connection it is ---- */
+
+static struct peer *open_telling(const char *greeting)
+{
+    static const struct pop3_xclient who = {.address = "192.0.2.7",
+                                            .port = 5,
+                                            .destination = "192.0.2.1",
+                                            .destination_port = 995,
+                                            .session = "s",
+                                            .forward = ""};
+    open_link("tls = \"none\"");
+    struct peer *p = next_client(0);
+    peer_say(p, greeting);
+    UNTIL(heard.ready == 1);
+    if (pop3_link_takes_xclient(heard.link)) {
+        pop3_link_tell(heard.link, &who);
+        hears(p, "XCLIENT ADDR=192.0.2.7 PORT=5 ");
+        UNTIL(peer_read(p) > 0 && p->in[p->size - 1] == '\n');
+        p->size = 0;
+    }
+    return p;
+}
+
+START_TEST(who_was_told_whose_it_is_is_ready_again)
+{
+    struct peer *p = open_telling("+OK [XCLIENT] ready\r\n");
+    ck_assert_uint_eq(heard.ready, 1);
+    peer_say(p, "+OK Updated\r\n");
+    UNTIL(heard.ready == 2);
+    log_in();
+    hears(p, "USER ana\r\n");
+}
+END_TEST
+
+START_TEST(who_does_not_take_it_is_lost_for_that)
+{
+    struct peer *p = open_telling("+OK [XCLIENT] ready\r\n");
+    peer_say(p, "-ERR Invalid parameters\r\n");
+    is_lost(LOSS_IDENTITY, "Invalid parameters");
+}
+END_TEST
+
+START_TEST(who_does_not_offer_it_is_told_nothing)
+{
+    struct peer *p = open_telling("+OK ready\r\n");
+    ck_assert(!pop3_link_takes_xclient(heard.link));
+    hears_nothing(p);
+}
+END_TEST
+
 /* ---- CAPA ---- */
 
 START_TEST(capa_is_answered_by_lines_up_to_a_dot)
@@ -452,6 +502,9 @@ SUITE(pop3_link)
     tcase_add_loop_test(tests, a_login_takes_no_longer_than_command_timeout, 0, 2);
     TEST(a_ready_link_has_no_time_out);
     tcase_add_loop_test(tests, what_is_too_long_to_be_sent_is_refused, 0, 2);
+    TEST(who_was_told_whose_it_is_is_ready_again);
+    TEST(who_does_not_take_it_is_lost_for_that);
+    TEST(who_does_not_offer_it_is_told_nothing);
     TEST(capa_is_answered_by_lines_up_to_a_dot);
     TEST(a_server_that_does_not_know_capa_has_answered);
     TEST(a_capa_without_an_end_loses_the_link);
