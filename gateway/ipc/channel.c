@@ -77,9 +77,10 @@ static int receive(const struct channel *c, char *bytes, struct message *m)
     ssize_t size = recvmsg(c->fd, &head, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
     if (size < 0 && (errno == EAGAIN || errno == EINTR))
         return 0;
-    if (size <= 0)
+    if (size < 0)
         return -1;
-    /* A descriptor that found no room here (MSG_CTRUNC) is lost, as what could not be opened. */
+    /* An empty message looks like the end, and may have descriptors with it all the same. One that
+     * found no room here (MSG_CTRUNC) is lost, as what could not be opened. */
     *m->fd = take_fd(&head);
     if ((head.msg_flags & MSG_TRUNC) != 0 || (size_t)size < sizeof type || type >= MESSAGE_COUNT ||
         (size_t)size - sizeof type < payload_sizes[type])

@@ -434,6 +434,7 @@ static const struct {
     uint32_t type;
     size_t size; /* of the whole message */
 } garbage[] = {
+    {MESSAGE_READY, 0},
     {MESSAGE_READY, 1},
     {MESSAGE_READY, sizeof(uint32_t) - 1},
     {MESSAGE_READY, sizeof(uint32_t)},
