@@ -1,6 +1,7 @@
 #include "net/tls.h"
 
 #include "net/tls_context.h"
+#include "net/tls_socket.h"
 
 #include <errno.h>
 #include <openssl/err.h>
@@ -49,10 +50,20 @@ SSL_CTX *tls_ctx_new(const SSL_METHOD *method)
     return ctx;
 }
 
-struct ssl_st *tls_new(const struct tls_context *context, int fd)
+/* Gives `ssl` its socket. Returns 0, or -1 without memory. */
+static int join(SSL *ssl, struct tls_socket *socket)
+{
+    BIO *bio = tls_socket_bio(socket);
+    if (bio == NULL)
+        return -1;
+    SSL_set_bio(ssl, bio, bio); /* which frees it */
+    return 0;
+}
+
+struct ssl_st *tls_new(const struct tls_context *context, struct tls_socket *socket)
 {
     SSL *ssl = SSL_new(context->ctx);
-    bool is_good = ssl != NULL && SSL_set_fd(ssl, fd) == 1;
+    bool is_good = ssl != NULL && join(ssl, socket) == 0;
     if (is_good && context->is_client)
         is_good = tls_client_begin(context, ssl) == 0;
     else if (is_good)

@@ -5,6 +5,7 @@
 
 struct tls_context;  /* what one side of a connection speaks */
 struct tls_contexts; /* those of a configuration */
+struct tls_socket;
 
 /* Loads all certificates and keys of the configuration, and what upstreams need. Whatever is wrong
  * or odd is added to `errors`; NULL when something is wrong. */
@@ -29,5 +30,6 @@ const struct tls_context *tls_server_context(const struct tls_contexts *contexts
 const struct tls_context *tls_client_context(const struct tls_contexts *contexts,
                                              const struct server_config *server);
 
-/* An SSL on `fd`, ready for its handshake, or NULL without memory. For net/connection. */
-struct ssl_st *tls_new(const struct tls_context *context, int fd);
+/* An SSL on `socket`, which must outlive it, ready for its handshake, or NULL without memory. For
+ * net/connection. */
+struct ssl_st *tls_new(const struct tls_context *context, struct tls_socket *socket);

@@ -4,6 +4,7 @@
 #include "handshake.h"
 
 #include "config/folder.h"
+#include "net/tls_socket.h"
 
 #include <openssl/err.h>
 #include <openssl/ssl.h>
@@ -16,6 +17,7 @@ static struct {
     SSL_CTX *context;
     SSL *ssl, *server;
     int ends[2];
+    struct tls_socket socket; /* of ours */
 } client;
 
 /* FOLDER/NAME.pem and FOLDER/NAME.key. */
@@ -97,7 +99,8 @@ static bool shakes_hands_with(const struct tls_config *block, const char *name)
     hang_up();
     ck_assert_int_eq(
         socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, client.ends), 0);
-    client.server = tls_new(tls_server_context(contexts, block), client.ends[0]);
+    client.socket = (struct tls_socket){.fd = client.ends[0]};
+    client.server = tls_new(tls_server_context(contexts, block), &client.socket);
     client.ssl = SSL_new(client.context);
     ck_assert(client.server != NULL && client.ssl != NULL);
     ck_assert_int_eq(SSL_set_fd(client.ssl, client.ends[1]), 1);

@@ -3,6 +3,7 @@
 
 #include "config/folder.h"
 #include "net/tls.h"
+#include "net/tls_socket.h"
 
 #include <sys/socket.h>
 
@@ -13,7 +14,8 @@ static struct {
     SSL_CTX *context;
     SSL *ssl, *client;
     int ends[2];
-    const char *said; /* by OpenSSL, of the client's failure */
+    struct tls_socket socket; /* of ours */
+    const char *said;         /* by OpenSSL, of the client's failure */
 } server;
 
 static void make(const char *name, const char *names)
@@ -109,7 +111,8 @@ static bool agrees(void)
     int flags = 0;
     ck_assert_int_eq(
         socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, server.ends), 0);
-    server.client = tls_new(client_context(), server.ends[0]);
+    server.socket = (struct tls_socket){.fd = server.ends[0]};
+    server.client = tls_new(client_context(), &server.socket);
     server.ssl = SSL_new(server.context);
     ck_assert(server.client != NULL && server.ssl != NULL);
     ck_assert_int_eq(SSL_set_fd(server.ssl, server.ends[1]), 1);
