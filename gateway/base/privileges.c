@@ -19,7 +19,16 @@ int privileges_find_user(const char *name, struct identity *out, struct error *w
         return error_set(why,
                          "user \"%s\": %s; make it with: useradd -r -U -s /usr/sbin/nologin %s",
                          name, errno == 0 ? "does not exist" : strerror(errno), name);
-    *out = (struct identity){user->pw_uid, user->pw_gid};
+    *out = (struct identity){.uid = user->pw_uid, .gid = user->pw_gid};
+    return 0;
+}
+
+int privileges_find_groups(const char *name, struct identity *out, struct error *why)
+{
+    int count = IDENTITY_GROUPS_MAX;
+    if (getgrouplist(name, out->gid, out->groups, &count) < 0)
+        return error_set(why, "user \"%s\" is in more than %d groups", name, IDENTITY_GROUPS_MAX);
+    out->group_count = (size_t)count;
     return 0;
 }
 
@@ -45,8 +54,8 @@ int privileges_drop(const struct identity *who, int root_fd, struct error *why)
         return error_set(why, "empty root: %s", strerror(errno));
     if (root_fd >= 0)
         (void)close(root_fd); /* only a path */
-    if (setgroups(0, NULL) < 0 || setresgid(who->gid, who->gid, who->gid) < 0 ||
-        setresuid(who->uid, who->uid, who->uid) < 0)
+    if (setgroups(who->group_count, who->groups) < 0 ||
+        setresgid(who->gid, who->gid, who->gid) < 0 || setresuid(who->uid, who->uid, who->uid) < 0)
         return error_set(why, "becoming uid %u, gid %u: %s", who->uid, who->gid, strerror(errno));
     if (who->uid != 0 && setuid(0) == 0)
         return error_set(why, "root could be taken back");

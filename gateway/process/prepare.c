@@ -25,13 +25,22 @@ static void find_user(const struct prepared *p, const char *key, const char *nam
                       key, name);
 }
 
+/* A password store may be for the members of a group, as saslauthd's socket is. */
+static void find_auth_groups(struct prepared *p, struct errors *errors)
+{
+    const struct place at = config_place(p->config, "auth_user");
+    struct error why;
+    if (privileges_find_groups(p->config->auth_user, &p->auth_user, &why) < 0)
+        errors_add_at(errors, &at, "auth_user: %s", why.text);
+}
+
 static void find_users(struct prepared *p, struct errors *errors)
 {
     const struct config *c = p->config;
     const struct place at = config_place(c, "user");
     struct identity helper;
     p->is_root = geteuid() == 0;
-    p->user = p->auth_user = (struct identity){geteuid(), getegid()};
+    p->user = p->auth_user = (struct identity){.uid = geteuid(), .gid = getegid()};
     if (!p->is_root)
         return;
     size_t before = errors_count(errors);
@@ -40,6 +49,7 @@ static void find_users(struct prepared *p, struct errors *errors)
     find_user(p, "helper_user", c->helper_user, &helper, errors);
     if (errors_count(errors) > before)
         return;
+    find_auth_groups(p, errors);
     if (p->user.uid == p->auth_user.uid || p->user.uid == helper.uid ||
         p->auth_user.uid == helper.uid)
         errors_add_at(errors, &at,

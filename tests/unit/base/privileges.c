@@ -107,7 +107,7 @@ END_TEST
 
 static bool creates_nothing_as_root(void)
 {
-    const struct identity root = {0, 0};
+    const struct identity root = {.uid = 0, .gid = 0};
     struct error why;
     int fd = privileges_open_empty_root(&why);
     return fd >= 0 && privileges_drop(&root, fd, &why) == 0 && open("/etc/passwd", O_RDONLY) < 0 &&
@@ -238,7 +238,7 @@ static bool fails_with_a_reason(void)
     struct error why = {.text = ""};
     if (geteuid() == 0 && !become_nobody(&nobody))
         return false;
-    other = (struct identity){geteuid() + 1, getegid() + 1};
+    other = (struct identity){.uid = geteuid() + 1, .gid = getegid() + 1};
     return privileges_drop(&other, -1, &why) == -1 && why.text[0] != '\0';
 }
 
@@ -250,7 +250,7 @@ END_TEST
 
 static bool fails_in_a_bad_root(void)
 {
-    struct identity self = {geteuid(), getegid()};
+    struct identity self = {.uid = geteuid(), .gid = getegid()};
     struct error why = {.text = ""};
     int file = open("/dev/null", O_RDONLY | O_CLOEXEC);
     return file >= 0 && privileges_drop(&self, file, &why) == -1 && why.text[0] != '\0';

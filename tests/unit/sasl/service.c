@@ -423,7 +423,7 @@ END_TEST
 
 START_TEST(a_store_that_the_auth_user_can_not_read_is_refused_with_what_helps)
 {
-    const struct identity nobody = {65534, 65534};
+    const struct identity nobody = {.uid = 65534, .gid = 65534};
     if (geteuid() != 0) {
         fputs("skipped: a_store_that_the_auth_user_can_not_read_is_refused_with_what_helps\n",
               stderr);
