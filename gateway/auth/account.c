@@ -62,3 +62,17 @@ int account_canonical(struct span given, const char *realm, char out[ACCOUNT_SIZ
     (void)snprintf(out, ACCOUNT_SIZE, "%s@%s", local, ascii); /* fits */
     return 0;
 }
+
+int account_login_name(enum login_name how, struct span given, const char *account,
+                       const char *realm, char out[ACCOUNT_SIZE])
+{
+    char of_realm[ACCOUNT_SIZE];
+    struct span told = how == LOGIN_NAME_GIVEN ? given : span_of(account);
+    if (how == LOGIN_NAME_LOCAL) {
+        struct span domain = told;
+        told = span_split(&domain, '@');
+        if (account_canonical(told, realm, of_realm) < 0 || strcmp(of_realm, account) != 0)
+            return -1;
+    }
+    return span_copy(told, out, ACCOUNT_SIZE) == told.size ? 0 : -1;
+}

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "base/span.h"
+#include "config/config.h"
 
 enum { ACCOUNT_SIZE = 320 }; /* with the closing NUL: local part 64, @, domain 253 */
 
@@ -9,3 +10,9 @@ enum { ACCOUNT_SIZE = 320 }; /* with the closing NUL: local part 64, @, domain 2
  * domain as A-labels (RFC 5890). Returns 0; or -1: a name with spaces, control characters or one of
  * \ % ! /, with two @, without local part, too long, or whose domain is none. */
 int account_canonical(struct span given, const char *realm, char out[ACCOUNT_SIZE]);
+
+/* Writes what somebody who was called `given` and is `account` is called at the backend, and at a
+ * server behind that is told his password. Returns 0; or -1: too long, or `how` is local and the
+ * account's domain isn't `realm`: whoever picks a domain would be another account there. */
+int account_login_name(enum login_name how, struct span given, const char *account,
+                       const char *realm, char out[ACCOUNT_SIZE]);

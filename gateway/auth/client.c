@@ -108,8 +108,8 @@ static void keep(const struct auth_exchange *e, struct span account)
 
 static void process_gone(void *owner, void *context)
 {
-    static const struct auth_answer gone = {
-        .is_done = true, .outcome = AUTH_UNAVAILABLE, .text = {"", 0}};
+    const struct auth_answer gone = {
+        .is_done = true, .outcome = AUTH_UNAVAILABLE, .text = span_of("the auth process is gone")};
     struct auth_exchange *e = owner;
     if (e->process == context)
         answer(e, &gone);

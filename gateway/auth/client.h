@@ -12,7 +12,8 @@ struct auth_exchange;
 struct auth_answer {
     bool is_done;              /* else `text` is a challenge for the client */
     enum auth_outcome outcome; /* when done */
-    struct span text;          /* the challenge; the account's canonical name after AUTH_GOOD */
+    struct span text;          /* the challenge; after AUTH_GOOD the account's canonical name, after
+                                  AUTH_UNAVAILABLE why, for the log */
 };
 
 /* Called by the loop. After an answer that is done the exchange is over and freed. */

@@ -54,6 +54,15 @@ static void check_names(const struct checker *k)
         errors_add_at(k->errors, &http, "http: this version serves no HTTP; write http = []");
 }
 
+static void check_auth(const struct checker *k)
+{
+    static const enum login_name of_backend[] = {
+        [BACKEND_SASLDB] = LOGIN_NAME_ACCOUNT, [BACKEND_SASLAUTHD] = LOGIN_NAME_LOCAL};
+    struct auth_config *a = &k->config->auth;
+    if (a->login_name == LOGIN_NAME_OF_BACKEND)
+        a->login_name = of_backend[a->backend];
+}
+
 static void check_tls(const struct checker *k)
 {
     const struct config *c = k->config;
@@ -307,6 +316,7 @@ void config_check(struct config *c, struct errors *errors)
 {
     const struct checker k = {c, errors};
     check_names(&k);
+    check_auth(&k);
     check_tls(&k);
     check_listeners(&k);
     check_upstreams(&k);

@@ -32,6 +32,8 @@ enum upstream_mechanism {
     UPSTREAM_MECHANISM_PLAIN,
     UPSTREAM_MECHANISM_LOGIN
 };
+enum auth_backend { BACKEND_SASLDB, BACKEND_SASLAUTHD };
+enum login_name { LOGIN_NAME_OF_BACKEND, LOGIN_NAME_GIVEN, LOGIN_NAME_ACCOUNT, LOGIN_NAME_LOCAL };
 enum log_format { LOG_FORMAT_TEXT, LOG_FORMAT_JSON };
 enum control_role { CONTROL_READ, CONTROL_SUPPORT, CONTROL_ADMIN };
 
@@ -86,8 +88,9 @@ struct listener_config {
 
 struct auth_config {
     struct place place;
-    int backend; /* only sasldb */
-    const char *sasldb, *realm;
+    int backend;    /* enum auth_backend */
+    int login_name; /* enum login_name, LOGIN_NAME_OF_BACKEND replaced by what it means */
+    const char *sasldb, *saslauthd, *service, *realm;
     int64_t processes, cache_ms;
 };
 

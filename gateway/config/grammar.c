@@ -3,11 +3,30 @@
 #include "base/log.h"
 
 #include <string.h>
+#include <sys/un.h>
 #include <syslog.h>
 
 static int check_absolute(const char *path, struct error *why)
 {
     return path[0] == '/' ? 0 : error_set(why, "\"%s\" is no absolute path; begin it with /", path);
+}
+
+/* The path of a unix socket. */
+static int check_unix(const char *path, struct error *why)
+{
+    struct sockaddr_un at;
+    if (strlen(path) >= sizeof at.sun_path)
+        return error_set(why, "\"%s\" is too long; a socket's path has at most %zu octets", path,
+                         sizeof at.sun_path - 1);
+    return check_absolute(path, why);
+}
+
+/* The name of a file in /etc/pam.d. */
+static int check_service(const char *name, struct error *why)
+{
+    if (name[0] != '\0' && strlen(name) <= 64 && strchr(name, '/') == NULL)
+        return 0;
+    return error_set(why, "\"%s\" is no name of a service; write one as smtp", name);
 }
 
 static int check_log_target(const char *target, struct error *why)
@@ -78,7 +97,8 @@ static const char *const upstream_tls[] = {"none",   "opportunistic", "require",
 static const char *const upstream_tls_versions[] = {"TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3", NULL};
 static const char *const identities[] = {"none", "auth", "xclient", "password", NULL};
 static const char *const upstream_mechanisms[] = {"", "PLAIN", "LOGIN", NULL};
-static const char *const backends[] = {"sasldb", NULL};
+static const char *const backends[] = {"sasldb", "saslauthd", NULL};
+static const char *const login_names[] = {"", "given", "account", "local", NULL};
 static const char *const log_formats[] = {"text", "json", NULL};
 static const char *const facilities[] = {"mail",   "daemon", "user",   "local0", "local1", "local2",
                                          "local3", "local4", "local5", "local6", "local7", NULL};
@@ -199,11 +219,22 @@ unsigned listener_key_roles(const char *key)
 
 static const struct setting auth_settings[] = {
     {"backend", SETTING_CHOICE, AT(auth_config, backend), .preset = "sasldb", .choices = backends,
-     .help = "who knows the passwords: sasldb"},
+     .help =
+         "who knows the passwords: sasldb, or saslauthd (PAM, LDAP, IMAP; PLAIN and LOGIN alone)"},
     {"sasldb", SETTING_TEXT, AT(auth_config, sasldb), .preset = "/etc/porteiro/sasldb2",
      .check = check_absolute, .help = "file of saslpasswd2, readable by auth_user"},
+    {"saslauthd", SETTING_TEXT, AT(auth_config, saslauthd), .preset = "/run/saslauthd/mux",
+     .check = check_unix,
+     .help = "its socket, which auth_user must reach: adduser it to group sasl"},
+    {"service", SETTING_TEXT, AT(auth_config, service), .preset = "smtp", .check = check_service,
+     .help = "what saslauthd is told to be asked for; with PAM: /etc/pam.d/smtp"},
     {"realm", SETTING_TEXT, AT(auth_config, realm), .preset = "", .check = check_domain,
      .help = "appended to a user name that has none; \"\": hostname without its first label"},
+    {"login_name", SETTING_CHOICE, AT(auth_config, login_name), .preset = "",
+     .choices = login_names,
+     .help = "what the backend and identity = password are told: given (as typed), account "
+             "(ana@example.com), local (ana; accounts of another domain than realm are refused); "
+             "\"\": sasldb account, saslauthd local"},
     {"processes", SETTING_INTEGER, AT(auth_config, processes), .preset = "2", .min = 1, .max = 32,
      .help = "auth processes"},
     {"cache", SETTING_DURATION, AT(auth_config, cache_ms), .preset = "5min", .max = 86400000,

@@ -39,7 +39,11 @@ void auth_main(const struct birth *birth)
     struct auth a = {.is_leaving = false};
     struct error why;
     role_begin(&a.role, birth, on_message);
-    a.service = sasl_service_create(a.role.loop, a.role.config, &why);
+    const struct sasl_service_options options = {.loop = a.role.loop,
+                                                 .config = a.role.config,
+                                                 .log = &a.role.log,
+                                                 .backend = birth->mapping->backend};
+    a.service = sasl_service_create(&options, &why);
     if (a.service == NULL) {
         log_event(&a.role.log, EVENT_process_failed, field_text(KEY_reason, why.text));
         role_end(&a.role);

@@ -14,6 +14,7 @@ int mapping_create(struct mapping *m, size_t max_connections, struct error *why)
     size_t processes = shared_reserve(&layout, process_table_size());
     size_t sessions = shared_reserve(&layout, session_table_size(max_connections));
     size_t health = shared_reserve(&layout, health_size());
+    size_t backend = shared_reserve(&layout, backend_size());
     size_t auth_cache = shared_reserve(&layout, auth_cache_size());
     char *base = shared_map(&layout, why);
     if (base == NULL)
@@ -24,6 +25,7 @@ int mapping_create(struct mapping *m, size_t max_connections, struct error *why)
         .processes = (void *)(base + processes),
         .sessions = {.region = (void *)(base + sessions), .capacity = max_connections},
         .health = (void *)(base + health),
+        .backend = (void *)(base + backend),
         .auth_cache = (void *)(base + auth_cache),
     };
     if (getrandom(m->auth_cache_key, sizeof m->auth_cache_key, 0) != sizeof m->auth_cache_key)

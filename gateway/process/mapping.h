@@ -4,6 +4,7 @@
 
 #include "auth/cache.h"
 #include "base/error.h"
+#include "sasl/backend.h"
 #include "telemetry/counters.h"
 #include "telemetry/processes.h"
 #include "telemetry/sessions.h"
@@ -15,6 +16,7 @@ struct mapping {
     struct process_table *processes;
     struct session_table sessions;
     struct health *health;
+    struct backend *backend;
     struct auth_cache_table *auth_cache;
     unsigned char auth_cache_key[AUTH_CACHE_KEY_SIZE]; /* inherited, and not in the mapping */
 };

@@ -1,23 +1,48 @@
 #include "sasl/exchange.h"
 
+#include <errno.h>
 #include <sasl/sasl.h>
 #include <sasl/saslplug.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
+enum { CALLBACKS_OF_EXCHANGE = 3, PASSWORD_MAX = 1024 };
+
 struct sasl_exchange {
     sasl_conn_t *connection;
     bool is_started;
+    bool has_password; /* the library has given it, to be asked about elsewhere */
     char mechanism[24];
-    char account[ACCOUNT_SIZE];
+    char account[ACCOUNT_SIZE]; /* of who logs in; "" as long as nobody does */
+    char login[ACCOUNT_SIZE];   /* what the store is asked for */
+    struct buffer password;     /* for who is asked elsewhere */
+    sasl_callback_t callbacks[CALLBACKS_OF_EXCHANGE];
 };
 
-/* Stands for all that is no name: an account never has a "!". */
+/* Stands for all that is no name: an account never has a "!". What a store holds under it, nobody
+ * can be. */
 #define NOBODY "!"
 
 /* libsasl2 has one set of callbacks a process. */
 static const struct config *config_in_use;
+
+/* What the library has said last of a trouble. */
+static struct error trouble;
+
+/* A name that no method has: after a callback that refuses, the library goes on to the method, and
+ * its default would let in whom a forgotten sasldb knows. */
+#define NO_METHOD "none"
+
+/* A store of no users, where another knows them: without any, the library lets nobody name whom he
+ * acts for. */
+#define NO_STORE "nobody"
+
+/* Does somebody else than the library check passwords? */
+static bool is_asked_elsewhere(void)
+{
+    return config_in_use->auth.backend == BACKEND_SASLAUTHD;
+}
 
 /* The library asks for its settings by name, again at each login. No file is read for them. */
 static int get_option(void *context, const char *plugin, const char *option, const char **result,
@@ -25,8 +50,6 @@ static int get_option(void *context, const char *plugin, const char *option, con
 {
     static const char *const fixed[][2] = {
         {"mech_list", "PLAIN LOGIN"},
-        {"pwcheck_method", "auxprop"},
-        {"auxprop_plugin", "sasldb"},
         {"log_level", "0"},
     };
     (void)context, (void)plugin;
@@ -34,6 +57,10 @@ static int get_option(void *context, const char *plugin, const char *option, con
     for (size_t i = 0; i < sizeof fixed / sizeof *fixed; i++)
         if (strcmp(option, fixed[i][0]) == 0)
             *result = fixed[i][1];
+    if (strcmp(option, "pwcheck_method") == 0)
+        *result = is_asked_elsewhere() ? NO_METHOD : "auxprop";
+    if (strcmp(option, "auxprop_plugin") == 0)
+        *result = is_asked_elsewhere() ? NO_STORE : "sasldb";
     if (strcmp(option, "sasldb_path") == 0)
         *result = config_in_use->auth.sasldb;
     if (size != NULL)
@@ -41,41 +68,101 @@ static int get_option(void *context, const char *plugin, const char *option, con
     return SASL_OK;
 }
 
-/* Of all plugins on the machine three are loaded: the others' code meets no stranger. */
+/* Of all plugins on the machine those that are needed are loaded: the others' code meets no
+ * stranger. */
 static int verify_file(void *context, const char *file, sasl_verify_type_t type)
 {
-    static const char *const wanted[] = {"libplain.", "liblogin.", "libsasldb."};
+    static const char *const wanted[] = {"libplain.", "liblogin."};
     (void)context;
     if (type != SASL_VRFY_PLUGIN)
         return SASL_OK;
     for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++)
         if (strstr(file, wanted[i]) != NULL)
             return SASL_OK;
-    return SASL_CONTINUE;
+    return strstr(file, "libsasldb.") != NULL && config_in_use->auth.backend == BACKEND_SASLDB
+               ? SASL_OK
+               : SASL_CONTINUE;
 }
 
-/* What is looked up is the canonical account, however the user writes it. What is no name is looked
- * up too: that takes as long as a wrong password, and libsasl2's LOGIN forgets to free the password
- * when this function fails. */
+/* Whose name is this? Fills in account and login. Returns 0, or -1: nobody's. */
+static int identify(struct span given, char account[ACCOUNT_SIZE], char login[ACCOUNT_SIZE])
+{
+    const struct auth_config *a = &config_in_use->auth;
+    return account_canonical(given, a->realm, account) < 0 ||
+                   account_login_name((enum login_name)a->login_name, given, account, a->realm,
+                                      login) < 0
+               ? -1
+               : 0;
+}
+
+/* What is looked up is what the store knows the account as, however the user writes it. What is no
+ * name is looked up too: that takes as long as a wrong password, and libsasl2's LOGIN forgets to
+ * free the password when this function fails. Whom one would act for is the same if it is the same
+ * account, and else nobody. */
 static int canonical_user(sasl_conn_t *connection, void *context, const char *in, unsigned in_size,
                           unsigned flags, const char *realm, char *out, unsigned out_max,
                           unsigned *out_size)
 {
-    char account[ACCOUNT_SIZE];
-    (void)connection, (void)context, (void)flags, (void)realm;
-    if (account_canonical(span_make(in, in_size), config_in_use->auth.realm, account) < 0)
-        (void)strcpy(account, NOBODY); /* fits */
-    size_t size = strlen(account);
-    if (size >= out_max)
-        return SASL_BUFOVER;
-    memcpy(out, account, size + 1);
+    struct sasl_exchange *e = context;
+    char account[ACCOUNT_SIZE], login[ACCOUNT_SIZE];
+    (void)connection, (void)realm;
+    if (identify(span_make(in, in_size), account, login) < 0) {
+        (void)strcpy(account, ""); /* fits */
+        (void)strcpy(login, NOBODY);
+    }
+    if ((flags & SASL_CU_AUTHID) != 0) {
+        (void)strcpy(e->account, account); /* fits */
+        (void)strcpy(e->login, login);
+    }
+    const char *told = strcmp(account, e->account) == 0 ? e->login : NOBODY;
+    const char *at = strchr(told, '@') == NULL ? "@" : ""; /* else the library may add it or not */
+    int size =
+        snprintf(out, out_max, "%s%s%s", told, at, at[0] == '\0' ? "" : config_in_use->auth.realm);
     *out_size = (unsigned)size;
+    return size < (int)out_max ? SASL_OK : SASL_BUFOVER;
+}
+
+/* Keeps the password for who is asked elsewhere. The library is told that it is right: it goes on
+ * to see that nobody speaks for somebody else, and that is all that its own word counts for. */
+static int keep_password(sasl_conn_t *connection, void *context, const char *user,
+                         const char *password, unsigned size, struct propctx *properties)
+{
+    struct sasl_exchange *e = context;
+    (void)connection, (void)user, (void)properties;
+    buffer_clear(&e->password);
+    if (memchr(password, '\0', size) != NULL || e->account[0] == '\0')
+        return SASL_BADAUTH;
+    if (buffer_append(&e->password, span_make(password, size)) < 0)
+        return size > PASSWORD_MAX ? SASL_BADAUTH : SASL_NOMEM;
+    e->has_password = true;
     return SASL_OK;
 }
 
-static int no_log(void *context, int level, const char *message)
+/* What the library says of troubles is kept: the outcome is logged by who asked. */
+static int keep_trouble(void *context, int level, const char *message)
 {
-    (void)context, (void)level, (void)message; /* the outcome is logged by who asked */
+    (void)context;
+    if (level == SASL_LOG_ERR)
+        (void)error_set(&trouble, "%s", message);
+    return SASL_OK;
+}
+
+static int look_up_nothing(void *context, sasl_server_params_t *parameters, unsigned flags,
+                           const char *user, unsigned size)
+{
+    (void)context, (void)parameters, (void)flags, (void)user, (void)size;
+    return SASL_OK;
+}
+
+static int make_no_store(const sasl_utils_t *utils, int max_version, int *version,
+                         sasl_auxprop_plug_t **plugin, const char *name)
+{
+    static char no_store_name[] = NO_STORE;
+    static sasl_auxprop_plug_t no_store = {.name = no_store_name,
+                                           .auxprop_lookup = look_up_nothing};
+    (void)utils, (void)max_version, (void)name;
+    *version = SASL_AUXPROP_PLUG_VERSION;
+    *plugin = &no_store;
     return SASL_OK;
 }
 
@@ -84,19 +171,32 @@ static int no_log(void *context, int level, const char *message)
 
 static const sasl_callback_t *callbacks(void)
 {
-    static sasl_callback_t all[5];
+    static sasl_callback_t all[4];
     all[0] = (sasl_callback_t){SASL_CB_GETOPT, CALLBACK(get_option), NULL};
     all[1] = (sasl_callback_t){SASL_CB_VERIFYFILE, CALLBACK(verify_file), NULL};
-    all[2] = (sasl_callback_t){SASL_CB_CANON_USER, CALLBACK(canonical_user), NULL};
-    all[3] = (sasl_callback_t){SASL_CB_LOG, CALLBACK(no_log), NULL};
-    all[4] = (sasl_callback_t){SASL_CB_LIST_END, NULL, NULL};
+    all[2] = (sasl_callback_t){SASL_CB_LOG, CALLBACK(keep_trouble), NULL};
+    all[3] = (sasl_callback_t){SASL_CB_LIST_END, NULL, NULL};
     return all;
+}
+
+/* Those that have to know which exchange it is. */
+static const sasl_callback_t *callbacks_of(struct sasl_exchange *e)
+{
+    size_t count = 0;
+    e->callbacks[count++] = (sasl_callback_t){SASL_CB_CANON_USER, CALLBACK(canonical_user), e};
+    if (is_asked_elsewhere())
+        e->callbacks[count++] =
+            (sasl_callback_t){SASL_CB_SERVER_USERDB_CHECKPASS, CALLBACK(keep_password), e};
+    e->callbacks[count] = (sasl_callback_t){SASL_CB_LIST_END, NULL, NULL};
+    return e->callbacks;
 }
 
 int sasl_start(const struct config *config, struct error *why)
 {
     config_in_use = config;
     int result = sasl_server_init(callbacks(), "porteiro");
+    if (result == SASL_OK && is_asked_elsewhere())
+        result = sasl_auxprop_add_plugin(NO_STORE, make_no_store);
     if (result != SASL_OK)
         return error_set(why, "libsasl2: %s", sasl_errstring(result, NULL, NULL));
     sasl_conn_t *probe = NULL;
@@ -123,9 +223,11 @@ struct sasl_exchange *sasl_exchange_create(enum auth_service service, const char
     struct sasl_exchange *e = calloc(1, sizeof *e);
     if (e == NULL)
         return NULL;
+    e->password.limit = PASSWORD_MAX;
     (void)snprintf(e->mechanism, sizeof e->mechanism, "%s", mechanism); /* a longer one is none */
     if (sasl_server_new(service == AUTH_POP3 ? "pop" : "smtp", config_in_use->hostname,
-                        config_in_use->auth.realm, NULL, NULL, NULL, 0, &e->connection) != SASL_OK)
+                        config_in_use->auth.realm, NULL, NULL, callbacks_of(e), 0,
+                        &e->connection) != SASL_OK)
         sasl_exchange_destroy(&e);
     return e;
 }
@@ -135,6 +237,7 @@ void sasl_exchange_destroy(struct sasl_exchange **e)
     if (*e == NULL)
         return;
     sasl_dispose(&(*e)->connection);
+    buffer_clear(&(*e)->password);
     free(*e);
     *e = NULL;
 }
@@ -143,7 +246,11 @@ void sasl_exchange_destroy(struct sasl_exchange **e)
  * password is wrong. */
 static bool is_store_away(void)
 {
-    return access(config_in_use->auth.sasldb, R_OK) < 0;
+    const char *store = config_in_use->auth.sasldb;
+    if (config_in_use->auth.backend != BACKEND_SASLDB || access(store, R_OK) == 0)
+        return false;
+    (void)error_set(&trouble, "%s: %s", store, strerror(errno));
+    return true;
 }
 
 static enum auth_outcome outcome_of(int result)
@@ -163,23 +270,12 @@ static enum auth_outcome outcome_of(int result)
     }
 }
 
-static enum auth_outcome take_account(struct sasl_exchange *e, struct span *out)
-{
-    const void *user = NULL;
-    if (sasl_getprop(e->connection, SASL_USERNAME, &user) != SASL_OK || user == NULL)
-        return AUTH_UNAVAILABLE;
-    if (strcmp(user, NOBODY) == 0)
-        return AUTH_WRONG;
-    (void)snprintf(e->account, sizeof e->account, "%s", (const char *)user); /* it was canonical */
-    *out = span_of(e->account);
-    return AUTH_GOOD;
-}
-
 enum sasl_step sasl_exchange_step(struct sasl_exchange *e, const struct span *response,
                                   enum auth_outcome *outcome, struct span *out)
 {
     const char *challenge = NULL; /* the library leaves it alone when there is none */
     unsigned size = 0;
+    trouble.text[0] = '\0';
     const char *data = response == NULL ? NULL : response->data;
     unsigned data_size = response == NULL ? 0 : (unsigned)response->size;
     int result = e->is_started ? sasl_server_step(e->connection, data, data_size, &challenge, &size)
@@ -190,7 +286,27 @@ enum sasl_step sasl_exchange_step(struct sasl_exchange *e, const struct span *re
     if (result == SASL_CONTINUE)
         return SASL_STEP_CHALLENGE;
     *outcome = outcome_of(result);
-    if (*outcome == AUTH_GOOD)
-        *outcome = take_account(e, out);
-    return SASL_STEP_DONE;
+    if (*outcome == AUTH_GOOD && (e->account[0] == '\0' || is_asked_elsewhere() != e->has_password))
+        *outcome = AUTH_WRONG;
+    if (*outcome == AUTH_UNAVAILABLE && trouble.text[0] == '\0')
+        (void)error_set(&trouble, "libsasl2: %s", sasl_errstring(result, NULL, NULL));
+    *out = span_of(*outcome == AUTH_GOOD          ? e->account
+                   : *outcome == AUTH_UNAVAILABLE ? trouble.text
+                                                  : "");
+    return *outcome == AUTH_GOOD && e->has_password ? SASL_STEP_ASK : SASL_STEP_DONE;
+}
+
+const char *sasl_exchange_account(const struct sasl_exchange *e)
+{
+    return e->account;
+}
+
+const char *sasl_exchange_login(const struct sasl_exchange *e)
+{
+    return e->login;
+}
+
+struct span sasl_exchange_password(const struct sasl_exchange *e)
+{
+    return buffer_bytes(&e->password);
 }

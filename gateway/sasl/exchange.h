@@ -1,4 +1,5 @@
-/* One SASL exchange by libsasl2 against a password store. A process that calls these does nothing
+/* One SASL exchange by libsasl2, against a password store of its own or up to the question whether
+ * the backend knows the password. A process that calls these does nothing
  * else: the library keeps global state, and its look-ups wait for the store. */
 #pragma once
 
@@ -17,9 +18,17 @@ void sasl_stop(void);
 struct sasl_exchange *sasl_exchange_create(enum auth_service service, const char *mechanism);
 void sasl_exchange_destroy(struct sasl_exchange **e);
 
-enum sasl_step { SASL_STEP_CHALLENGE, SASL_STEP_DONE };
+/* SASL_STEP_ASK: as good as SASL_STEP_DONE, if the backend knows the password. */
+enum sasl_step { SASL_STEP_CHALLENGE, SASL_STEP_DONE, SASL_STEP_ASK };
 
 /* Takes the client's next response, NULL when it sent none with its AUTH. `*out` is the challenge,
- * or after AUTH_GOOD the canonical account, and lives as long as the exchange. */
+ * after AUTH_GOOD the canonical account, after AUTH_UNAVAILABLE why; it is valid until the next
+ * call. */
 enum sasl_step sasl_exchange_step(struct sasl_exchange *e, const struct span *response,
                                   enum auth_outcome *outcome, struct span *out);
+
+/* After SASL_STEP_ASK, as long as the exchange lives: who it is when the backend says yes, and what
+ * that is to be asked for. */
+const char *sasl_exchange_account(const struct sasl_exchange *e);
+const char *sasl_exchange_login(const struct sasl_exchange *e);
+struct span sasl_exchange_password(const struct sasl_exchange *e);

@@ -1,20 +1,19 @@
 #include "sasl/service.h"
 
-#include "base/privileges.h"
 #include "ipc/channel.h"
+#include "sasl/backend.h"
 #include "sasl/exchange.h"
+#include "sasl/saslauthd.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 enum { EXCHANGES_MAX = 4096 }; /* of a worker: its tickets' slots */
 
 struct open_exchange {
+    struct worker *worker;
     struct sasl_exchange *exchange;
+    struct saslauthd_question *question; /* the backend is asked */
     uint32_t generation;
 };
 
@@ -26,12 +25,18 @@ struct worker {
 };
 
 struct sasl_service {
-    struct loop *loop;
-    const struct config *config;
+    struct sasl_service_options options;
+    struct saslauthd *saslauthd; /* NULL with another backend */
     struct worker *workers;
     loop_fn *on_empty;
     void *empty_owner;
 };
+
+static void close_exchange(struct open_exchange *o)
+{
+    saslauthd_cancel(&o->question);
+    sasl_exchange_destroy(&o->exchange);
+}
 
 static void forget(struct worker *w)
 {
@@ -41,30 +46,76 @@ static void forget(struct worker *w)
     *at = w->next;
     channel_destroy(&w->channel);
     for (size_t i = 0; i < EXCHANGES_MAX; i++)
-        sasl_exchange_destroy(&w->open[i].exchange);
+        close_exchange(&w->open[i]);
     free(w);
 }
 
-static void send_done(const struct worker *w, struct ticket ticket, enum auth_outcome outcome,
-                      struct span account)
+static struct ticket ticket_of(const struct open_exchange *o)
 {
-    const struct message_auth_done done = {.exchange = ticket, .outcome = (uint32_t)outcome};
-    /* A worker that takes nothing waits for nothing: its own time-out answers the client. */
-    (void)channel_send(w->channel, MESSAGE_AUTH_DONE, &done, account, -1);
+    return (struct ticket){(uint32_t)(o - o->worker->open), o->generation};
 }
 
-static void step(struct worker *w, struct ticket ticket, const struct span *response)
+/* `text` is the account, or why it is AUTH_UNAVAILABLE. */
+static void send_done(struct open_exchange *o, enum auth_outcome outcome, struct span text)
 {
-    struct open_exchange *o = &w->open[ticket.slot];
-    const struct message_auth_step challenge = {.exchange = ticket};
+    const struct message_auth_done done = {.exchange = ticket_of(o), .outcome = (uint32_t)outcome};
+    /* A worker that takes nothing waits for nothing: its own time-out answers the client. */
+    (void)channel_send(o->worker->channel, MESSAGE_AUTH_DONE, &done, text, -1);
+    close_exchange(o);
+}
+
+/* The backend was asked, with this outcome. */
+static void note_backend(const struct sasl_service *s, enum auth_outcome outcome, struct span why)
+{
+    const struct sasl_service_options *o = &s->options;
+    bool is_away = outcome == AUTH_UNAVAILABLE;
+    if (outcome == AUTH_MALFORMED || !backend_set_away(o->backend, is_away))
+        return;
+    if (is_away)
+        log_event(o->log, EVENT_backend_away, field_span(KEY_reason, why));
+    else
+        log_event(o->log, EVENT_backend_back, field_number(KEY_pid, getpid()));
+}
+
+static void on_saslauthd(void *owner, enum auth_outcome outcome, const char *why)
+{
+    struct open_exchange *o = owner;
+    o->question = NULL; /* freed with its answer */
+    note_backend(o->worker->service, outcome, span_of(why));
+    send_done(o, outcome, span_of(outcome == AUTH_GOOD ? sasl_exchange_account(o->exchange) : why));
+}
+
+static void ask_saslauthd(struct open_exchange *o)
+{
+    const struct sasl_service *s = o->worker->service;
+    const struct auth_config *a = &s->options.config->auth;
+    const struct saslauthd_login login = {
+        .user = sasl_exchange_login(o->exchange),
+        .service = a->service,
+        .realm = a->login_name == LOGIN_NAME_LOCAL ? a->realm : "", /* else it is in the name */
+        .password = sasl_exchange_password(o->exchange)};
+    o->question = saslauthd_ask(s->saslauthd, &login, on_saslauthd, o);
+    if (o->question == NULL)
+        send_done(o, AUTH_UNAVAILABLE, span_of("out of memory"));
+}
+
+static void step(struct open_exchange *o, const struct span *response)
+{
+    const struct message_auth_step challenge = {.exchange = ticket_of(o)};
     enum auth_outcome outcome = AUTH_UNAVAILABLE;
     struct span out;
-    if (sasl_exchange_step(o->exchange, response, &outcome, &out) == SASL_STEP_CHALLENGE) {
-        (void)channel_send(w->channel, MESSAGE_AUTH_CHALLENGE, &challenge, out, -1); /* as above */
+    switch (sasl_exchange_step(o->exchange, response, &outcome, &out)) {
+    case SASL_STEP_CHALLENGE:
+        (void)channel_send(o->worker->channel, MESSAGE_AUTH_CHALLENGE, &challenge, out,
+                           -1); /* as in send_done */
+        return;
+    case SASL_STEP_ASK: ask_saslauthd(o); return;
+    case SASL_STEP_DONE:
+        if (o->worker->service->saslauthd == NULL) /* else nobody was asked */
+            note_backend(o->worker->service, outcome, out);
+        send_done(o, outcome, out);
         return;
     }
-    send_done(w, ticket, outcome, outcome == AUTH_GOOD ? out : span_make("", 0));
-    sasl_exchange_destroy(&o->exchange);
 }
 
 static void start(struct worker *w, const struct message *m)
@@ -72,14 +123,15 @@ static void start(struct worker *w, const struct message *m)
     struct message_auth_start start = *(const struct message_auth_start *)m->payload;
     struct open_exchange *o = &w->open[start.exchange.slot];
     start.mechanism[sizeof start.mechanism - 1] = '\0';
-    sasl_exchange_destroy(&o->exchange); /* the worker has forgotten it */
+    close_exchange(o); /* the worker has forgotten it */
+    o->worker = w;
     o->generation = start.exchange.generation;
     o->exchange =
         sasl_exchange_create(start.service == AUTH_POP3 ? AUTH_POP3 : AUTH_SMTP, start.mechanism);
     if (o->exchange == NULL)
-        send_done(w, start.exchange, AUTH_UNAVAILABLE, span_make("", 0));
+        send_done(o, AUTH_UNAVAILABLE, span_of("out of memory"));
     else
-        step(w, start.exchange, start.has_response ? &m->tail : NULL);
+        step(o, start.has_response ? &m->tail : NULL);
 }
 
 static void on_message(void *owner, const struct message *m)
@@ -103,23 +155,27 @@ static void on_message(void *owner, const struct message *m)
         start(w, m);
     else if (o->exchange == NULL || o->generation != ticket.generation)
         return;
-    else if (m->type == MESSAGE_AUTH_STEP)
-        step(w, ticket, &m->tail);
-    else
-        sasl_exchange_destroy(&o->exchange);
+    else if (m->type == MESSAGE_AUTH_CANCEL)
+        close_exchange(o);
+    else if (o->question == NULL) /* while the backend is asked, nothing is awaited from here */
+        step(o, &m->tail);
 }
 
-struct sasl_service *sasl_service_create(struct loop *loop, const struct config *config,
+struct sasl_service *sasl_service_create(const struct sasl_service_options *options,
                                          struct error *why)
 {
+    const struct auth_config *a = &options->config->auth;
     struct sasl_service *s = calloc(1, sizeof *s);
     if (s == NULL)
         abort(); /* out of memory at the start */
-    *s = (struct sasl_service){.loop = loop, .config = config};
-    if (sasl_start(config, why) < 0) {
+    s->options = *options;
+    if (sasl_start(options->config, why) < 0) {
         free(s);
         return NULL;
     }
+    if (a->backend == BACKEND_SASLAUTHD &&
+        (s->saslauthd = saslauthd_create(options->loop, a->saslauthd)) == NULL)
+        abort(); /* as above */
     return s;
 }
 
@@ -129,6 +185,7 @@ void sasl_service_destroy(struct sasl_service **service)
         return;
     while ((*service)->workers != NULL)
         forget((*service)->workers);
+    saslauthd_destroy(&(*service)->saslauthd);
     sasl_stop();
     free(*service);
     *service = NULL;
@@ -142,7 +199,7 @@ void sasl_service_add(struct sasl_service *s, int fd)
         return;
     }
     w->service = s;
-    w->channel = channel_create(s->loop, fd, on_message, w);
+    w->channel = channel_create(s->options.loop, fd, on_message, w);
     if (w->channel == NULL) {
         free(w);
         return;
@@ -160,54 +217,4 @@ void sasl_service_on_empty(struct sasl_service *s, loop_fn *fn, void *owner)
 bool sasl_service_is_empty(const struct sasl_service *s)
 {
     return s->workers == NULL;
-}
-
-/* ---- before the start ---- */
-
-static int try_store(const void *what, struct error *why)
-{
-    const struct config *config = what;
-    int fd = open(config->auth.sasldb, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return error_set(why, "%s: %s", config->auth.sasldb, strerror(errno));
-    (void)close(fd); /* was only read */
-    return sasl_start(config, why);
-}
-
-/* What would help, beside what is wrong. */
-static void complain(const struct config *config, const struct error *why, struct errors *errors)
-{
-    const struct auth_config *a = &config->auth;
-    struct error help = {.text = ""};
-    struct stat s;
-    if (stat(a->sasldb, &s) < 0)
-        (void)error_set(&help,
-                        "; make users with: saslpasswd2 -c -f %s -u %s USER && chown %s %s && "
-                        "chmod 600 %s",
-                        a->sasldb, a->realm, config->auth_user, a->sasldb, a->sasldb);
-    else if (strstr(why->text, a->sasldb) != NULL)
-        (void)error_set(&help, "; chown %s %s && chmod 600 %s", config->auth_user, a->sasldb,
-                        a->sasldb);
-    errors_add_at(errors, &a->place, "auth.sasldb: as user %s: %s%s", config->auth_user, why->text,
-                  help.text);
-}
-
-void sasl_prepare(const struct config *config, const struct identity *auth_user,
-                  struct errors *errors)
-{
-    const struct auth_config *a = &config->auth;
-    struct error why;
-    struct stat s;
-    bool is_needed = false;
-    for (size_t i = 0; i < config->listener_count; i++)
-        is_needed = is_needed || config->listeners[i].role != ROLE_REFUSE;
-    if (!is_needed)
-        return;
-    if (privileges_try(auth_user, try_store, config, &why) < 0)
-        complain(config, &why, errors);
-    else if (stat(a->sasldb, &s) == 0 && (s.st_mode & S_IROTH) != 0)
-        errors_warn_at(errors, &a->place,
-                       "auth.sasldb: %s can be read by everybody, and holds passwords in plain "
-                       "text; chmod 600 it",
-                       a->sasldb);
 }

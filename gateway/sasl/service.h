@@ -3,6 +3,7 @@
 
 #include "config/config.h"
 #include "net/loop.h"
+#include "telemetry/event.h"
 
 struct sasl_service;
 
@@ -13,8 +14,15 @@ struct identity;
 void sasl_prepare(const struct config *config, const struct identity *auth_user,
                   struct errors *errors);
 
+struct sasl_service_options {
+    struct loop *loop;
+    const struct config *config;
+    const struct event_log *log;
+    struct backend *backend; /* of all auth processes */
+};
+
 /* NULL and why when the library doesn't start. */
-struct sasl_service *sasl_service_create(struct loop *loop, const struct config *config,
+struct sasl_service *sasl_service_create(const struct sasl_service_options *options,
                                          struct error *why);
 void sasl_service_destroy(struct sasl_service **service);
 

@@ -14,7 +14,7 @@ struct pop3_session {
     bool is_waiting;  /* for somebody else than the client, who is paused */
     bool is_quitting; /* ends when the replies have gone */
     unsigned commands, errors;
-    char *user;             /* of USER */
+    char *user;             /* as it was typed */
     struct buffer password; /* from the client's login to that upstream */
     struct auth_exchange *exchange;
 

@@ -173,11 +173,11 @@ static void logged_in(struct pop3_session *s, struct span account)
     pop3_mailbox_open(s);
 }
 
-static void unavailable(struct pop3_session *s, const char *reason)
+static void unavailable(struct pop3_session *s, struct span reason)
 {
     auth_cancel(&s->exchange);
     session_add(&s->base, COUNTER_logins_unavailable, 1);
-    session_event(&s->base, EVENT_login_unavailable, field_text(KEY_reason, reason));
+    session_event(&s->base, EVENT_login_unavailable, field_span(KEY_reason, reason));
     pop3_refuse_login(s, POP3_REPLY_auth_unavailable, NULL);
 }
 
@@ -205,12 +205,24 @@ static void on_answer(void *owner, const struct auth_answer *answer)
         return;
     }
     if (answer->outcome == AUTH_UNAVAILABLE) {
-        unavailable(s, "the password store or its process is away");
+        unavailable(s, answer->text);
     } else {
         wrong(s);
         return;
     }
     pop3_continue(s);
+}
+
+/* Keeps the name, as it was typed. Returns 0, or -1 without memory. */
+static int take_user(struct pop3_session *s, struct span name)
+{
+    char *user = malloc(name.size + 1);
+    if (user == NULL)
+        return -1;
+    (void)span_copy(name, user, name.size + 1); /* fits */
+    free(s->user);
+    s->user = user;
+    return 0;
 }
 
 /* Asks with the message of PLAIN (RFC 4616): identity NUL user NUL password. The password is kept
@@ -219,16 +231,17 @@ static void check(struct pop3_session *s, struct span message)
 {
     struct span rest = message;
     (void)span_split(&rest, '\0');
-    (void)span_split(&rest, '\0');
+    struct span user = span_split(&rest, '\0');
     buffer_clear(&s->password);
-    bool is_clean = memchr(rest.data, '\0', rest.size) == NULL && !line_has_control(rest);
-    if (!is_clean || buffer_append(&s->password, rest) < 0) {
+    bool is_clean = memchr(rest.data, '\0', rest.size) == NULL && !line_has_control(rest) &&
+                    !line_has_control(user);
+    if (!is_clean || take_user(s, user) < 0 || buffer_append(&s->password, rest) < 0) {
         wrong(s);
         return;
     }
     s->exchange = auth_begin(s->base.context->auth, AUTH_POP3, "PLAIN", &message, on_answer, s);
     if (s->exchange == NULL)
-        unavailable(s, "no auth process takes it");
+        unavailable(s, span_of("no auth process takes it"));
     else
         wait_for(s, SESSION_AUTH_CHECK, AUTH_TIMEOUT_MS);
 }
@@ -268,14 +281,8 @@ static void on_stls(struct pop3_session *s, const struct pop3_event *event)
 
 static void on_user(struct pop3_session *s, const struct pop3_event *event)
 {
-    char *user = malloc(event->text.size + 1);
-    if (user == NULL) {
+    if (take_user(s, event->text) < 0)
         s->is_quitting = true;
-        return;
-    }
-    (void)span_copy(event->text, user, event->text.size + 1); /* fits */
-    free(s->user);
-    s->user = user;
     pop3_say(s, POP3_REPLY_user_ok, NULL);
 }
 
@@ -399,7 +406,7 @@ static void timed_out(struct pop3_session *s)
     if (s->upstream != NULL) {
         pop3_tunnel_timed_out(s);
     } else if (s->base.state == SESSION_AUTH_CHECK) {
-        unavailable(s, "the auth process does not answer");
+        unavailable(s, span_of("the auth process does not answer"));
         pop3_continue(s);
     } else if (s->base.state == SESSION_AUTH_DELAY) {
         delayed(s);

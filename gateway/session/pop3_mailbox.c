@@ -1,7 +1,7 @@
 /* The mailbox is opened: a connection to its server, and the login there. */
-#include "session/pop3.h"
-
+#include "auth/account.h"
 #include "base/clock.h"
+#include "session/pop3.h"
 
 #include <stdio.h>
 
@@ -73,6 +73,16 @@ static void try_again(struct pop3_session *s, const char *reason)
     open_mailbox(s, false);
 }
 
+/* With the name that the backend was told. */
+static void log_in(struct pop3_session *s, struct pop3_link *l)
+{
+    const struct auth_config *a = &s->base.context->config->auth;
+    char name[ACCOUNT_SIZE] = ""; /* who has logged in has one */
+    (void)account_login_name((enum login_name)a->login_name, span_of(s->user), s->base.account,
+                             a->realm, name);
+    pop3_link_login(l, span_of(name), buffer_bytes(&s->password));
+}
+
 /* The admin's to mend: it doesn't do for the gateway what the configuration says. */
 static void refuse_gateway(struct pop3_session *s, const char *reason)
 {
@@ -106,7 +116,7 @@ static void greeted(struct pop3_session *s, struct pop3_link *l)
 {
     bool is_told = s->is_told || s->base.listener->upstream_config->identity != IDENTITY_XCLIENT;
     if (is_told)
-        pop3_link_login(l, span_of(s->base.account), buffer_bytes(&s->password));
+        log_in(s, l);
     else if (pop3_link_takes_xclient(l))
         tell(s, l);
     else

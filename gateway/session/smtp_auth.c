@@ -29,10 +29,10 @@ static void end_exchange(struct smtp_session *s, enum smtp_reply_name reply)
     smtp_say(s, reply, NULL);
 }
 
-static void unavailable(struct smtp_session *s, const char *reason)
+static void unavailable(struct smtp_session *s, struct span reason)
 {
     session_add(&s->base, COUNTER_logins_unavailable, 1);
-    session_event(&s->base, EVENT_login_unavailable, field_text(KEY_reason, reason));
+    session_event(&s->base, EVENT_login_unavailable, field_span(KEY_reason, reason));
     end_exchange(s, SMTP_REPLY_auth_unavailable);
 }
 
@@ -71,7 +71,7 @@ static void challenge_bytes(struct smtp_session *s, struct span text)
 {
     char encoded[BASE64_ENCODED_SIZE(CHALLENGE_MAX)];
     if (text.size > CHALLENGE_MAX) {
-        unavailable(s, "the challenge is too long");
+        unavailable(s, span_of("the challenge is too long"));
         return;
     }
     (void)base64_encode(text, encoded);
@@ -88,7 +88,7 @@ static void ask(struct smtp_session *s, const struct span *response)
 {
     s->exchange = auth_begin(s->base.context->auth, AUTH_SMTP, "PLAIN", response, on_answer, s);
     if (s->exchange == NULL)
-        unavailable(s, "no auth process takes it");
+        unavailable(s, span_of("no auth process takes it"));
     else
         smtp_wait(s, SESSION_AUTH_CHECK, AUTH_TIMEOUT_MS);
 }
@@ -159,7 +159,7 @@ void smtp_auth_response(struct smtp_session *s, const struct smtp_event *event)
     else if (s->exchange == NULL)
         take_password(s, response);
     else if (auth_step(s->exchange, response) < 0)
-        unavailable(s, "the auth process is gone");
+        unavailable(s, span_of("the auth process is gone"));
     else
         smtp_wait(s, SESSION_AUTH_CHECK, AUTH_TIMEOUT_MS);
     explicit_bzero(bytes, response.size);
@@ -173,7 +173,7 @@ void smtp_auth_cancel(struct smtp_session *s, const struct smtp_event *event)
 
 void smtp_auth_timed_out(struct smtp_session *s)
 {
-    unavailable(s, "the auth process does not answer");
+    unavailable(s, span_of("the auth process does not answer"));
     smtp_continue(s);
 }
 
@@ -190,7 +190,7 @@ static bool done(struct smtp_session *s, const struct auth_answer *answer)
         return true;
     case AUTH_WRONG:
     case AUTH_MALFORMED: wrong(s); return false;
-    case AUTH_UNAVAILABLE: unavailable(s, "the password store or its process is away"); break;
+    case AUTH_UNAVAILABLE: unavailable(s, answer->text); break;
     }
     return true;
 }

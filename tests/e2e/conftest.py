@@ -19,6 +19,7 @@ pytest_plugins = [
     "fixtures.gateway",
     "fixtures.postfix",
     "fixtures.dovecot",
+    "fixtures.saslauthd",
     "fixtures.scripted",
 ]
 

@@ -194,6 +194,45 @@ START_TEST(no_garbled_name_makes_an_account_that_breaks_the_rules)
 }
 END_TEST
 
+/* ---- what a backend is told ---- */
+
+static const struct {
+    enum login_name how;
+    const char *given, *account, *told; /* NULL: nobody */
+} told[] = {
+    {LOGIN_NAME_ACCOUNT, "Ana", "ana@example.com", "ana@example.com"},
+    {LOGIN_NAME_ACCOUNT, "Ana", "ana@elsewhere.example", "ana@elsewhere.example"},
+    {LOGIN_NAME_GIVEN, "Ana", "ana@example.com", "Ana"},
+    {LOGIN_NAME_GIVEN, "COMPANY\\Ana", "ana@example.com", "COMPANY\\Ana"},
+    {LOGIN_NAME_LOCAL, "Ana@EXAMPLE.com", "ana@example.com", "ana"},
+    {LOGIN_NAME_LOCAL, "COMPANY\\Ana", "ana@example.com", "ana"},
+    {LOGIN_NAME_LOCAL, "ana@elsewhere.example", "ana@elsewhere.example", NULL},
+    {LOGIN_NAME_LOCAL, "ana@example.com.example", "ana@example.com.example", NULL},
+};
+
+START_TEST(a_backend_is_told_the_name_that_the_configuration_says)
+{
+    int outcome = account_login_name(told[_i].how, span_of(told[_i].given), told[_i].account,
+                                     "Example.COM", out);
+    ck_assert_int_eq(outcome, told[_i].told == NULL ? -1 : 0);
+    if (told[_i].told != NULL)
+        ck_assert_str_eq(out, told[_i].told);
+}
+END_TEST
+
+START_TEST(a_name_too_long_to_be_told_as_it_was_given_is_nobodys)
+{
+    char given[ACCOUNT_SIZE + 1];
+    memset(given, 'x', sizeof given);
+    ck_assert_int_eq(account_login_name(LOGIN_NAME_GIVEN, span_make(given, ACCOUNT_SIZE - 1),
+                                        "a@example.com", "example.com", out),
+                     0);
+    ck_assert_int_eq(account_login_name(LOGIN_NAME_GIVEN, span_make(given, ACCOUNT_SIZE),
+                                        "a@example.com", "example.com", out),
+                     -1);
+}
+END_TEST
+
 SUITE(account)
 {
     LOOP_TEST(a_name_has_one_canonical_form, names);
@@ -204,4 +243,6 @@ SUITE(account)
     TEST(the_realm_is_made_canonical_too);
     TEST(each_forbidden_character_is_refused_wherever_it_stands);
     TEST(no_garbled_name_makes_an_account_that_breaks_the_rules);
+    LOOP_TEST(a_backend_is_told_the_name_that_the_configuration_says, told);
+    TEST(a_name_too_long_to_be_told_as_it_was_given_is_nobodys);
 }

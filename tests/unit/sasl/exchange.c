@@ -354,6 +354,54 @@ START_TEST(destroying_leaves_null)
 }
 END_TEST
 
+/* ---- a backend that is asked elsewhere ---- */
+
+static void start_with_saslauthd(void)
+{
+    struct error why = {.text = ""};
+    char text[2048];
+    sasl_stop();
+    (void)snprintf(text, sizeof text,
+                   HOSTNAME TLS UPSTREAMS
+                   "auth = { backend = \"saslauthd\" sasldb = \"%s\" realm = \"example.com\" }\n",
+                   folder_path("sasldb2")); /* fits */
+    (void)config_of(text);
+    count_is(0, 0);
+    ck_assert_msg(sasl_start(config, &why) == 0, "%s", why.text);
+}
+
+static enum sasl_step plain_step(const char *text, size_t size)
+{
+    open_exchange("PLAIN");
+    return respond_bytes(text, size);
+}
+#define PLAIN_STEP(text) plain_step(text, sizeof(text) - 1)
+
+START_TEST(with_saslauthd_every_password_is_asked_about)
+{
+    start_with_saslauthd();
+    ck_assert_int_eq(PLAIN_STEP("\0Ana\0secret"), SASL_STEP_ASK); /* sasldb knows it, too */
+    let_in_as("ana@example.com");
+    ck_assert_str_eq(sasl_exchange_login(exchange), "ana");
+    ck_assert(span_equals(sasl_exchange_password(exchange), "secret"));
+    ck_assert_int_eq(PLAIN_STEP("\0nobody\0wrong"), SASL_STEP_ASK);
+    ck_assert_int_eq(PLAIN_STEP("ANA@example.com\0Ana\0secret"), SASL_STEP_ASK);
+    ck_assert_str_eq(sasl_exchange_account(exchange), "ana@example.com");
+}
+END_TEST
+
+START_TEST(with_saslauthd_nobody_is_asked_about_who_can_be_no_account)
+{
+    start_with_saslauthd();
+    ck_assert_int_eq(PLAIN_STEP("\0a%b\0secret"), SASL_STEP_DONE);
+    ck_assert_uint_eq(outcome, AUTH_WRONG);
+    ck_assert_int_eq(PLAIN_STEP("\0ana@elsewhere.example\0secret"), SASL_STEP_DONE);
+    ck_assert_uint_eq(outcome, AUTH_WRONG);
+    ck_assert_int_eq(PLAIN_STEP("rui\0ana\0secret"), SASL_STEP_DONE);
+    ck_assert_uint_eq(outcome, AUTH_WRONG);
+}
+END_TEST
+
 SUITE(exchange)
 {
     store_use(tests);
@@ -378,4 +426,6 @@ SUITE(exchange)
     TEST(a_store_that_may_not_be_read_makes_nobodys_password_wrong);
     TEST(without_memory_there_is_no_exchange);
     TEST(destroying_leaves_null);
+    TEST(with_saslauthd_every_password_is_asked_about);
+    TEST(with_saslauthd_nobody_is_asked_about_who_can_be_no_account);
 }

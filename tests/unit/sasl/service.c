@@ -8,12 +8,16 @@
 #include "ipc/channel.h"
 #include "ipc/descriptors.h"
 #include "net/turns.h"
+#include "sasl/backend.h"
 
 #include <errno.h>
 
 enum { LOGINS = 200 };
 
 static struct sasl_service *service;
+static struct log *log_lines;
+static struct event_log event_log;
+static struct backend *backend;
 static struct auth_client *client;
 static bool is_empty; /* it was told so */
 
@@ -61,7 +65,13 @@ static void begin(void)
     struct error why = {.text = ""};
     turns_begin();
     store_configure("sasldb2");
-    service = sasl_service_create(turns.loop, config, &why);
+    log_lines = log_create(-1, LOG_LEVEL_ERROR + 1);
+    event_log = (struct event_log){.lines = log_lines, .process = ""};
+    backend = calloc(1, backend_size());
+    ck_assert(log_lines != NULL && backend != NULL);
+    const struct sasl_service_options options = {
+        .loop = turns.loop, .config = config, .log = &event_log, .backend = backend};
+    service = sasl_service_create(&options, &why);
     ck_assert_msg(service != NULL, "%s", why.text);
     sasl_service_on_empty(service, on_empty, &is_empty);
     client = auth_client_create(turns.loop, NULL);
@@ -72,6 +82,8 @@ static void end(void)
 {
     auth_client_destroy(&client);
     sasl_service_destroy(&service);
+    log_destroy(&log_lines);
+    free(backend);
     turns_end();
 }
 
@@ -164,8 +176,8 @@ START_TEST(a_service_that_ends_leaves_its_exchanges_unavailable_once_each)
     login(&logins[1], waits[0], "secret");
     UNTIL(logins[0].challenges >= 1 && logins[1].challenges >= 1);
     sasl_service_destroy(&service);
-    is_answered(&logins[0], AUTH_UNAVAILABLE, "");
-    is_answered(&logins[1], AUTH_UNAVAILABLE, "");
+    is_answered(&logins[0], AUTH_UNAVAILABLE, "the auth process is gone");
+    is_answered(&logins[1], AUTH_UNAVAILABLE, "the auth process is gone");
     turns_for(5);
     ck_assert_uint_eq(logins[0].answers, 1);
     ck_assert_uint_eq(logins[1].answers, 1);

@@ -1,0 +1,101 @@
+/* Before the start: can logins be checked? */
+#include "base/privileges.h"
+#include "sasl/exchange.h"
+#include "sasl/saslauthd.h"
+#include "sasl/service.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static int try_sasldb(const void *what, struct error *why)
+{
+    const struct config *config = what;
+    int fd = open(config->auth.sasldb, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return error_set(why, "%s: %s", config->auth.sasldb, strerror(errno));
+    (void)close(fd); /* was only read */
+    return sasl_start(config, why);
+}
+
+/* What would help, beside what is wrong. */
+static void complain_sasldb(const struct config *config, const struct error *why,
+                            struct errors *errors)
+{
+    const struct auth_config *a = &config->auth;
+    struct error help = {.text = ""};
+    struct stat s;
+    if (stat(a->sasldb, &s) < 0)
+        (void)error_set(&help,
+                        "; make users with: saslpasswd2 -c -f %s -u %s USER && chown %s %s && "
+                        "chmod 600 %s",
+                        a->sasldb, a->realm, config->auth_user, a->sasldb, a->sasldb);
+    else if (strstr(why->text, a->sasldb) != NULL)
+        (void)error_set(&help, "; chown %s %s && chmod 600 %s", config->auth_user, a->sasldb,
+                        a->sasldb);
+    errors_add_at(errors, &a->place, "auth.sasldb: as user %s: %s%s", config->auth_user, why->text,
+                  help.text);
+}
+
+static void check_sasldb(const struct config *config, const struct identity *auth_user,
+                         struct errors *errors)
+{
+    const struct auth_config *a = &config->auth;
+    struct error why;
+    struct stat s;
+    if (privileges_try(auth_user, try_sasldb, config, &why) < 0)
+        complain_sasldb(config, &why, errors);
+    else if (stat(a->sasldb, &s) == 0 && (s.st_mode & S_IROTH) != 0)
+        errors_warn_at(errors, &a->place,
+                       "auth.sasldb: %s can be read by everybody, and holds passwords in plain "
+                       "text; chmod 600 it",
+                       a->sasldb);
+}
+
+static int try_saslauthd(const void *what, struct error *why)
+{
+    const struct config *config = what;
+    return saslauthd_try(config->auth.saslauthd, why);
+}
+
+static int try_library(const void *what, struct error *why)
+{
+    return sasl_start(what, why);
+}
+
+/* It may be started after us; where we may not go, we never get in. */
+static void check_saslauthd(const struct config *config, const struct identity *auth_user,
+                            struct errors *errors)
+{
+    const struct auth_config *a = &config->auth;
+    struct error why;
+    if (privileges_try(auth_user, try_library, config, &why) < 0)
+        errors_add_at(errors, &a->place, "auth: %s", why.text);
+    if (privileges_try(auth_user, try_saslauthd, config, &why) == 0)
+        return;
+    if (strstr(why.text, strerror(EACCES)) != NULL)
+        errors_add_at(errors, &a->place,
+                      "auth.saslauthd: as user %s: %s; on Debian its folder is for the group sasl: "
+                      "adduser %s sasl",
+                      config->auth_user, why.text, config->auth_user);
+    else
+        errors_warn_at(errors, &a->place,
+                       "auth.saslauthd: %s; nobody can log in until it answers. Is it running "
+                       "(START=yes in /etc/default/saslauthd)?",
+                       why.text);
+}
+
+void sasl_prepare(const struct config *config, const struct identity *auth_user,
+                  struct errors *errors)
+{
+    static void (*const checks[])(const struct config *, const struct identity *,
+                                  struct errors *) = {
+        [BACKEND_SASLDB] = check_sasldb, [BACKEND_SASLAUTHD] = check_saslauthd};
+    bool is_needed = false;
+    for (size_t i = 0; i < config->listener_count; i++)
+        is_needed = is_needed || config->listeners[i].role != ROLE_REFUSE;
+    if (is_needed)
+        checks[config->auth.backend](config, auth_user, errors);
+}
