@@ -23,7 +23,8 @@ pytest_plugins = [
     "fixtures.scripted",
 ]
 
-PROGRAMS = ["curl", "dovecot", "fetchmail", "mpop", "msmtp", "openssl", "postfix", "saslpasswd2", "setpriv", "swaks"]
+PROGRAMS = ["curl", "dovecot", "fetchmail", "mpop", "msmtp", "node", "openssl", "perl", "php", "postfix", "saslpasswd2",
+            "setpriv", "swaks"]
 
 
 def pytest_addoption(parser):
