@@ -10,6 +10,7 @@ struct arena;
 
 enum listener_role { ROLE_SUBMISSION, ROLE_POP3, ROLE_REFUSE };
 enum bare_newline { BARE_NEWLINE_NORMALIZE, BARE_NEWLINE_REJECT };
+enum received_client { RECEIVED_PRIVATE, RECEIVED_FULL };
 enum listener_tls { LISTENER_TLS_IMPLICIT, LISTENER_TLS_STARTTLS, LISTENER_TLS_NONE };
 enum tls_version { TLS_VERSION_1_2, TLS_VERSION_1_3 };
 enum upstream_tls_version {
@@ -77,7 +78,8 @@ struct listener_config {
     const char *name;
     struct place place;
     struct text_list bind;
-    int role, tls, bare_newline; /* enums above */
+    int role, tls, bare_newline, received; /* enums above */
+    bool complete_headers;
     const char *certificate, *upstream;
     int64_t max_message_size, max_header_size, max_recipients, idle_timeout_ms, min_data_rate;
     struct address *addresses; /* of `bind` */

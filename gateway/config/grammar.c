@@ -91,6 +91,7 @@ static const char *const tls_versions[] = {"TLSv1.2", "TLSv1.3", NULL};
 static const char *const roles[] = {"submission", "pop3", "refuse", NULL};
 static const char *const listener_tls[] = {"implicit", "starttls", "none", NULL};
 static const char *const bare_newlines[] = {"normalize", "reject", NULL};
+static const char *const received_clients[] = {"private", "full", NULL};
 static const char *const protocols[] = {"smtp", "pop3", NULL};
 static const char *const upstream_tls[] = {"none",   "opportunistic", "require",
                                            "verify", "implicit",      NULL};
@@ -195,6 +196,12 @@ static const struct setting listener_settings[] = {
      .choices = bare_newlines,
      .help = "a lone CR or LF in a message: normalize (LF to CRLF, CR to space) or reject (550 "
              "5.6.11)"},
+    {"received", SETTING_CHOICE, AT(listener_config, received), .preset = "private",
+     .choices = received_clients,
+     .help = "our Received line: private (tells nothing of the client) or full (its address, and "
+             "what it calls itself)"},
+    {"complete_headers", SETTING_BOOLEAN, AT(listener_config, complete_headers), .preset = "true",
+     .help = "add Date, Message-ID and the empty line behind the headers where they are missing"},
     {.name = NULL}};
 const struct section section_listener = {"listeners", listener_settings, "Doors"};
 
@@ -206,10 +213,16 @@ unsigned listener_key_roles(const char *key)
         const char *key;
         unsigned roles;
     } narrowed[] = {
-        {"certificate", SUBMISSION | POP3},  {"upstream", SUBMISSION | POP3},
-        {"max_message_size", SUBMISSION},    {"max_recipients", SUBMISSION},
-        {"idle_timeout", SUBMISSION | POP3}, {"bare_newline", SUBMISSION},
-        {"min_data_rate", SUBMISSION},       {"max_header_size", SUBMISSION},
+        {"certificate", SUBMISSION | POP3},
+        {"upstream", SUBMISSION | POP3},
+        {"max_message_size", SUBMISSION},
+        {"max_recipients", SUBMISSION},
+        {"idle_timeout", SUBMISSION | POP3},
+        {"bare_newline", SUBMISSION},
+        {"min_data_rate", SUBMISSION},
+        {"max_header_size", SUBMISSION},
+        {"received", SUBMISSION},
+        {"complete_headers", SUBMISSION},
     };
     for (size_t i = 0; i < sizeof narrowed / sizeof *narrowed; i++)
         if (strcmp(narrowed[i].key, key) == 0)

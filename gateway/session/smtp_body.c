@@ -12,7 +12,7 @@
 
 enum {
     HOPS_MAX = 50, /* Received fields; RFC 5321 section 6.3 */
-    PARTS_MAX = 6,
+    PARTS_MAX = 8,
 };
 
 static void take_text(struct smtp_session *s, struct span *in);
@@ -34,20 +34,44 @@ static void refuse_data(struct smtp_session *s)
     smtp_final_refused(s, "no recipient is left");
 }
 
+enum { LITERAL_SIZE = ADDRESS_TEXT_SIZE + 8 };
+
+/* "[192.0.2.1]", "[IPv6:2001:db8::1]" (RFC 5321 section 4.1.3). */
+static const char *literal(const struct address *a, char out[LITERAL_SIZE])
+{
+    char host[ADDRESS_TEXT_SIZE];
+    address_format_host(a, host);
+    (void)snprintf(out, LITERAL_SIZE, address_is_v6(a) ? "[IPv6:%s]" : "[%s]", host); /* fits */
+    return out;
+}
+
+/* What is told of where the message comes from. Its texts lie in `from` and `date` too. */
+static struct received origin(const struct smtp_session *s, char from[LITERAL_SIZE],
+                              char date[CLOCK_RFC5322_SIZE])
+{
+    const struct transaction *t = s->transaction;
+    bool is_full = s->base.listener->received == RECEIVED_FULL;
+    clock_format_rfc5322(clock_wall_ns(), date);
+    return (struct received){.from =
+                                 is_full ? literal(connection_peer(s->base.client), from) : NULL,
+                             .helo = s->helo,
+                             .by = s->base.context->config->hostname,
+                             .id = t->id,
+                             .date = date,
+                             .is_extended = s->server.offered != 0,
+                             .is_account = s->base.account != NULL,
+                             .is_smtputf8 = t->is_smtputf8,
+                             .tls_version = connection_tls_version(s->base.client),
+                             .cipher = connection_tls_cipher(s->base.client)};
+}
+
 /* The trace line, for the front of the text. */
 static const char *trace(struct smtp_session *s)
 {
-    char text[RECEIVED_MAX], date[CLOCK_RFC5322_SIZE];
-    const struct transaction *t = s->transaction;
-    clock_format_rfc5322(clock_wall_ns(), date);
-    const struct received r = {.by = s->base.context->config->hostname,
-                               .id = t->id,
-                               .date = date,
-                               .is_smtputf8 = t->is_smtputf8,
-                               .tls_version = connection_tls_version(s->base.client),
-                               .cipher = connection_tls_cipher(s->base.client)};
+    char text[RECEIVED_MAX], from[LITERAL_SIZE], date[CLOCK_RFC5322_SIZE];
+    const struct received r = origin(s, from, date);
     size_t size = received_write(&r, text);
-    return arena_copy(t->arena, span_make(text, size));
+    return arena_copy(s->transaction->arena, span_make(text, size));
 }
 
 void smtp_body_begin(struct smtp_session *s)
@@ -163,6 +187,7 @@ static void abandon(struct smtp_session *s, enum smtp_reply_name name, const cha
 struct parts {
     struct span spans[PARTS_MAX];
     size_t count;
+    char missing[MISSING_MAX]; /* in front of what ends the headers */
 };
 
 /* Adds what stands behind what is there; where it lies behind it too, to the last of them. */
@@ -177,27 +202,48 @@ static void add_part(struct parts *p, struct span part)
         p->spans[p->count++] = part;
 }
 
+/* The headers end here: with what they lack. */
+static void add_missing(const struct smtp_session *s, bool needs_line, struct parts *p)
+{
+    const struct headers *h = &s->transaction->headers;
+    char from[LITERAL_SIZE], date[CLOCK_RFC5322_SIZE];
+    if (!s->base.listener->complete_headers)
+        return;
+    if (h->count[HEADER_DATE] == 0 || h->count[HEADER_MESSAGE_ID] == 0) {
+        const struct received r = origin(s, from, date);
+        add_part(p, span_make(p->missing, missing_write(h, &r, p->missing)));
+    }
+    if (needs_line)
+        add_part(p, span_of("\r\n"));
+}
+
 /* The headers, as far as they stand in this piece of text, and what stands behind them. */
-static void add_headers(struct transaction *t, struct span text, struct parts *p)
+static void add_headers(struct smtp_session *s, struct span text, struct parts *p)
 {
     struct headers_cut cut;
-    (void)headers_take(&t->headers, text, &cut);
+    enum headers_result result = headers_take(&s->transaction->headers, text, &cut);
     add_part(p, cut.headers[0]);
     add_part(p, cut.headers[1]);
+    if (result != HEADERS_MORE)
+        add_missing(s, result == HEADERS_NO_LINE, p);
     add_part(p, cut.behind[0]);
     add_part(p, cut.behind[1]);
 }
 
 /* Hot: no copy, no allocation; nothing is looked at once the headers are over. */
-static void add_text(struct transaction *t, struct span text, bool is_end, struct parts *p)
+static void add_text(struct smtp_session *s, struct span text, bool is_end, struct parts *p)
 {
+    struct transaction *t = s->transaction;
+    p->count = 0;
     if (t->received != NULL)
         add_part(p, span_of(t->received));
     t->received = NULL;
     if (t->headers.is_over)
         add_part(p, text);
     else
-        add_headers(t, text, p);
+        add_headers(s, text, p);
+    if (is_end && !t->headers.is_over)
+        add_missing(s, false, p); /* nothing but headers */
     if (is_end)
         add_part(p, span_of(".\r\n"));
 }
@@ -249,8 +295,8 @@ static bool is_good(struct smtp_session *s)
 /* Hot: one system call for all of it; no copy, no allocation. */
 static void pass_on(struct smtp_session *s, struct span text, bool is_end)
 {
-    struct parts parts = {.count = 0};
-    add_text(s->transaction, text, is_end, &parts);
+    struct parts parts;
+    add_text(s, text, is_end, &parts);
     if (!is_good(s))
         return;
     if (parts.count > 0)

@@ -357,7 +357,8 @@ static int send_mail(struct smtp_session *s)
     char size[24] = "";
     int failed = buffer_printf(&line, "MAIL FROM:<%s>", t->sender);
     if (t->declared_size > 0 && has(s, SMTP_SIZE))
-        (void)snprintf(size, sizeof size, "%" PRIu64, t->declared_size + RECEIVED_MAX); /* fits */
+        (void)snprintf(size, sizeof size, "%" PRIu64,
+                       t->declared_size + RECEIVED_MAX + MISSING_MAX); /* fits */
     add_parameter(s, &line, "SIZE", size, SMTP_SIZE);
     add_parameter(s, &line, "BODY", t->body_type, SMTP_8BITMIME);
     add_parameter(s, &line, "RET", t->ret, SMTP_DSN);

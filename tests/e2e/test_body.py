@@ -79,7 +79,8 @@ def server(new_smtp):
 
 @pytest.fixture
 def gate(new_gateway, server):
-    return new_gateway(server, workers=1)
+    """It adds nothing but Received."""
+    return new_gateway(server, workers=1, listener={"complete_headers": False})
 
 
 @pytest.mark.parametrize("name", ENDINGS)
@@ -245,7 +246,7 @@ def test_a_server_behind_that_reads_slowly_holds_the_client_back(new_gateway, ne
     server.on("TEXT", slow)
     gateway = new_gateway(server, workers=1)
     worker, = gateway.pids("worker")
-    text = (b"x" * 1022 + b"\r\n") * 32 * 1024
+    text = message(body=(b"x" * 1022 + b"\r\n") * 32 * 1024)
     with smtp(gateway) as client:
         client.envelope()
         client.ask("DATA", "354 ")

@@ -53,7 +53,10 @@ START_TEST(every_default_is_a_value_that_the_key_takes)
             struct error why = {.text = ""};
             uint64_t number = 0;
             setting_store_preset(key, &base, a);
-            if (key->kind == SETTING_INTEGER) {
+            if (key->kind == SETTING_BOOLEAN)
+                v = (struct value){.type = VALUE_BOOLEAN,
+                                   .number = strcmp(key->preset, "true") == 0};
+            else if (key->kind == SETTING_INTEGER) {
                 ck_assert_int_eq(span_number(span_of(key->preset), INT32_MAX, &number), 0);
                 v = (struct value){.type = VALUE_NUMBER, .number = (int64_t)number};
             }
