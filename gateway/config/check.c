@@ -259,6 +259,21 @@ static void check_listener_tls(const struct checker *k, struct listener_config *
                       l->name, l->certificate, l->certificate);
 }
 
+static void check_client_certificate(const struct checker *k, const struct listener_config *l)
+{
+    bool is_asked = l->client_certificate != CLIENT_CERTIFICATE_NONE;
+    if (is_asked && l->client_ca[0] == '\0')
+        errors_add_at(k->errors, &l->place,
+                      "listeners.%s.client_ca: is missing; name the file of the authorities whose "
+                      "certificates clients may show, or write client_certificate = \"none\"",
+                      l->name);
+    if (!is_asked && (l->client_ca[0] != '\0' || l->client_crl[0] != '\0'))
+        errors_warn_at(k->errors, &l->place,
+                       "listeners.%s.%s: nobody is asked for a certificate; write "
+                       "client_certificate = \"required\" or \"optional\"",
+                       l->name, l->client_ca[0] != '\0' ? "client_ca" : "client_crl");
+}
+
 /* The addresses of `bind`; one that was refused when it was read is left out. */
 static void find_addresses(const struct checker *k, struct listener_config *l)
 {
@@ -302,6 +317,7 @@ static void check_listeners(const struct checker *k)
             continue;
         }
         check_listener_tls(k, l);
+        check_client_certificate(k, l);
         check_listener_upstream(k, l);
     }
     if (c->listener_count == 0)

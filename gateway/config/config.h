@@ -12,6 +12,11 @@ enum listener_role { ROLE_SUBMISSION, ROLE_POP3, ROLE_REFUSE };
 enum bare_newline { BARE_NEWLINE_NORMALIZE, BARE_NEWLINE_REJECT };
 enum received_client { RECEIVED_PRIVATE, RECEIVED_FULL };
 enum listener_tls { LISTENER_TLS_IMPLICIT, LISTENER_TLS_STARTTLS, LISTENER_TLS_NONE };
+enum client_certificate {
+    CLIENT_CERTIFICATE_NONE,
+    CLIENT_CERTIFICATE_OPTIONAL,
+    CLIENT_CERTIFICATE_REQUIRED
+};
 enum tls_version { TLS_VERSION_1_2, TLS_VERSION_1_3 };
 enum upstream_tls_version {
     UPSTREAM_TLS_VERSION_1_0,
@@ -78,9 +83,9 @@ struct listener_config {
     const char *name;
     struct place place;
     struct text_list bind;
-    int role, tls, bare_newline, received; /* enums above */
+    int role, tls, bare_newline, received, client_certificate; /* enums above */
     bool complete_headers;
-    const char *certificate, *upstream;
+    const char *certificate, *upstream, *client_ca, *client_crl;
     int64_t max_message_size, max_header_size, max_recipients, idle_timeout_ms, min_data_rate;
     struct address *addresses; /* of `bind` */
     size_t address_count;

@@ -90,6 +90,7 @@ static int check_word(const char *text, struct error *why)
 static const char *const tls_versions[] = {"TLSv1.2", "TLSv1.3", NULL};
 static const char *const roles[] = {"submission", "pop3", "refuse", NULL};
 static const char *const listener_tls[] = {"implicit", "starttls", "none", NULL};
+static const char *const client_certificates[] = {"none", "optional", "required", NULL};
 static const char *const bare_newlines[] = {"normalize", "reject", NULL};
 static const char *const received_clients[] = {"private", "full", NULL};
 static const char *const protocols[] = {"smtp", "pop3", NULL};
@@ -181,6 +182,15 @@ static const struct setting listener_settings[] = {
      .help = "the tls block for clients that name no other"},
     {"upstream", SETTING_TEXT, AT(listener_config, upstream), .preset = "",
      .help = "the servers behind: an upstream of the listener's protocol", .example = "\"smtp\""},
+    {"client_certificate", SETTING_CHOICE, AT(listener_config, client_certificate),
+     .preset = "none", .choices = client_certificates,
+     .help = "of the client: none, optional (but a wrong one is refused), or required"},
+    {"client_ca", SETTING_TEXT, AT(listener_config, client_ca), .preset = "",
+     .check = check_absolute,
+     .help = "file with the authorities, PEM, whose certificates clients may show"},
+    {"client_crl", SETTING_TEXT, AT(listener_config, client_crl), .preset = "",
+     .check = check_absolute,
+     .help = "file with a revocation list, PEM, of each of them; an expired one refuses all"},
     {"max_message_size", SETTING_SIZE, AT(listener_config, max_message_size), .preset = "50M",
      .min = 65536, .max = INT64_C(1) << 40, .help = "552 5.3.4 past it; announced as SIZE"},
     {"max_header_size", SETTING_SIZE, AT(listener_config, max_header_size), .preset = "256K",
@@ -215,6 +225,9 @@ unsigned listener_key_roles(const char *key)
     } narrowed[] = {
         {"certificate", SUBMISSION | POP3},
         {"upstream", SUBMISSION | POP3},
+        {"client_certificate", SUBMISSION | POP3},
+        {"client_ca", SUBMISSION | POP3},
+        {"client_crl", SUBMISSION | POP3},
         {"max_message_size", SUBMISSION},
         {"max_recipients", SUBMISSION},
         {"idle_timeout", SUBMISSION | POP3},

@@ -144,10 +144,12 @@ static void keep_tls_error(struct connection *c, int ssl_error)
     int flags = 0;
     unsigned long code = ERR_peek_error_data(&more, &flags);
     const char *reason = ERR_reason_error_string(code);
-    bool is_told = ERR_GET_REASON(code) == SSL_R_CERTIFICATE_VERIFY_FAILED && more[0] != '\0';
     struct error text;
-    if (code != 0 && is_told)
-        (void)error_set(&text, "TLS: %s: %s", reason, more); /* see net/tls_client */
+    if (code != 0 && ERR_GET_REASON(code) == SSL_R_CERTIFICATE_VERIFY_FAILED)
+        (void)error_set(&text, "TLS: %s: %s", reason,
+                        more[0] != '\0' /* see net/tls_client */
+                            ? more
+                            : X509_verify_cert_error_string(SSL_get_verify_result(c->ssl)));
     else if (code != 0)
         (void)error_set(&text, "TLS: %s", reason == NULL ? "protocol error" : reason);
     else if (errno == 0 || ssl_error == SSL_ERROR_ZERO_RETURN)
@@ -739,6 +741,17 @@ const char *connection_tls_version(const struct connection *c)
 const char *connection_tls_cipher(const struct connection *c)
 {
     return c->ssl == NULL ? "" : SSL_get_cipher_name(c->ssl);
+}
+
+const char *connection_certificate_name(const struct connection *c, char *out)
+{
+    const X509 *certificate = c->ssl == NULL ? NULL : SSL_get0_peer_certificate(c->ssl);
+    out[0] = '\0';
+    if (certificate == NULL || !SSL_is_server(c->ssl) ||
+        (SSL_get_verify_mode(c->ssl) & SSL_VERIFY_PEER) == 0 ||
+        SSL_get_verify_result(c->ssl) != X509_V_OK)
+        return out;
+    return client_certificate_name(certificate, out);
 }
 
 const char *connection_error(const struct connection *c)

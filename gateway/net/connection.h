@@ -7,6 +7,7 @@
 
 #include "base/address.h"
 #include "base/span.h"
+#include "net/client_certificate.h"
 #include "net/loop.h"
 
 struct connection;
@@ -69,6 +70,10 @@ void connection_local(const struct connection *c, struct address *out);
 /* "TLSv1.3", "TLS_AES_256_GCM_SHA384"; "" without TLS. */
 const char *connection_tls_version(const struct connection *c);
 const char *connection_tls_cipher(const struct connection *c);
+
+/* Whose certificate the client has shown, and was verified: see client_certificate_name; "" without
+ * one. `out` has room for CERTIFICATE_NAME_SIZE. Returns `out`. */
+const char *connection_certificate_name(const struct connection *c, char *out);
 
 /* Why it failed. */
 const char *connection_error(const struct connection *c);

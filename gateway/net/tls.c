@@ -1,10 +1,12 @@
 #include "net/tls.h"
 
+#include "net/client_certificate.h"
 #include "net/tls_context.h"
 #include "net/tls_socket.h"
 
 #include <errno.h>
 #include <openssl/err.h>
+#include <openssl/evp.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 #include <stdlib.h>
@@ -22,10 +24,19 @@ static const char ciphers_1_2[] =
 static const char ciphers_1_3[] =
     "TLS_AES_128_GCM_SHA256:TLS_CHACHA20_POLY1305_SHA256:TLS_AES_256_GCM_SHA384";
 
+/* What a tls block says. */
+struct block {
+    SSL_CTX *ctx;
+    const struct tls_config *config;
+    X509 *leaves[TLS_CERTIFICATES_MAX];
+    size_t leaf_count;
+};
+
 struct tls_contexts {
     struct tls_context *clients; /* one for each server behind, in the order of configuration */
-    struct tls_context *blocks;  /* one for each of the configuration's, in its order */
-    size_t client_count, block_count;
+    struct tls_context *doors;   /* one for each listener with TLS, in their order */
+    struct block *blocks;        /* one for each of the configuration's, in its order */
+    size_t client_count, door_count, block_count;
 };
 
 const char *tls_reason(void)
@@ -60,14 +71,22 @@ static int join(SSL *ssl, struct tls_socket *socket)
     return 0;
 }
 
+/* Makes it a connection at that door. Returns 0, or -1 without memory. */
+static int stand_at(const struct tls_context *door, SSL *ssl)
+{
+    SSL_set_accept_state(ssl);
+    if (SSL_set_app_data(ssl, (void *)(uintptr_t)door) != 1 ||
+        SSL_set_session_id_context(ssl, door->session_context, sizeof door->session_context) != 1)
+        return -1;
+    return door->authorities == NULL ? 0 : client_authorities_ask(door->authorities, ssl);
+}
+
 struct ssl_st *tls_new(const struct tls_context *context, struct tls_socket *socket)
 {
     SSL *ssl = SSL_new(context->ctx);
-    bool is_good = ssl != NULL && join(ssl, socket) == 0;
-    if (is_good && context->is_client)
-        is_good = tls_client_begin(context, ssl) == 0;
-    else if (is_good)
-        SSL_set_accept_state(ssl);
+    bool is_good =
+        ssl != NULL && join(ssl, socket) == 0 &&
+        (context->is_client ? tls_client_begin(context, ssl) : stand_at(context, ssl)) == 0;
     if (is_good)
         return ssl;
     SSL_free(ssl);
@@ -84,7 +103,7 @@ static bool name_matches(const char *pattern, const char *name)
     return span_equals_nocase(span_of(pattern), name);
 }
 
-static bool serves(const struct tls_context *block, const char *name)
+static bool serves(const struct block *block, const char *name)
 {
     for (size_t i = 0; i < block->config->names.count; i++)
         if (name_matches(block->config->names.items[i], name))
@@ -110,26 +129,43 @@ static int min_version(const struct tls_contexts *contexts, const SSL_CTX *ctx)
     return i < contexts->block_count ? version_of(contexts->blocks[i].config) : TLS1_3_VERSION;
 }
 
-/* The block that serves the name for which the client asked (RFC 6066 section 3); "default" after
- * all others. Without one the listener's own stays. The version is chosen before the name is known,
- * so that each context takes what any block takes, and the block's own minimum is looked at here.
- */
+/* "default" after all others; NULL: none serves the name. */
+static const struct block *find_block(const struct tls_contexts *contexts, const char *name)
+{
+    const struct block *found = NULL;
+    for (size_t i = 0; i < contexts->block_count; i++) {
+        const struct block *block = &contexts->blocks[i];
+        bool is_default = strcmp(block->config->name, "default") == 0;
+        if (!serves(block, name) || (is_default && found != NULL))
+            continue;
+        found = block;
+        if (!is_default)
+            break;
+    }
+    return found;
+}
+
+/* Shows another block's certificate; what the door asks of its clients stays. */
+static int switch_to(SSL *ssl, const struct block *block)
+{
+    const struct tls_context *door = SSL_get_app_data(ssl);
+    if (SSL_set_SSL_CTX(ssl, block->ctx) == NULL)
+        return -1;
+    return door->authorities == NULL ? 0 : client_authorities_keep(door->authorities, ssl);
+}
+
+/* The block that serves the name for which the client asked (RFC 6066 section 3). Without one the
+ * listener's own stays. The version is chosen before the name is known, so that each context takes
+ * what any block takes, and the block's own minimum is looked at here. */
 static int on_server_name(SSL *ssl, int *alert, void *owner)
 {
     const struct tls_contexts *contexts = owner;
-    const struct tls_context *found = NULL;
     const char *name = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
-    for (size_t i = 0; name != NULL && i < contexts->block_count; i++) {
-        const struct tls_context *block = &contexts->blocks[i];
-        bool is_default = strcmp(block->config->name, "default") == 0;
-        if (serves(block, name) && (found == NULL || !is_default)) {
-            found = block;
-            if (!is_default)
-                break;
-        }
+    const struct block *found = name == NULL ? NULL : find_block(contexts, name);
+    if (found != NULL && found->ctx != SSL_get_SSL_CTX(ssl) && switch_to(ssl, found) < 0) {
+        *alert = SSL_AD_INTERNAL_ERROR;
+        return SSL_TLSEXT_ERR_ALERT_FATAL;
     }
-    if (found != NULL && found->ctx != SSL_get_SSL_CTX(ssl))
-        (void)SSL_set_SSL_CTX(ssl, found->ctx); /* else the listener's certificate is shown */
     if (SSL_version(ssl) >= min_version(contexts, SSL_get_SSL_CTX(ssl)))
         return SSL_TLSEXT_ERR_OK;
     *alert = SSL_AD_PROTOCOL_VERSION;
@@ -141,7 +177,7 @@ static int on_server_name(SSL *ssl, int *alert, void *owner)
 struct loader {
     const struct config *config;
     struct errors *errors;
-    struct tls_context *block;
+    struct block *block;
 };
 
 static void check_key_mode(const struct loader *l, const char *file)
@@ -200,7 +236,7 @@ static int cannot_read(const struct loader *l, const char *what, const char *fil
 
 static void load_pair(const struct loader *l, const char *certificate, const char *key)
 {
-    struct tls_context *block = l->block;
+    struct block *block = l->block;
     const struct tls_config *t = block->config;
     if (cannot_read(l, "certificate", certificate) | cannot_read(l, "key", key))
         return;
@@ -229,7 +265,7 @@ int tls_no_password(char *out, int room, int is_writing, void *owner)
 
 static void load_block(const struct loader *l, struct tls_contexts *contexts)
 {
-    struct tls_context *block = l->block;
+    struct block *block = l->block;
     const struct tls_config *t = block->config;
     SSL_CTX *ctx = block->ctx = tls_ctx_new(TLS_server_method());
     int version = TLS1_3_VERSION;
@@ -249,7 +285,6 @@ static void load_block(const struct loader *l, struct tls_contexts *contexts)
     if (SSL_CTX_set_ciphersuites(ctx, ciphers_1_3) != 1)
         errors_add_at(l->errors, &t->place, "tls.%s: %s", t->name, tls_reason());
     (void)SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF); /* tickets instead */
-    (void)SSL_CTX_set_session_id_context(ctx, (const unsigned char *)"porteiro", 8);
     SSL_CTX_set_default_passwd_cb(ctx, tls_no_password);
     (void)SSL_CTX_set_tlsext_servername_callback(ctx, on_server_name);
     (void)SSL_CTX_set_tlsext_servername_arg(ctx, contexts);
@@ -257,12 +292,30 @@ static void load_block(const struct loader *l, struct tls_contexts *contexts)
         load_pair(l, t->certificate.items[i], t->key.items[i]);
 }
 
+static void load_doors(struct tls_contexts *contexts, const struct config *c, struct errors *errors)
+{
+    for (size_t i = 0; i < c->listener_count; i++) {
+        const struct listener_config *l = &c->listeners[i];
+        if (l->tls_block == NULL)
+            continue;
+        struct tls_context *door = &contexts->doors[contexts->door_count++];
+        door->listener = l;
+        door->ctx = contexts->blocks[l->tls_block - c->tls].ctx;
+        if (EVP_Q_digest(NULL, "SHA256", NULL, l->name, strlen(l->name), door->session_context,
+                         NULL) != 1)
+            abort(); /* out of memory at the start */
+        if (l->client_certificate != CLIENT_CERTIFICATE_NONE)
+            door->authorities = client_authorities_load(l, errors);
+    }
+}
+
 struct tls_contexts *tls_prepare(const struct config *config, struct errors *errors)
 {
     size_t before = errors_count(errors);
     struct tls_contexts *contexts = calloc(1, sizeof *contexts);
     if (contexts == NULL ||
-        (contexts->blocks = calloc(config->tls_count + 1, sizeof *contexts->blocks)) == NULL)
+        (contexts->blocks = calloc(config->tls_count + 1, sizeof *contexts->blocks)) == NULL ||
+        (contexts->doors = calloc(config->listener_count + 1, sizeof *contexts->doors)) == NULL)
         abort(); /* out of memory at the start */
     contexts->clients = tls_client_prepare(config, errors, &contexts->client_count);
     contexts->block_count = config->tls_count;
@@ -271,6 +324,7 @@ struct tls_contexts *tls_prepare(const struct config *config, struct errors *err
         contexts->blocks[i].config = &config->tls[i];
         load_block(&l, contexts);
     }
+    load_doors(contexts, config, errors);
     if (errors_count(errors) > before)
         tls_contexts_destroy(&contexts);
     return contexts;
@@ -283,7 +337,9 @@ void tls_contexts_forget_doors(struct tls_contexts *contexts)
             X509_free(contexts->blocks[i].leaves[n]);
         SSL_CTX_free(contexts->blocks[i].ctx);
     }
-    contexts->block_count = 0;
+    for (size_t i = 0; i < contexts->door_count; i++)
+        client_authorities_free(&contexts->doors[i].authorities);
+    contexts->block_count = contexts->door_count = 0;
 }
 
 void tls_contexts_forget_keys(struct tls_contexts *contexts)
@@ -301,16 +357,17 @@ void tls_contexts_destroy(struct tls_contexts **contexts)
         return;
     tls_contexts_forget_keys(all);
     free(all->blocks);
+    free(all->doors);
     free(all);
     *contexts = NULL;
 }
 
 const struct tls_context *tls_server_context(const struct tls_contexts *contexts,
-                                             const struct tls_config *block)
+                                             const struct listener_config *listener)
 {
-    for (size_t i = 0; i < contexts->block_count; i++)
-        if (contexts->blocks[i].config == block)
-            return &contexts->blocks[i];
+    for (size_t i = 0; i < contexts->door_count; i++)
+        if (contexts->doors[i].listener == listener)
+            return &contexts->doors[i];
     return NULL;
 }
 

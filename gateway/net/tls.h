@@ -1,4 +1,5 @@
-/* TLS contexts: which certificates are shown to whom, and which versions and suites are spoken. */
+/* TLS contexts: which certificates are shown to whom, which are asked for, and which versions and
+ * suites are spoken. */
 #pragma once
 
 #include "config/config.h"
@@ -7,8 +8,9 @@ struct tls_context;  /* what one side of a connection speaks */
 struct tls_contexts; /* those of a configuration */
 struct tls_socket;
 
-/* Loads all certificates and keys of the configuration, and what upstreams need. Whatever is wrong
- * or odd is added to `errors`; NULL when something is wrong. */
+/* Loads all certificates and keys of the configuration, whose clients' certificates are taken, and
+ * what upstreams need. Whatever is wrong or odd is added to `errors`; NULL when something is wrong.
+ */
 struct tls_contexts *tls_prepare(const struct config *config, struct errors *errors);
 
 /* Frees them, keys overwritten. */
@@ -20,10 +22,11 @@ void tls_contexts_forget_doors(struct tls_contexts *contexts);
 /* In one that has no business with any. */
 void tls_contexts_forget_keys(struct tls_contexts *contexts);
 
-/* The server's context of a block of the configuration; a client that names a host served by
- * another block gets that one's certificate. */
+/* The server's context of a listener: its block's certificates, or those of the block that serves
+ * the host that a client names; its own rules on clients' certificates, whatever that name. NULL
+ * for one without TLS. */
 const struct tls_context *tls_server_context(const struct tls_contexts *contexts,
-                                             const struct tls_config *block);
+                                             const struct listener_config *listener);
 
 /* The client's, to speak to a server of the configuration's upstreams: whose certificate is taken,
  * and what is shown, is the upstream's. NULL where they are forgotten. */

@@ -7,13 +7,15 @@
 
 enum { TLS_CERTIFICATES_MAX = 4 };
 
+struct client_authorities;
+
 struct tls_context {
     SSL_CTX *ctx;
     bool is_client;
-    /* A door's: */
-    const struct tls_config *config;
-    X509 *leaves[TLS_CERTIFICATES_MAX];
-    size_t leaf_count;
+    /* A door's, with its block's SSL_CTX: */
+    const struct listener_config *listener;
+    struct client_authorities *authorities; /* NULL: no certificate is asked for */
+    unsigned char session_context[32];      /* a session of one listener is none at another */
     /* A server's behind: */
     const struct upstream_config *upstream;
     const struct server_config *server;

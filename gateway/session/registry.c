@@ -117,7 +117,7 @@ void session_begin(struct session *s, struct registry *r, const struct session_k
 
 int session_start_tls(struct session *s)
 {
-    const struct tls_context *tls = tls_server_context(s->context->tls, s->listener->tls_block);
+    const struct tls_context *tls = tls_server_context(s->context->tls, s->listener);
     if (connection_start_tls(s->client, tls) < 0)
         return -1;
     session_state(s, SESSION_TLS);
@@ -195,13 +195,15 @@ void session_show(const struct session *s)
 
 int session_login(struct session *s, struct span account)
 {
+    char certificate[CERTIFICATE_NAME_SIZE];
     s->account = malloc(account.size + 1);
     if (s->account == NULL)
         return -1;
     (void)span_copy(account, s->account, account.size + 1); /* fits */
     session_show(s);
     session_event(s, EVENT_login, field_text(KEY_tls_version, connection_tls_version(s->client)),
-                  field_text(KEY_cipher, connection_tls_cipher(s->client)));
+                  field_text(KEY_cipher, connection_tls_cipher(s->client)),
+                  field_text(KEY_certificate, connection_certificate_name(s->client, certificate)));
     session_add(s, COUNTER_logins, 1);
     return 0;
 }

@@ -136,6 +136,30 @@ START_TEST(a_name_that_nothing_defines_is_told)
 }
 END_TEST
 
+#define DOOR(rest) \
+    BEFORE "listeners = { a = { bind = [\"*:465\"] upstream = \"smtp\" " rest " } }\n"
+
+START_TEST(a_certificate_is_asked_for_with_authorities_alone)
+{
+    is_wrong(DOOR("client_certificate = \"required\""), "listeners.a.client_ca: ", "is missing");
+    is_wrong(DOOR("client_certificate = \"optional\" client_crl = \"/crl\""),
+             "listeners.a.client_ca: ", "is missing");
+    (void)config_of(DOOR("client_certificate = \"optional\" client_ca = \"/ca\""));
+    count_is(0, 0);
+}
+END_TEST
+
+START_TEST(authorities_for_certificates_that_nobody_asks_for_are_told)
+{
+    (void)config_of(DOOR("client_ca = \"/ca\""));
+    warning_is("porteiro.conf:", "listeners.a.client_ca: nobody is asked");
+    count_is(0, 1);
+    (void)config_of(DOOR("client_crl = \"/crl\""));
+    warning_is("porteiro.conf:", "listeners.a.client_crl: nobody is asked");
+    count_is(0, 1);
+}
+END_TEST
+
 START_TEST(implied_listeners_need_a_certificate_too)
 {
     (void)config_of(HOSTNAME UPSTREAMS);
@@ -485,6 +509,8 @@ SUITE(check)
     TEST(an_address_to_listen_on_is_parsed);
     TEST(an_address_of_a_server_is_parsed);
     TEST(a_name_that_nothing_defines_is_told);
+    TEST(a_certificate_is_asked_for_with_authorities_alone);
+    TEST(authorities_for_certificates_that_nobody_asks_for_are_told);
     TEST(implied_listeners_need_a_certificate_too);
     TEST(a_role_needs_an_upstream_of_its_protocol);
     TEST(nobody_logs_in_without_tls);

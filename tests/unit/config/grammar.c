@@ -147,8 +147,10 @@ START_TEST(a_listeners_keys_are_for_the_roles_that_use_them)
     } cases[] = {
         {"bind", SUBMISSION | POP3 | REFUSE}, {"role", SUBMISSION | POP3 | REFUSE},
         {"tls", SUBMISSION | POP3 | REFUSE},  {"certificate", SUBMISSION | POP3},
-        {"upstream", SUBMISSION | POP3},      {"max_message_size", SUBMISSION},
-        {"max_recipients", SUBMISSION},       {"idle_timeout", SUBMISSION | POP3},
+        {"upstream", SUBMISSION | POP3},      {"client_certificate", SUBMISSION | POP3},
+        {"client_ca", SUBMISSION | POP3},     {"client_crl", SUBMISSION | POP3},
+        {"max_message_size", SUBMISSION},     {"max_recipients", SUBMISSION},
+        {"idle_timeout", SUBMISSION | POP3},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
         ck_assert_msg(listener_key_roles(cases[i].key) == cases[i].roles, "%s", cases[i].key);

@@ -63,7 +63,8 @@ START_TEST(all_that_can_be_said_prints_what_can_be_read_again)
         "  p = { protocol = \"pop3\"  servers = { one = { address = \"10.0.0.1:110\" } } } }\n"
         "listeners = { l = { bind = [\"*:1465\", \"127.0.0.1:1587\"]  tls = \"starttls\"\n"
         "  certificate = \"other\"  upstream = \"u\"  max_message_size = 65537\n"
-        "  max_recipients = 8  idle_timeout = \"7s\" }\n"
+        "  max_recipients = 8  idle_timeout = \"7s\"  client_certificate = \"optional\"\n"
+        "  client_ca = \"/ca\"  client_crl = \"/crl\" }\n"
         "  q = { bind = [\"*:995\"]  role = \"pop3\"  upstream = \"p\" }\n"
         "  r = { bind = [\"*:25\"]  role = \"refuse\" } }\n");
 }

@@ -69,6 +69,9 @@ START_TEST(a_listeners_defaults_are_those_of_the_contract)
     ck_assert_int_eq(l->role, ROLE_SUBMISSION);
     ck_assert_int_eq(l->tls, LISTENER_TLS_IMPLICIT);
     ck_assert_str_eq(l->certificate, "default");
+    ck_assert_int_eq(l->client_certificate, CLIENT_CERTIFICATE_NONE);
+    ck_assert_str_eq(l->client_ca, "");
+    ck_assert_str_eq(l->client_crl, "");
     ck_assert_int_eq(l->max_message_size, 50 * 1024 * 1024);
     ck_assert_int_eq(l->max_recipients, 100);
     ck_assert_int_eq(l->idle_timeout_ms, 5 * MIN);
@@ -198,7 +201,8 @@ START_TEST(what_is_said_is_taken)
         "              two = { address = \"[2001:db8::2]:25\" } } } }\n"
         "listeners = { l = { bind = [\"*:1465\", \"127.0.0.1:1587\"]  role = \"submission\"\n"
         "  tls = \"starttls\"  certificate = \"other\"  upstream = \"u\"\n"
-        "  max_message_size = \"1M\"  max_recipients = 8  idle_timeout = \"7s\" } }\n");
+        "  max_message_size = \"1M\"  max_recipients = 8  idle_timeout = \"7s\"\n"
+        "  client_certificate = \"required\"  client_ca = \"/ca\"  client_crl = \"/crl\" } }\n");
     count_is(0, 0);
     ck_assert_str_eq(c->hostname, "mail.example.com");
     ck_assert_str_eq(c->user, "a");
@@ -250,6 +254,9 @@ START_TEST(what_is_said_is_taken)
     ck_assert_int_eq(l->max_message_size, 1024 * 1024);
     ck_assert_int_eq(l->max_recipients, 8);
     ck_assert_int_eq(l->idle_timeout_ms, 7000);
+    ck_assert_int_eq(l->client_certificate, CLIENT_CERTIFICATE_REQUIRED);
+    ck_assert_str_eq(l->client_ca, "/ca");
+    ck_assert_str_eq(l->client_crl, "/crl");
 }
 END_TEST
 

@@ -145,7 +145,7 @@ static const struct tls_context *context_of(enum kind kind)
     if (contexts == NULL)
         prepare_tls();
     return kind == TLS_CLIENT ? tls_client_context(contexts, &config->upstreams[0].servers[0])
-                              : tls_server_context(contexts, &config->tls[0]);
+                              : tls_server_context(contexts, &config->listeners[0]);
 }
 
 static void set_buffers(int fd, int size)

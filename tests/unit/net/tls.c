@@ -71,40 +71,57 @@ static void end(void)
     findings_end();
 }
 
-/* What tls_prepare says of these blocks; '@' stands for the folder. */
-static void prepare(const char *blocks)
+/* What tls_prepare says of these blocks and listeners; '@' stands for the folder. */
+static void prepare_with(const char *blocks, const char *listeners)
 {
-    char text[4096];
-    size_t used = (size_t)snprintf(text, sizeof text, HOSTNAME "tls = {\n"); /* fits */
-    for (; *blocks != '\0'; blocks++) {
-        if (*blocks == '@')
+    char plan[4096], text[8192];
+    size_t used = 0;
+    (void)snprintf(plan, sizeof plan, HOSTNAME "tls = {\n%s}\n" UPSTREAMS "%s", blocks,
+                   listeners); /* fits */
+    for (const char *at = plan; *at != '\0'; at++) {
+        if (*at == '@')
             used += (size_t)snprintf(text + used, sizeof text - used, "%s/", folder); /* fits */
         else
-            text[used++] = *blocks;
+            text[used++] = *at;
     }
-    (void)snprintf(text + used, sizeof text - used, "}\n" UPSTREAMS); /* fits */
+    text[used] = '\0';
     tls_contexts_destroy(&contexts);
     (void)config_of(text);
     count_is(0, 0);
     contexts = tls_prepare(config, findings);
 }
 
+static void prepare(const char *blocks)
+{
+    prepare_with(blocks, "");
+}
+
 #define BLOCK(name, file) \
     name " = { certificate = [\"@" file ".pem\"] key = [\"@" file ".key\"] }\n"
 #define MAIL BLOCK("default", "mail")
 
-/* Do both sides agree? `name` is the one asked for, or NULL. */
-static bool shakes_hands_with(const struct tls_config *block, const char *name)
+/* Two listeners; `rest` is of the second. */
+#define TWO(rest)                                                       \
+    "listeners = { a = { bind = [\"*:465\"] upstream = \"smtp\" }\n"    \
+    "b = { bind = [\"*:587\"] tls = \"starttls\" upstream = \"smtp\"\n" \
+    "      " rest " } }\n"
+
+/* Do both sides agree at that listener? `name` is the one asked for, or NULL; `session` is to be
+ * resumed, or NULL. */
+static bool shakes_hands_at(size_t listener, const char *name, SSL_SESSION *session)
 {
     hang_up();
     ck_assert_int_eq(
         socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, client.ends), 0);
     client.socket = (struct tls_socket){.fd = client.ends[0]};
-    client.server = tls_new(tls_server_context(contexts, block), &client.socket);
+    client.server =
+        tls_new(tls_server_context(contexts, &config->listeners[listener]), &client.socket);
     client.ssl = SSL_new(client.context);
     ck_assert(client.server != NULL && client.ssl != NULL);
     ck_assert_int_eq(SSL_set_fd(client.ssl, client.ends[1]), 1);
     SSL_set_connect_state(client.ssl);
+    if (session != NULL)
+        ck_assert_int_eq(SSL_set_session(client.ssl, session), 1);
     if (name != NULL)
         ck_assert_int_eq(SSL_ctrl(client.ssl, SSL_CTRL_SET_TLSEXT_HOSTNAME,
                                   TLSEXT_NAMETYPE_host_name, (void *)(uintptr_t)name),
@@ -114,7 +131,18 @@ static bool shakes_hands_with(const struct tls_config *block, const char *name)
 
 static bool shakes_hands(void)
 {
-    return shakes_hands_with(&config->tls[0], NULL);
+    return shakes_hands_at(0, NULL, NULL);
+}
+
+/* The session that the server has offered for another time. The caller frees it. */
+static SSL_SESSION *session(void)
+{
+    char byte;
+    ck_assert_int_eq(SSL_read(client.ssl, &byte, 1), -1); /* TLS 1.3: it comes afterwards */
+    SSL_SESSION *found = SSL_get1_session(client.ssl);
+    ck_assert_ptr_nonnull(found);
+    SSL_set_shutdown(client.ssl, SSL_SENT_SHUTDOWN); /* else it is one that was cut off */
+    return found;
 }
 
 /* Is the certificate that was shown one for that host? */
@@ -306,7 +334,7 @@ END_TEST
 
 static void shows(const char *asked, const char *host)
 {
-    ck_assert_msg(shakes_hands_with(&config->tls[0], asked), "%s", asked);
+    ck_assert_msg(shakes_hands_at(0, asked, NULL), "%s", asked);
     ck_assert_msg(is_shown(host), "%s is not answered by the certificate for %s", asked, host);
 }
 
@@ -340,7 +368,7 @@ END_TEST
 START_TEST(the_default_serves_a_name_that_another_block_lists_no_more)
 {
     prepare(MAIL "second = { certificate = [\"@rsa.pem\"] key = [\"@rsa.key\"] }\n");
-    ck_assert(shakes_hands_with(&config->tls[0], "mail.example.com"));
+    ck_assert(shakes_hands_at(0, "mail.example.com", NULL));
     const EVP_PKEY *key = X509_get0_pubkey(SSL_get0_peer_certificate(client.ssl));
     ck_assert_int_eq(EVP_PKEY_get_base_id(key), EVP_PKEY_RSA);
 }
@@ -348,12 +376,12 @@ END_TEST
 
 START_TEST(a_listener_of_another_block_shows_its_own_to_who_asks_for_nothing)
 {
-    prepare(MAIL BLOCK("shop", "shop"));
-    ck_assert(shakes_hands_with(&config->tls[1], NULL));
+    prepare_with(MAIL BLOCK("shop", "shop"), TWO("certificate = \"shop\""));
+    ck_assert(shakes_hands_at(1, NULL, NULL));
     ck_assert(is_shown("shop.example.net"));
-    ck_assert(shakes_hands_with(&config->tls[1], "nobody.example"));
+    ck_assert(shakes_hands_at(1, "nobody.example", NULL));
     ck_assert(is_shown("shop.example.net"));
-    ck_assert(shakes_hands_with(&config->tls[1], "mail.example.com"));
+    ck_assert(shakes_hands_at(1, "mail.example.com", NULL));
     ck_assert(is_shown("mail.example.com"));
 }
 END_TEST
@@ -479,6 +507,38 @@ START_TEST(a_client_can_not_renegotiate)
 }
 END_TEST
 
+/* ---- sessions ---- */
+
+static const int versions[] = {TLS1_2_VERSION, TLS1_3_VERSION};
+
+START_TEST(a_session_is_resumed_at_its_own_listener_alone)
+{
+    prepare_with(MAIL, TWO(""));
+    ck_assert_int_eq(SSL_CTX_set_max_proto_version(client.context, versions[_i]), 1);
+    ck_assert(shakes_hands_at(0, "mail.example.com", NULL));
+    SSL_SESSION *kept = session();
+    ck_assert(shakes_hands_at(0, "mail.example.com", kept));
+    ck_assert(SSL_session_reused(client.ssl));
+    ck_assert(shakes_hands_at(1, "mail.example.com", kept));
+    ck_assert(!SSL_session_reused(client.ssl));
+    SSL_SESSION_free(kept);
+}
+END_TEST
+
+START_TEST(where_a_certificate_is_asked_for_no_session_is_resumed)
+{
+    prepare_with(MAIL, TWO("client_certificate = \"optional\" client_ca = \"@mail.pem\""));
+    count_is(0, 0);
+    ck_assert_int_eq(SSL_CTX_set_max_proto_version(client.context, versions[_i]), 1);
+    ck_assert(shakes_hands_at(1, "mail.example.com", NULL));
+    SSL_SESSION *kept = session();
+    ck_assert(!SSL_SESSION_has_ticket(kept));
+    ck_assert(shakes_hands_at(1, "mail.example.com", kept));
+    ck_assert(!SSL_session_reused(client.ssl));
+    SSL_SESSION_free(kept);
+}
+END_TEST
+
 /* ---- the client's side ---- */
 
 START_TEST(who_forgets_the_doors_keeps_what_is_spoken_to_servers_behind)
@@ -487,7 +547,7 @@ START_TEST(who_forgets_the_doors_keeps_what_is_spoken_to_servers_behind)
     prepare(MAIL);
     behind = &config->upstreams[0].servers[0];
     tls_contexts_forget_doors(contexts);
-    ck_assert_ptr_null(tls_server_context(contexts, &config->tls[0]));
+    ck_assert_ptr_null(tls_server_context(contexts, &config->listeners[0]));
     ck_assert_ptr_nonnull(tls_client_context(contexts, behind));
     tls_contexts_forget_keys(contexts);
     ck_assert_ptr_null(tls_client_context(contexts, behind));
@@ -531,6 +591,8 @@ SUITE(tls)
     LOOP_TEST(in_tls_1_2_forward_secret_authenticated_ciphers_alone_are_spoken, ciphers);
     TEST(ciphers_of_the_configuration_are_spoken_instead);
     TEST(a_client_can_not_renegotiate);
+    LOOP_TEST(a_session_is_resumed_at_its_own_listener_alone, versions);
+    LOOP_TEST(where_a_certificate_is_asked_for_no_session_is_resumed, versions);
     TEST(who_forgets_the_doors_keeps_what_is_spoken_to_servers_behind);
     TEST(destroying_leaves_null);
 }

@@ -1,0 +1,27 @@
+/* Certificates of clients: whose are taken at a door, and the name in one that was verified. */
+#pragma once
+
+#include "config/config.h"
+
+struct client_authorities; /* a listener's client_ca and client_crl */
+struct ssl_st;
+struct x509_st;
+
+/* Loads those of a listener that asks for certificates. Whatever is wrong or odd is added to
+ * `errors`; NULL when something is wrong. */
+struct client_authorities *client_authorities_load(const struct listener_config *l,
+                                                   struct errors *errors);
+void client_authorities_free(struct client_authorities **authorities);
+
+/* Has `ssl`, a server's, ask for a certificate, and verify it in every handshake: it resumes no
+ * session, so that whoever is revoked is out. Returns 0, or -1 without memory. */
+int client_authorities_ask(const struct client_authorities *a, struct ssl_st *ssl);
+
+/* To be said again after SSL_set_SSL_CTX, which takes the store away. Likewise. */
+int client_authorities_keep(const struct client_authorities *a, struct ssl_st *ssl);
+
+/* Whose certificate it is: the first rfc822Name of subjectAltName, else the only CN of the subject.
+ * "" where there is none, or where it can't be one: a NUL or another control character in it, no
+ * UTF-8, longer than any address. `out` has room for CERTIFICATE_NAME_SIZE. Returns `out`. */
+enum { CERTIFICATE_NAME_SIZE = 320 };
+const char *client_certificate_name(const struct x509_st *certificate, char *out);
