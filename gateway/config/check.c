@@ -141,25 +141,41 @@ static void check_identity(const struct checker *k, const struct upstream_config
             known);
 }
 
-/* The keys of the gateway's own account. */
+/* The keys of an account of the gateway's own. */
 static void check_account(const struct checker *k, const struct upstream_config *u)
 {
-    bool is_auth = u->identity == IDENTITY_AUTH;
     const struct {
-        const char *key, *example;
-        bool is_set, is_needed;
-    } keys[] = {{"username", "porteiro@example.com", u->username[0] != '\0', true},
-                {"password_file", "/etc/porteiro/smtp.password", u->password_file[0] != '\0', true},
-                {"mechanism", "", u->mechanism != UPSTREAM_MECHANISM_BEST, false}};
-    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
-        if (is_auth && keys[i].is_needed && !keys[i].is_set)
+        const char *key, *value, *preset, *example;
+        int identity;
+        bool is_needed;
+    } keys[] = {
+        {"username", u->username, "", "porteiro@example.com", IDENTITY_AUTH, true},
+        {"password_file", u->password_file, "", "/etc/porteiro/smtp.password", IDENTITY_AUTH, true},
+        {"mechanism", u->mechanism == UPSTREAM_MECHANISM_BEST ? "" : "set", "", "", IDENTITY_AUTH,
+         false},
+        {"master_user", u->master_user, "", "porteiro", IDENTITY_MASTER, true},
+        {"master_password_file", u->master_password_file, "", "/etc/porteiro/pop3.password",
+         IDENTITY_MASTER, true},
+        {"master_separator", u->master_separator, "*", "", IDENTITY_MASTER, false},
+    };
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
+        bool is_set = strcmp(keys[i].value, keys[i].preset) != 0;
+        const char *identity = upstream_identity_name(keys[i].identity);
+        if (u->identity == keys[i].identity && keys[i].is_needed && !is_set)
             errors_add_at(k->errors, &u->place,
-                          "upstreams.%s.%s: is missing; identity \"auth\" needs it, as \"%s\"",
-                          u->name, keys[i].key, keys[i].example);
-        else if (!is_auth && keys[i].is_set)
+                          "upstreams.%s.%s: is missing; identity \"%s\" needs it, as \"%s\"",
+                          u->name, keys[i].key, identity, keys[i].example);
+        else if (u->identity != keys[i].identity && is_set)
             errors_add_at(k->errors, &u->place,
-                          "upstreams.%s.%s: means nothing without identity = \"auth\"", u->name,
-                          keys[i].key);
+                          "upstreams.%s.%s: means nothing without identity = \"%s\"", u->name,
+                          keys[i].key, identity);
+    }
+    if (u->identity == IDENTITY_MASTER &&
+        (u->master_separator[0] == '\0' || strchr(u->master_separator, ' ') != NULL))
+        errors_add_at(k->errors, &u->place,
+                      "upstreams.%s.master_separator: \"%s\" can't stand between two names; write "
+                      "\"*\"",
+                      u->name, u->master_separator);
 }
 
 /* What was set for a check that doesn't take place would be a false comfort. */

@@ -32,7 +32,13 @@ enum upstream_tls {
     UPSTREAM_TLS_VERIFY,
     UPSTREAM_TLS_IMPLICIT
 };
-enum upstream_identity { IDENTITY_NONE, IDENTITY_AUTH, IDENTITY_XCLIENT, IDENTITY_PASSWORD };
+enum upstream_identity {
+    IDENTITY_NONE,
+    IDENTITY_AUTH,
+    IDENTITY_XCLIENT,
+    IDENTITY_PASSWORD,
+    IDENTITY_MASTER
+};
 enum upstream_mechanism {
     UPSTREAM_MECHANISM_BEST,
     UPSTREAM_MECHANISM_PLAIN,
@@ -71,6 +77,7 @@ struct upstream_config {
     int tls_min_version;         /* enum upstream_tls_version */
     const char *tls_ciphers, *fingerprint, *ca, *client_certificate, *client_key;
     const char *username, *password_file;
+    const char *master_user, *master_password_file, *master_separator;
     int mechanism; /* enum upstream_mechanism */
     int64_t max_connections;
     int64_t wait_timeout_ms, connect_timeout_ms, command_timeout_ms, final_timeout_ms;

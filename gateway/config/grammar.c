@@ -97,7 +97,7 @@ static const char *const protocols[] = {"smtp", "pop3", NULL};
 static const char *const upstream_tls[] = {"none",   "opportunistic", "require",
                                            "verify", "implicit",      NULL};
 static const char *const upstream_tls_versions[] = {"TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3", NULL};
-static const char *const identities[] = {"none", "auth", "xclient", "password", NULL};
+static const char *const identities[] = {"none", "auth", "xclient", "password", "master", NULL};
 static const char *const upstream_mechanisms[] = {"", "PLAIN", "LOGIN", NULL};
 static const char *const backends[] = {"sasldb", "saslauthd", NULL};
 static const char *const login_names[] = {"", "given", "account", "local", NULL};
@@ -294,9 +294,11 @@ static const struct setting upstream_settings[] = {
      .help = "its key, PEM"},
     {"identity", SETTING_CHOICE, AT(upstream_config, identity), .preset = "none",
      .choices = identities,
-     .help = "smtp: none or auth (the gateway's own account; both with shared connections) or "
-             "xclient (one client a connection); pop3: password (the user's own, the default) or "
-             "xclient (it is also told the client's address)"},
+     .help =
+         "smtp: none or auth (the gateway's own account; both with shared connections) or "
+         "xclient (one client a connection); pop3: password (the user's own, the default), xclient "
+         "(it is also told the client's address) or master (a master user; the user's password "
+         "stays here)"},
     {"username", SETTING_TEXT, AT(upstream_config, username), .preset = "", .check = check_word,
      .help = "identity auth: the gateway's account"},
     {"password_file", SETTING_TEXT, AT(upstream_config, password_file), .preset = "",
@@ -304,6 +306,13 @@ static const struct setting upstream_settings[] = {
     {"mechanism", SETTING_CHOICE, AT(upstream_config, mechanism), .preset = "",
      .choices = upstream_mechanisms,
      .help = "identity auth: PLAIN or LOGIN; \"\": the best that the server knows"},
+    {"master_user", SETTING_TEXT, AT(upstream_config, master_user), .preset = "",
+     .check = check_word, .help = "identity master: who may log in as everybody"},
+    {"master_password_file", SETTING_TEXT, AT(upstream_config, master_password_file), .preset = "",
+     .check = check_file, .help = "identity master: file with his password and nothing else"},
+    {"master_separator", SETTING_TEXT, AT(upstream_config, master_separator), .preset = "*",
+     .check = check_word,
+     .help = "identity master: between account and master_user in the name that is logged in"},
     {"max_connections", SETTING_INTEGER, AT(upstream_config, max_connections), .preset = "20",
      .min = 1, .max = 10000, .help = "to a server, over all workers"},
     {"wait_timeout", SETTING_DURATION, AT(upstream_config, wait_timeout_ms), .preset = "5s",
@@ -398,6 +407,7 @@ bool upstream_identity_is_for(int identity, int protocol)
         [IDENTITY_AUTH] = 1 << UPSTREAM_SMTP,
         [IDENTITY_XCLIENT] = 1 << UPSTREAM_SMTP | 1 << UPSTREAM_POP3,
         [IDENTITY_PASSWORD] = 1 << UPSTREAM_POP3,
+        [IDENTITY_MASTER] = 1 << UPSTREAM_POP3,
     };
     return (protocols_of[identity] >> protocol & 1) != 0;
 }

@@ -5,6 +5,7 @@
 
 #include <stdio.h>
 
+enum { LOGIN_NAME_MAX = 1024 };
 #define RETRY_MAX_NS (10 * CLOCK_SECOND)
 
 static void open_mailbox(void *owner, bool is_late);
@@ -25,17 +26,33 @@ static void give_up_mailbox(struct pop3_session *s, enum pop3_reply_name name, c
     pop3_continue(s);
 }
 
-static void mailbox_answered(struct pop3_session *s, const struct pop3_reply *reply)
+/* The admin's to mend: it doesn't do for the gateway what the configuration says. */
+static void refuse_gateway(struct pop3_session *s, const char *reason)
 {
+    session_event(&s->base, EVENT_upstream_refuses,
+                  field_text(KEY_upstream, s->permit->config->name),
+                  field_text(KEY_reason, reason));
+    give_up_mailbox(s, POP3_REPLY_upstream_refuses, reason);
+}
+
+static void login_refused(struct pop3_session *s, const struct pop3_reply *reply)
+{
+    bool is_known = pop3_code_is_known(reply->code);
+    bool is_wrong = !is_known || span_equals_nocase(reply->code, "AUTH"); /* older than RFC 3206 */
     char text[400];
     (void)span_copy(reply->text, text, sizeof text);
+    if (is_wrong && !upstream_needs_password(s->base.listener->upstream_config))
+        refuse_gateway(s, text); /* the user's password was right; the master user's isn't */
+    else
+        give_up_mailbox(s, is_known ? POP3_REPLY_mailbox_refused : POP3_REPLY_mailbox_refused_login,
+                        text);
+}
+
+static void mailbox_answered(struct pop3_session *s, const struct pop3_reply *reply)
+{
     buffer_clear(&s->password);
     if (!reply->is_ok) {
-        /* Servers older than RFC 3206 refuse a login without a code. */
-        give_up_mailbox(s,
-                        pop3_code_is_known(reply->code) ? POP3_REPLY_mailbox_refused
-                                                        : POP3_REPLY_mailbox_refused_login,
-                        text);
+        login_refused(s, reply);
         return;
     }
     s->upstream = pop3_link_take_connection(s->link);
@@ -73,25 +90,6 @@ static void try_again(struct pop3_session *s, const char *reason)
     open_mailbox(s, false);
 }
 
-/* With the name that the backend was told. */
-static void log_in(struct pop3_session *s, struct pop3_link *l)
-{
-    const struct auth_config *a = &s->base.context->config->auth;
-    char name[ACCOUNT_SIZE] = ""; /* who has logged in has one */
-    (void)account_login_name((enum login_name)a->login_name, span_of(s->user), s->base.account,
-                             a->realm, name);
-    pop3_link_login(l, span_of(name), buffer_bytes(&s->password));
-}
-
-/* The admin's to mend: it doesn't do for the gateway what the configuration says. */
-static void refuse_gateway(struct pop3_session *s, const char *reason)
-{
-    session_event(&s->base, EVENT_upstream_refuses,
-                  field_text(KEY_upstream, s->permit->config->name),
-                  field_text(KEY_reason, reason));
-    give_up_mailbox(s, POP3_REPLY_upstream_refuses, reason);
-}
-
 static void tell(struct pop3_session *s, struct pop3_link *l)
 {
     char address[ADDRESS_TEXT_SIZE], destination[ADDRESS_TEXT_SIZE], forward[600];
@@ -110,6 +108,29 @@ static void tell(struct pop3_session *s, struct pop3_link *l)
                                      .forward = forward};
     s->is_told = true;
     pop3_link_tell(l, &who);
+}
+
+/* With the user's own password, or as the master user; the name is what the backend was told. */
+static void log_in(struct pop3_session *s, struct pop3_link *l)
+{
+    const struct upstream_config *u = s->base.listener->upstream_config;
+    const struct auth_config *a = &s->base.context->config->auth;
+    const struct account *master =
+        account_of(servers_context(s->base.context->servers)->accounts, u);
+    char name[ACCOUNT_SIZE] = "", both[LOGIN_NAME_MAX]; /* who has logged in has a name */
+    (void)account_login_name((enum login_name)a->login_name, span_of(s->user), s->base.account,
+                             a->realm, name);
+    if (master == NULL) {
+        pop3_link_login(l, span_of(name), buffer_bytes(&s->password));
+        return;
+    }
+    int size =
+        snprintf(both, sizeof both, "%s%s%s", name, u->master_separator, master->credentials.user);
+    /* Cut, or with another separator in it, it would be somebody else. */
+    if (size < 0 || (size_t)size >= sizeof both || strstr(name, u->master_separator) != NULL)
+        refuse_gateway(s, "the account's name can't stand before master_separator");
+    else
+        pop3_link_login(l, span_of(both), span_of(master->credentials.secret));
 }
 
 static void greeted(struct pop3_session *s, struct pop3_link *l)

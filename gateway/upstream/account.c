@@ -25,20 +25,38 @@ static unsigned mechanisms_of(const struct upstream_config *u)
     return chosen[u->mechanism];
 }
 
+/* Of an identity: who logs in, and where the password is. */
+struct login_keys {
+    const char *user, *file, *key;
+};
+
+static struct login_keys keys_of(const struct upstream_config *u)
+{
+    switch (u->identity) {
+    case IDENTITY_AUTH: return (struct login_keys){u->username, u->password_file, "password_file"};
+    case IDENTITY_MASTER:
+        return (struct login_keys){u->master_user, u->master_password_file, "master_password_file"};
+    default: return (struct login_keys){"", "", ""};
+    }
+}
+
 static void read_password(struct one *one, const struct upstream_config *u, struct errors *errors)
 {
+    const struct login_keys keys = keys_of(u);
     struct error why;
+    if (keys.file[0] == '\0')
+        return; /* none is needed, or that it is missing was said */
     one->secret = (struct buffer){.limit = PASSWORD_MAX};
-    if (secret_read(u->password_file, &one->secret, &why) < 0)
-        errors_add_at(errors, &u->place, "upstreams.%s.password_file: %s", u->name, why.text);
-    else if (secret_is_public(u->password_file))
+    if (secret_read(keys.file, &one->secret, &why) < 0)
+        errors_add_at(errors, &u->place, "upstreams.%s.%s: %s", u->name, keys.key, why.text);
+    else if (secret_is_public(keys.file))
         errors_warn_at(errors, &u->place,
-                       "upstreams.%s.password_file: %s can be read by everybody; chmod 600 it",
-                       u->name, u->password_file);
+                       "upstreams.%s.%s: %s can be read by everybody; chmod 600 it", u->name,
+                       keys.key, keys.file);
     one->secret.limit++;
     if (buffer_append(&one->secret, span_make("", 1)) < 0)
         abort(); /* out of memory at the start */
-    one->account = (struct account){.credentials = {.user = u->username,
+    one->account = (struct account){.credentials = {.user = keys.user,
                                                     .secret = buffer_bytes(&one->secret).data,
                                                     .mechanisms = mechanisms_of(u)}};
     one->is_used = true;
@@ -52,9 +70,7 @@ struct accounts *accounts_prepare(const struct config *config, struct errors *er
         abort(); /* out of memory at the start */
     a->config = config;
     for (size_t i = 0; i < config->upstream_count; i++)
-        if (config->upstreams[i].identity == IDENTITY_AUTH &&
-            config->upstreams[i].password_file[0] != '\0')
-            read_password(&a->all[i], &config->upstreams[i], errors);
+        read_password(&a->all[i], &config->upstreams[i], errors);
     if (errors_count(errors) > before)
         accounts_destroy(&a);
     return a;

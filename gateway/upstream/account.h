@@ -1,5 +1,5 @@
-/* The gateway's own accounts at the servers behind (identity auth): read by the master, and kept by
- * workers alone. */
+/* The gateway's own accounts at the servers behind (identities auth and master): read by the
+ * master, and kept by workers alone. */
 #pragma once
 
 #include "config/config.h"

@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from fixtures import dovecot as dovecot_server
 from fixtures.clients import PASSWORDS, message, pop3
 from fixtures.waiting import until
 
@@ -59,3 +60,76 @@ def test_a_refused_xclient_is_never_passed_over(new_gateway, new_pop3, reply):
         client.ask(f"PASS {PASSWORDS['alice']}", "-ERR [SYS/TEMP] The mail server refuses the gateway")
     assert not server.used("USER") and len(server.used("XCLIENT")) == 1
     assert reply in gateway.wait_event("upstream_refuses", upstream="pop3/a")["reason"]
+
+
+# ---- master ----
+
+@pytest.fixture
+def as_master(new_gateway, folder):
+    """as_master(server, KEY=VALUE ...): a gateway that logs in there as the master user."""
+    user, password = dovecot_server.MASTER
+    secret = folder / "master.password"
+    secret.write_text(password + "\n")
+    secret.chmod(0o600)
+
+    def make(server, start=True, **upstream):
+        return new_gateway(pop3=server, start=start, upstream={
+            "identity": "master", "master_user": user, "master_password_file": secret, **upstream})
+    yield make
+
+
+def test_a_master_user_opens_the_mailbox_in_dovecot(as_master, dovecot_master):
+    """The user's own password here is another than there."""
+    dovecot_master.fill(ALICE, [message()])
+    path = dovecot_master.folder / "passwd"
+    path.write_text(path.read_text().replace(PASSWORDS["alice"], "another"))
+    with pop3(as_master(dovecot_master)) as client:
+        client.ask("STAT", "+OK 1 ")
+        client.ask("DELE 1", "+OK")
+        client.quit()
+    until(lambda: dovecot_master.count(ALICE) == 0)
+
+
+def test_the_users_own_password_stays_here(as_master, new_pop3):
+    user, password = dovecot_server.MASTER
+    server = new_pop3()
+    gateway = as_master(server, master_separator="%%")
+    with pop3(gateway) as client:
+        client.ask("NOOP", "+OK")
+    connection, = server.used("PASS")
+    assert connection.commands[:2] == [f"USER {ALICE}%%{user}", f"PASS {password}"]
+    assert password not in gateway.log_text()
+
+
+def test_a_master_users_refusal_is_no_wrong_password_of_the_user(as_master, new_pop3):
+    server = new_pop3().on("PASS", "-ERR [AUTH] no", "-ERR no", "-ERR [IN-USE] locked", None)
+    gateway = as_master(server)
+    with pop3(gateway, user=None) as client:
+        for said in ("-ERR [SYS/TEMP] The mail server refuses", "-ERR [SYS/TEMP] The mail server refuses",
+                     "-ERR [IN-USE] locked", "+OK"):
+            client.ask(f"USER {ALICE}", "+OK")
+            client.ask(f"PASS {PASSWORDS['alice']}", said)
+    gateway.wait_event("upstream_refuses", count=2, upstream="pop3/a")
+
+
+def test_a_wrong_password_never_reaches_the_master_user(as_master, new_pop3):
+    server = new_pop3()
+    with pop3(as_master(server), user=None) as client:
+        client.ask(f"USER {ALICE}", "+OK")
+        client.ask("PASS wrong", "-ERR [AUTH] ")
+    assert not server.used("USER")
+
+
+def test_a_name_with_the_separator_in_it_is_nobody_elses(as_master, new_pop3):
+    """alice@example.com, split at "ex", would be somebody else's login."""
+    server = new_pop3()
+    with pop3(as_master(server, master_separator="ex"), user=None) as client:
+        client.ask(f"USER {ALICE}", "+OK")
+        client.ask(f"PASS {PASSWORDS['alice']}", "-ERR [SYS/TEMP] ")
+    assert not server.used("USER")
+
+
+def test_a_password_file_that_is_not_there_is_said_with_its_line(as_master, new_pop3):
+    gateway = as_master(new_pop3(), start=False, master_password_file="/nowhere/password")
+    said = gateway.check()
+    assert said.returncode == 1 and "upstreams.pop3.master_password_file: /nowhere/password" in said.stderr

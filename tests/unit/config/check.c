@@ -310,6 +310,8 @@ START_TEST(an_identity_is_one_of_its_protocol)
     count_is(1, 0);
     is_right(UPSTREAM("identity = \"xclient\" " SERVERS("10.0.0.5:25")));
     is_right(UPSTREAM("protocol = \"pop3\" identity = \"password\" " SERVERS("10.0.0.5:110")));
+    is_right(UPSTREAM("protocol = \"pop3\" identity = \"xclient\" " SERVERS("10.0.0.5:110")));
+    ck_assert(upstream_needs_password(&config->upstreams[1])); /* beside what XCLIENT tells */
 }
 END_TEST
 
@@ -388,6 +390,35 @@ START_TEST(the_keys_of_an_account_mean_nothing_without_identity_auth)
     error_is("porteiro.conf:4: upstreams.x.username: ", "identity = \"auth\"");
     error_is("porteiro.conf:4: upstreams.x.password_file: ", "identity = \"auth\"");
     error_is("porteiro.conf:4: upstreams.x.mechanism: ", "identity = \"auth\"");
+    count_is(3, 0);
+}
+END_TEST
+
+#define BEHIND_POP3(settings) UPSTREAM("protocol = \"pop3\" " settings SERVERS("10.0.0.5:110"))
+#define MASTER                "master_user = \"gw\" master_password_file = \"/p\" "
+
+START_TEST(identity_master_needs_a_name_and_a_password)
+{
+    is_right(BEHIND_POP3("identity = \"master\" " MASTER));
+    ck_assert_int_eq(config->upstreams[1].tls, UPSTREAM_TLS_REQUIRE); /* a password travels */
+    ck_assert_str_eq(config->upstreams[1].master_separator, "*");
+    ck_assert(!upstream_needs_password(&config->upstreams[1]));
+    (void)config_of(BEHIND_POP3("identity = \"master\" "));
+    error_is("porteiro.conf:4: upstreams.x.master_user: ", "is missing");
+    error_is("porteiro.conf:4: upstreams.x.master_password_file: ", "is missing");
+    count_is(2, 0);
+    (void)config_of(BEHIND_POP3("identity = \"master\" master_separator = \"\" " MASTER));
+    error_is("porteiro.conf:4: upstreams.x.master_separator: ", "write \"*\"");
+    count_is(1, 0);
+}
+END_TEST
+
+START_TEST(the_keys_of_a_master_user_mean_nothing_without_identity_master)
+{
+    (void)config_of(BEHIND_POP3("master_separator = \"%\" " MASTER));
+    error_is("porteiro.conf:4: upstreams.x.master_user: ", "identity = \"master\"");
+    error_is("porteiro.conf:4: upstreams.x.master_password_file: ", "identity = \"master\"");
+    error_is("porteiro.conf:4: upstreams.x.master_separator: ", "identity = \"master\"");
     count_is(3, 0);
 }
 END_TEST
@@ -530,6 +561,8 @@ SUITE(check)
     TEST(a_servers_certificate_is_looked_at_where_something_says_which);
     TEST(identity_auth_needs_a_name_and_a_password);
     TEST(the_keys_of_an_account_mean_nothing_without_identity_auth);
+    TEST(identity_master_needs_a_name_and_a_password);
+    TEST(the_keys_of_a_master_user_mean_nothing_without_identity_master);
     TEST(a_clients_certificate_and_its_key_go_together);
     TEST(a_password_in_clear_is_for_private_addresses);
     TEST(a_mailbox_has_one_server);

@@ -47,6 +47,27 @@ START_TEST(the_account_of_an_upstream_is_its_own)
 }
 END_TEST
 
+START_TEST(a_master_user_is_an_account_too)
+{
+    write_secret("open sesame\n", 0600);
+    (void)config_of(HOSTNAME
+                    "listeners = { r = { bind = [\"127.0.0.1:2525\"] role = \"refuse\" } }\n"
+                    "upstreams = { p = { protocol = \"pop3\" identity = \"master\" "
+                    "master_user = \"gateway\" master_password_file = \"/nowhere\"\n"
+                    "servers = { a = { address = \"10.0.0.6:110\" } } } }\n");
+    count_is(0, 0);
+    accounts = accounts_prepare(config, findings);
+    error_is("porteiro.conf:3: upstreams.p.master_password_file: ", "/nowhere");
+    ck_assert_ptr_null(accounts);
+    count_is(1, 0);
+    config->upstreams[0].master_password_file = folder_path("secret");
+    accounts = accounts_prepare(config, findings);
+    const struct account *a = account_of(accounts, &config->upstreams[0]);
+    ck_assert_str_eq(a->credentials.user, "gateway");
+    ck_assert_str_eq(a->credentials.secret, "open sesame");
+}
+END_TEST
+
 START_TEST(a_mechanism_of_the_configuration_is_the_only_one)
 {
     write_secret("open sesame", 0600);
@@ -93,6 +114,7 @@ SUITE(account)
     tcase_add_unchecked_fixture(tests, folder_make, folder_remove);
     tcase_add_checked_fixture(tests, findings_begin, end);
     TEST(the_account_of_an_upstream_is_its_own);
+    TEST(a_master_user_is_an_account_too);
     TEST(a_mechanism_of_the_configuration_is_the_only_one);
     TEST(a_file_without_a_password_is_an_error);
     TEST(a_file_that_everybody_can_read_is_a_warning);
