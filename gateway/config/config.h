@@ -120,7 +120,7 @@ struct config {
     struct place *places; /* of the top level's keys, in the order of their table */
     const char *hostname, *user, *auth_user, *helper_user;
     int64_t workers;
-    const char *state_dir, *spool_dir, *control;
+    const char *state_dir, *spool_dir, *control, *secret;
     struct text_list http;
     int64_t max_connections, shutdown_grace_ms, reload_grace_ms, drain_delay_ms;
     struct log_config log;

@@ -125,6 +125,8 @@ static const struct setting top_settings[] = {
      .check = check_absolute, .help = "unlinked files for large messages"},
     {"control", SETTING_TEXT, AT(config, control), .preset = "/run/porteiro/control.sock",
      .check = check_absolute, .help = "porteiroctl's socket: for root and control_groups"},
+    {"secret", SETTING_TEXT, AT(config, secret), .preset = "", .check = check_file,
+     .help = "file, the same on all gateways: keys of session tickets; \"\": made in state_dir"},
     {"http", SETTING_TEXT_LIST, AT(config, http), .preset = "",
      .help = "[] alone: this version serves no HTTP"},
     {"max_connections", SETTING_INTEGER, AT(config, max_connections), .preset = "20000", .min = 1,

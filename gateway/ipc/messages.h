@@ -3,6 +3,7 @@
 #pragma once
 
 #include "base/ticket.h"
+#include "net/tls_tickets.h"
 
 #include <stdint.h>
 

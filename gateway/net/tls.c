@@ -37,6 +37,7 @@ struct tls_contexts {
     struct tls_context *doors;   /* one for each listener with TLS, in their order */
     struct block *blocks;        /* one for each of the configuration's, in its order */
     size_t client_count, door_count, block_count;
+    struct ticket_keys tickets;
 };
 
 const char *tls_reason(void)
@@ -330,8 +331,16 @@ struct tls_contexts *tls_prepare(const struct config *config, struct errors *err
     return contexts;
 }
 
+void tls_contexts_set_tickets(struct tls_contexts *contexts, const struct ticket_keys *keys)
+{
+    contexts->tickets = *keys;
+    for (size_t i = 0; i < contexts->block_count; i++)
+        ticket_keys_use(&contexts->tickets, contexts->blocks[i].ctx);
+}
+
 void tls_contexts_forget_doors(struct tls_contexts *contexts)
 {
+    OPENSSL_cleanse(&contexts->tickets, sizeof contexts->tickets);
     for (size_t i = 0; i < contexts->block_count; i++) {
         for (size_t n = 0; n < contexts->blocks[i].leaf_count; n++)
             X509_free(contexts->blocks[i].leaves[n]);

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "config/config.h"
+#include "net/tls_tickets.h"
 
 struct tls_context;  /* what one side of a connection speaks */
 struct tls_contexts; /* those of a configuration */
@@ -15,6 +16,10 @@ struct tls_contexts *tls_prepare(const struct config *config, struct errors *err
 
 /* Frees them, keys overwritten. */
 void tls_contexts_destroy(struct tls_contexts **contexts);
+
+/* Session tickets are encrypted with these keys from now on; before the first call, with some that
+ * are known to this process and those forked from it. */
+void tls_contexts_set_tickets(struct tls_contexts *contexts, const struct ticket_keys *keys);
 
 /* In a process that has no business with the doors' keys: the contexts for servers behind stay. */
 void tls_contexts_forget_doors(struct tls_contexts *contexts);

@@ -148,12 +148,13 @@ static void leave_signals(void)
     (void)sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
-/* The secrets of other generations are copies here, which nobody needs; of its own, control needs
- * the keys that it shows to servers behind. */
+/* The secrets of other generations are copies here, which nobody needs, and what keys are made from
+ * is the master's; of its own, control needs the keys that it shows to servers behind. */
 static void forget_secrets(const struct master_state *m, const struct birth *b)
 {
     for (const struct generation *g = m->generations; g != NULL; g = g->next) {
         bool is_own = g->prepared == b->prepared;
+        secret_forget(&g->prepared->secret);
         if (!is_own || b->role == PROCESS_AUTH)
             tls_contexts_forget_keys(g->prepared->tls);
         else if (b->role == PROCESS_CONTROL)

@@ -31,8 +31,9 @@ struct generation {
     struct master_state *master;
     unsigned number;
     struct prepared *prepared;
-    int *listeners;     /* descriptors of the sockets, the sockets' own */
-    struct post *posts; /* workers, then auth processes, then control */
+    int64_t ticket_period; /* of the keys that its workers have; see tickets.h */
+    int *listeners;        /* descriptors of the sockets, the sockets' own */
+    struct post *posts;    /* workers, then auth processes, then control */
     size_t post_count;
     bool is_retired; /* another serves; nobody is replaced but who is needed to the end */
 };

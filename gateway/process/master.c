@@ -4,6 +4,7 @@
 #include "base/title.h"
 #include "process/children.h"
 #include "process/notify.h"
+#include "process/tickets.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -180,6 +181,17 @@ static int claim_labels(struct master *m, const struct config *c, unsigned numbe
     return -1;
 }
 
+/* Returns 0, or -1 having complained. */
+static int keep_secret(struct prepared *p, struct errors *errors)
+{
+    const struct place at = config_place(p->config, "secret");
+    struct error why;
+    if (secret_keep(&p->secret, p->config, &why) == 0)
+        return 0;
+    errors_add_at(errors, &at, "secret: %s", why.text);
+    return -1;
+}
+
 /* A generation whose processes are all forked, in front of the list. Takes over `prepared`. NULL,
  * having complained. */
 static struct generation *start_generation(struct master *m, struct prepared *prepared,
@@ -187,7 +199,8 @@ static struct generation *start_generation(struct master *m, struct prepared *pr
 {
     unsigned number = m->last_number + 1;
     int *listeners = sockets_bind(m->state.sockets, prepared->config, errors);
-    if (listeners == NULL || claim_labels(m, prepared->config, number, errors) < 0) {
+    if (listeners == NULL || keep_secret(prepared, errors) < 0 ||
+        claim_labels(m, prepared->config, number, errors) < 0) {
         free(listeners);
         prepared_destroy(&prepared);
         return NULL;
@@ -196,6 +209,7 @@ static struct generation *start_generation(struct master *m, struct prepared *pr
     struct generation *g = generation_create(&m->state, prepared, listeners, number);
     g->next = m->state.generations;
     m->state.generations = g;
+    tickets_begin(g);
     for (size_t n = g->post_count; n > 0; n--) { /* control first */
         struct post *p = &g->posts[n - 1];
         struct error why;
@@ -492,6 +506,7 @@ static void on_check(void *owner)
     int64_t now = loop_now(m->state.loop);
     process_tick(m->state.mapping.processes, m->state.slot, now);
     children_check(&m->state);
+    tickets_turn(&m->state);
     if (m->state.is_stopping && now > m->kill_at_ns)
         kill_all(m);
     if (m->reload.next != NULL && now > m->reload.until_ns)

@@ -144,6 +144,7 @@ struct prepared *prepare(const char *file, struct errors *errors)
     check_folder(p, "spool_dir", p->config->spool_dir, errors);
     check_log(p->config, errors);
     raise_descriptors(p->config, errors);
+    secret_prepare(p->config, &p->secret, errors);
     p->tls = tls_prepare(p->config, errors);
     p->accounts = accounts_prepare(p->config, errors);
     sasl_prepare(p->config, p->is_root ? &p->auth_user : NULL, errors);
@@ -157,6 +158,7 @@ void prepared_destroy(struct prepared **prepared)
     struct prepared *p = *prepared;
     if (p == NULL)
         return;
+    secret_forget(&p->secret);
     tls_contexts_destroy(&p->tls);
     accounts_destroy(&p->accounts);
     config_free(&p->config);

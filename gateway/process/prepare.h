@@ -6,6 +6,7 @@
 #include "config/config.h"
 #include "control/grant.h"
 #include "net/tls.h"
+#include "process/secret.h"
 #include "upstream/account.h"
 
 /* Everything that a generation of processes is made from. */
@@ -13,6 +14,7 @@ struct prepared {
     struct config *config;
     struct tls_contexts *tls;
     struct accounts *accounts;
+    struct secret secret;
     struct grants grants;
     struct identity user, auth_user;
     bool is_root; /* else all run as who we are */

@@ -160,6 +160,7 @@ static void on_message(struct role *r, const struct message *m)
     case MESSAGE_STOP: stop(w, grace_ns); return;
     case MESSAGE_DRAIN: drain(w, grace_ns); return;
     case MESSAGE_UNDRAIN: undrain(w); return;
+    case MESSAGE_TICKET_KEYS: tls_contexts_set_tickets(r->birth->prepared->tls, m->payload); return;
     case MESSAGE_PEER: auth_client_add(w->context.auth, message_take_fd(m)); return;
     default: return;
     }

@@ -48,7 +48,8 @@ START_TEST(all_that_can_be_said_prints_what_can_be_read_again)
         HOSTNAME
         "user = \"a\"  auth_user = \"b\"  helper_user = \"c\"  workers = 3\n"
         "state_dir = \"/s\"  spool_dir = \"/t\"  control = \"/u\"  http = []\n"
-        "max_connections = 7  shutdown_grace = \"90s\"  reload_grace = \"36h\"  drain_delay = 0\n"
+        "secret = \"/v\"  max_connections = 7  shutdown_grace = \"90s\"  reload_grace = \"36h\"  "
+        "drain_delay = 0\n"
         "log = { target = \"/l\"  format = \"json\"  level = \"debug\"  facility = \"local7\" }\n"
         "auth = { backend = \"sasldb\"  sasldb = \"/d\"  realm = \"r.example\"  processes = 5 }\n"
         "control_groups = { ops = \"admin\"  help-desk = \"support\"  all = \"read\" }\n"

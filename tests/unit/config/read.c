@@ -185,7 +185,7 @@ START_TEST(what_is_said_is_taken)
     const struct config *c = config_of(
         HOSTNAME
         "user = \"a\"  auth_user = \"b\"  helper_user = \"c\"  workers = 3\n"
-        "state_dir = \"/s\"  spool_dir = \"/t\"  control = \"/u\"  http = []\n"
+        "state_dir = \"/s\"  spool_dir = \"/t\"  secret = \"/v\"  control = \"/u\"  http = []\n"
         "max_connections = 7  shutdown_grace = \"1min\"  reload_grace = \"3d\"  drain_delay = 0\n"
         "log = { target = \"/l\"  format = \"json\"  level = \"debug\"  facility = \"local7\" }\n"
         "auth = { backend = \"sasldb\"  sasldb = \"/d\"  realm = \"r.example\"  processes = 5 }\n"
@@ -212,6 +212,7 @@ START_TEST(what_is_said_is_taken)
     ck_assert_str_eq(c->state_dir, "/s");
     ck_assert_str_eq(c->spool_dir, "/t");
     ck_assert_str_eq(c->control, "/u");
+    ck_assert_str_eq(c->secret, "/v");
     ck_assert_int_eq(c->max_connections, 7);
     ck_assert_int_eq(c->shutdown_grace_ms, MIN);
     ck_assert_int_eq(c->reload_grace_ms, 72 * HOUR);

@@ -525,6 +525,93 @@ START_TEST(a_session_is_resumed_at_its_own_listener_alone)
 }
 END_TEST
 
+#define SECRET "0123456789abcdef0123456789abcdef"
+
+/* The keys of a period, as made from a secret. */
+static void turn_to(const char *secret, int64_t period)
+{
+    struct ticket_keys keys;
+    ticket_keys_derive(span_of(secret), period, &keys);
+    tls_contexts_set_tickets(contexts, &keys);
+}
+
+/* Is a session of then, at a gateway with that secret, resumed in period 243000 with SECRET? */
+static bool is_resumed(const char *secret, int64_t then, int version)
+{
+    prepare(MAIL);
+    turn_to(secret, then);
+    ck_assert_int_eq(SSL_CTX_set_max_proto_version(client.context, version), 1);
+    ck_assert(shakes_hands_at(0, "mail.example.com", NULL));
+    SSL_SESSION *kept = session();
+    ck_assert(SSL_SESSION_has_ticket(kept));
+    ck_assert_uint_eq(SSL_SESSION_get_ticket_lifetime_hint(kept), 7200);
+    prepare(MAIL); /* another gateway, or another start */
+    turn_to(SECRET, 243000);
+    ck_assert(shakes_hands_at(0, "mail.example.com", kept));
+    SSL_SESSION_free(kept);
+    return SSL_session_reused(client.ssl) == 1;
+}
+
+START_TEST(a_session_is_resumed_wherever_the_secret_is_the_same)
+{
+    ck_assert(is_resumed(SECRET, 243000, versions[_i]));
+    ck_assert(is_resumed(SECRET, 242999, versions[_i]));
+    ck_assert(is_resumed(SECRET, 243001, versions[_i])); /* the other's clock is ahead */
+    ck_assert(!is_resumed(SECRET, 242998, versions[_i]));
+    ck_assert(!is_resumed(SECRET, 243002, versions[_i]));
+    ck_assert(!is_resumed(SECRET "0", 243000, versions[_i]));
+}
+END_TEST
+
+START_TEST(keys_turn_under_the_contexts_in_use)
+{
+    prepare(MAIL);
+    turn_to(SECRET, 243000);
+    ck_assert_int_eq(SSL_CTX_set_max_proto_version(client.context, versions[_i]), 1);
+    ck_assert(shakes_hands());
+    SSL_SESSION *kept = session();
+    turn_to(SECRET, 243001);
+    ck_assert(shakes_hands_at(0, NULL, kept));
+    ck_assert(SSL_session_reused(client.ssl));
+    SSL_SESSION *fresh = session(); /* under the key of now */
+    turn_to(SECRET, 243002);
+    ck_assert(shakes_hands_at(0, NULL, kept));
+    ck_assert(!SSL_session_reused(client.ssl));
+    ck_assert(shakes_hands_at(0, NULL, fresh));
+    ck_assert(SSL_session_reused(client.ssl));
+    SSL_SESSION_free(kept);
+    SSL_SESSION_free(fresh);
+}
+END_TEST
+
+static unsigned tickets;
+
+static int count_ticket(SSL *ssl, SSL_SESSION *one)
+{
+    (void)ssl;
+    tickets++;
+    ck_assert_uint_eq(SSL_SESSION_get_max_early_data(one), 0); /* it could be played again */
+    return 0;
+}
+
+START_TEST(a_handshake_brings_one_ticket_which_allows_no_early_data)
+{
+    prepare(MAIL);
+    turn_to(SECRET, 243000);
+    (void)SSL_CTX_set_session_cache_mode(client.context, SSL_SESS_CACHE_CLIENT);
+    SSL_CTX_sess_set_new_cb(client.context, count_ticket);
+    ck_assert_int_eq(SSL_CTX_set_max_proto_version(client.context, versions[_i]), 1);
+    tickets = 0;
+    ck_assert(shakes_hands());
+    SSL_SESSION *kept = session();
+    ck_assert_uint_eq(tickets, 1);
+    ck_assert(shakes_hands_at(0, NULL, kept));
+    SSL_SESSION_free(session());
+    ck_assert_uint_eq(tickets, versions[_i] == TLS1_3_VERSION ? 2 : 1); /* 1.2: it is still good */
+    SSL_SESSION_free(kept);
+}
+END_TEST
+
 START_TEST(where_a_certificate_is_asked_for_no_session_is_resumed)
 {
     prepare_with(MAIL, TWO("client_certificate = \"optional\" client_ca = \"@mail.pem\""));
@@ -593,6 +680,9 @@ SUITE(tls)
     TEST(a_client_can_not_renegotiate);
     LOOP_TEST(a_session_is_resumed_at_its_own_listener_alone, versions);
     LOOP_TEST(where_a_certificate_is_asked_for_no_session_is_resumed, versions);
+    LOOP_TEST(a_session_is_resumed_wherever_the_secret_is_the_same, versions);
+    LOOP_TEST(keys_turn_under_the_contexts_in_use, versions);
+    LOOP_TEST(a_handshake_brings_one_ticket_which_allows_no_early_data, versions);
     TEST(who_forgets_the_doors_keeps_what_is_spoken_to_servers_behind);
     TEST(destroying_leaves_null);
 }
