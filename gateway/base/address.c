@@ -38,13 +38,24 @@ static void make_v6(struct address *out, struct in6_addr host, uint16_t port)
     out->v6.sin6_port = htons(port);
 }
 
+int address_make(const char *host, uint16_t port, struct address *out)
+{
+    struct in_addr v4;
+    struct in6_addr v6;
+    if (inet_pton(AF_INET, host, &v4) == 1)
+        make_v4(out, v4, port);
+    else if (inet_pton(AF_INET6, host, &v6) == 1)
+        make_v6(out, v6, port);
+    else
+        return -1;
+    return 0;
+}
+
 int address_parse(const char *text, struct address *out, struct error *why)
 {
     struct span host;
     uint16_t port;
     char name[INET6_ADDRSTRLEN];
-    struct in_addr v4;
-    struct in6_addr v6;
     if (strncmp(text, "unix:", 5) == 0)
         return error_set(why, "\"%s\": a unix socket can't be used here; write HOST:PORT", text);
     if (split(text, &host, &port, why) < 0)
@@ -53,14 +64,8 @@ int address_parse(const char *text, struct address *out, struct error *why)
         host = span_of("127.0.0.1");
     if (host.size < sizeof name) {
         (void)span_copy(host, name, sizeof name); /* fits */
-        if (inet_pton(AF_INET, name, &v4) == 1) {
-            make_v4(out, v4, port);
+        if (address_make(name, port, out) == 0)
             return 0;
-        }
-        if (inet_pton(AF_INET6, name, &v6) == 1) {
-            make_v6(out, v6, port);
-            return 0;
-        }
     }
     return error_set(why,
                      "\"%s\": names are not looked up; write a numeric address or localhost, as "

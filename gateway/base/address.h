@@ -26,6 +26,9 @@ int address_parse_listen(const char *text, struct address out[ADDRESS_LISTEN_MAX
 /* Whom to connect to: the same without "*". Returns 0, or -1 and why. */
 int address_parse(const char *text, struct address *out, struct error *why);
 
+/* A host alone, as "192.0.2.1" or "2001:db8::1", with a port from elsewhere. Returns 0, or -1. */
+int address_make(const char *host, uint16_t port, struct address *out);
+
 /* The same, for tables of settings: only whether it would do. */
 int address_check_listen(const char *text, struct error *why);
 int address_check(const char *text, struct error *why);

@@ -1,0 +1,27 @@
+/* Networks in CIDR notation: "192.0.2.0/24", "2001:db8::/32", or one address alone. */
+#pragma once
+
+#include "base/address.h"
+
+struct network {
+    struct in6_addr first; /* IPv4 as ::ffff:a.b.c.d */
+    unsigned bits;         /* of 128 */
+    bool is_v6;
+};
+
+struct network_list {
+    struct network *items;
+    size_t count;
+};
+
+/* Returns 0, or -1 and why. */
+int network_parse(const char *text, struct network *out, struct error *why);
+
+/* The same, for tables of settings: only whether it would do. */
+int network_check(const char *text, struct error *why);
+
+/* Does it hold the address? IPv4 ones, also those within IPv6, lie in IPv4 networks alone. */
+bool network_holds(const struct network *n, const struct address *a);
+
+/* Does one of them? */
+bool networks_hold(const struct network_list *list, const struct address *a);
