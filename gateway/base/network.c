@@ -66,18 +66,25 @@ int network_check(const char *text, struct error *why)
     return network_parse(text, &ignored, why);
 }
 
+/* Are the first `bits` the same? */
+static bool begin_alike(const struct in6_addr *a, const struct in6_addr *b, unsigned bits)
+{
+    unsigned whole = bits / 8, rest = bits % 8;
+    if (memcmp(a->s6_addr, b->s6_addr, whole) != 0)
+        return false;
+    return rest == 0 || (a->s6_addr[whole] ^ b->s6_addr[whole]) >> (8 - rest) == 0;
+}
+
 bool network_holds(const struct network *n, const struct address *a)
 {
     struct in6_addr is = a->any.sa_family == AF_INET6 ? a->v6.sin6_addr : map_v4(a->v4.sin_addr);
-    if (n->is_v6 != address_is_v6(a))
-        return false;
-    for (size_t i = 0; i < sizeof is.s6_addr; i++)
-        is.s6_addr[i] ^= n->first.s6_addr[i];
-    unsigned whole = n->bits / 8, rest = n->bits % 8;
-    for (unsigned i = 0; i < whole; i++)
-        if (is.s6_addr[i] != 0)
-            return false;
-    return rest == 0 || is.s6_addr[whole] >> (8 - rest) == 0;
+    return n->is_v6 == address_is_v6(a) && begin_alike(&is, &n->first, n->bits);
+}
+
+bool networks_meet(const struct network *a, const struct network *b)
+{
+    return a->is_v6 == b->is_v6 &&
+           begin_alike(&a->first, &b->first, a->bits < b->bits ? a->bits : b->bits);
 }
 
 bool networks_hold(const struct network_list *list, const struct address *a)

@@ -23,5 +23,8 @@ int network_check(const char *text, struct error *why);
 /* Does it hold the address? IPv4 ones, also those within IPv6, lie in IPv4 networks alone. */
 bool network_holds(const struct network *n, const struct address *a);
 
+/* Is there an address that both hold? */
+bool networks_meet(const struct network *a, const struct network *b);
+
 /* Does one of them? */
 bool networks_hold(const struct network_list *list, const struct address *a);

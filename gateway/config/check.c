@@ -1,6 +1,7 @@
 #include "config/check.h"
 
 #include "config/grammar.h"
+#include "config/networks.h"
 
 #include <ifaddrs.h>
 #include <netdb.h>
@@ -318,6 +319,28 @@ static void check_taken(const struct checker *k, const struct listener_config *l
                 }
 }
 
+/* Who may vouch for others needs no password: nobody else may have his address. */
+static void check_xclient(const struct checker *k, struct listener_config *l)
+{
+    char which[NETWORKS_NAT_SIZE];
+    networks_read(&l->xclient_from, k->config->arena, &l->xclient_networks);
+    networks_read(&l->xclient_login_from, k->config->arena, &l->xclient_login_networks);
+    for (size_t i = 0; i < l->xclient_login_networks.count; i++) {
+        const struct network *n = &l->xclient_login_networks.items[i];
+        const char *text = l->xclient_login_from.items[i];
+        if (network_holds_nat(n, which))
+            errors_add_at(k->errors, &l->place,
+                          "listeners.%s.xclient_login_from: %s holds %s: whoever comes through "
+                          "its NAT would need no password; list the webmail's address alone",
+                          l->name, text, which);
+        else if (network_holds_loopback(n))
+            errors_warn_at(k->errors, &l->place,
+                           "listeners.%s.xclient_login_from: %s is this machine: every user and "
+                           "web site on it can send as anybody",
+                           l->name, text);
+    }
+}
+
 static void check_listeners(const struct checker *k)
 {
     struct config *c = k->config;
@@ -335,6 +358,7 @@ static void check_listeners(const struct checker *k)
         check_listener_tls(k, l);
         check_client_certificate(k, l);
         check_listener_upstream(k, l);
+        check_xclient(k, l);
     }
     if (c->listener_count == 0)
         errors_add_at(k->errors, &file,

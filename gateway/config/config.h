@@ -4,6 +4,7 @@
 
 #include "base/address.h"
 #include "base/error.h"
+#include "base/network.h"
 #include "base/setting.h"
 
 struct arena;
@@ -89,13 +90,14 @@ struct upstream_config {
 struct listener_config {
     const char *name;
     struct place place;
-    struct text_list bind;
+    struct text_list bind, xclient_from, xclient_login_from;
     int role, tls, bare_newline, received, client_certificate; /* enums above */
     bool complete_headers;
     const char *certificate, *upstream, *client_ca, *client_crl;
     int64_t max_message_size, max_header_size, max_recipients, idle_timeout_ms, min_data_rate;
     struct address *addresses; /* of `bind` */
     size_t address_count;
+    struct network_list xclient_networks, xclient_login_networks; /* of the lists above */
     const struct tls_config *tls_block;            /* `certificate`; NULL for role refuse */
     const struct upstream_config *upstream_config; /* `upstream`; NULL for role refuse */
 };

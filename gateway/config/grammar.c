@@ -204,6 +204,12 @@ static const struct setting listener_settings[] = {
     {"min_data_rate", SETTING_INTEGER, AT(listener_config, min_data_rate), .preset = "500",
      .max = 1000000,
      .help = "octets a second of a message, over a minute: 421 4.4.2 below; 0: any"},
+    {"xclient_from", SETTING_TEXT_LIST, AT(listener_config, xclient_from), .preset = "",
+     .max = 1000, .check = network_check,
+     .help = "networks that may give the client's ADDR NAME PORT HELO by XCLIENT, as a webmail"},
+    {"xclient_login_from", SETTING_TEXT_LIST, AT(listener_config, xclient_login_from), .preset = "",
+     .max = 1000, .check = network_check,
+     .help = "networks that may give LOGIN too: who can connect from there needs no password"},
     {"bare_newline", SETTING_CHOICE, AT(listener_config, bare_newline), .preset = "normalize",
      .choices = bare_newlines,
      .help = "a lone CR or LF in a message: normalize (LF to CRLF, CR to space) or reject (550 "
@@ -238,6 +244,8 @@ unsigned listener_key_roles(const char *key)
         {"max_header_size", SUBMISSION},
         {"received", SUBMISSION},
         {"complete_headers", SUBMISSION},
+        {"xclient_from", SUBMISSION},
+        {"xclient_login_from", SUBMISSION},
     };
     for (size_t i = 0; i < sizeof narrowed / sizeof *narrowed; i++)
         if (strcmp(narrowed[i].key, key) == 0)

@@ -97,6 +97,7 @@ void registry_on_empty(struct registry *r, loop_fn *fn, void *owner)
 void session_begin(struct session *s, struct registry *r, const struct session_kind *kind,
                    const struct listener_config *listener, int row, const struct address *peer)
 {
+    s->client_address = *peer;
     address_format(peer, s->address);
     s->registry = r;
     s->context = r->context;
@@ -191,6 +192,19 @@ void session_show(const struct session *s)
     (void)span_copy(span_of(s->address), row.client, sizeof row.client); /* fits */
     row.is_tls = connection_tls_version(s->client)[0] != '\0';
     session_write(&s->context->table, s->row, &row);
+}
+
+void session_speaks_for(struct session *s, const struct address *other)
+{
+    char address[ADDRESS_TEXT_SIZE] = "";
+    if (other != NULL)
+        address_format(other, address);
+    session_event(s, EVENT_speaks_for, field_text(KEY_speaks_for, address));
+    if (other == NULL)
+        return;
+    s->client_address = *other;
+    memcpy(s->address, address, sizeof s->address);
+    session_show(s);
 }
 
 int session_login(struct session *s, struct span account)

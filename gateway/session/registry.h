@@ -47,7 +47,8 @@ struct session {
     const struct listener_config *listener;
     size_t listener_slot;
     struct connection *client;
-    char *account; /* canonical; NULL before the login */
+    struct address client_address; /* of the connection, or of whom a trusted client speaks for */
+    char *account;                 /* canonical; NULL before the login */
     int64_t started_ns, started_wall_ns;
     uint64_t bytes;    /* to the client in POP3, of messages in SMTP */
     uint32_t messages; /* taken by the upstream; read from a mailbox */
@@ -57,7 +58,7 @@ struct session {
     enum session_state state;
     bool is_polite; /* the client's last reply is to arrive: session_finish */
     char id[ID_SIZE];
-    char address[ADDRESS_TEXT_SIZE]; /* the client's, for people */
+    char address[ADDRESS_TEXT_SIZE]; /* the same, for people */
 };
 
 struct registry;
@@ -114,6 +115,10 @@ void session_state(struct session *s, enum session_state state);
 
 /* Writes the row anew: after a login. */
 void session_show(const struct session *s);
+
+/* The client speaks for another from now on; NULL: for somebody whose address it doesn't know. Logs
+ * it. */
+void session_speaks_for(struct session *s, const struct address *other);
 
 /* Takes the account's name. Returns 0, or -1 without memory. */
 int session_login(struct session *s, struct span account);

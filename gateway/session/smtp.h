@@ -90,6 +90,7 @@ struct smtp_session {
     bool is_client_gone;   /* the reply to the final dot is awaited all the same */
     unsigned errors, junk; /* 5yz, and commands that lead nowhere, since a message was taken */
     char *helo;
+    char *told_name, *told_helo; /* by XCLIENT, of whom the client speaks for; NULL: not known */
     struct buffer
         login; /* of an exchange with LOGIN: what PLAIN would say, as far as it is known */
     struct auth_exchange *exchange;
@@ -117,6 +118,13 @@ void smtp_give_up(struct smtp_session *s);
 
 /* Frees the session and all that it has. `is_polite`: what was written is to arrive. */
 void smtp_end(struct smtp_session *s, bool is_polite);
+
+/* ---- smtp_xclient ---- */
+
+/* Whom the client may speak for, by its own address. */
+void smtp_xclient_begin(struct smtp_session *s);
+void smtp_xclient(struct smtp_session *s, const struct smtp_event *event);
+void smtp_xclient_end(struct smtp_session *s);
 
 /* ---- smtp_auth ---- */
 

@@ -58,6 +58,7 @@ int smtp_session_create(struct registry *r, const struct listener_config *listen
     s->login.limit = SMTP_AUTH_RESPONSE_MAX;
     s->take = smtp_take_commands;
     session_begin(&s->base, r, &smtp_kind, listener, row, peer);
+    smtp_xclient_begin(s);
     if (session_accept(&s->base, fd, peer, on_client) > 0)
         greet(s);
     return 0;
@@ -72,6 +73,7 @@ void smtp_end(struct smtp_session *s, bool is_polite)
     pool_give_back(s->base.context->pool, &s->link);
     smtp_replies_clear(&s->replies);
     free(s->helo);
+    smtp_xclient_end(s);
     buffer_clear(&s->login);
     s->base.is_polite = is_polite;
     session_destroy(&s->base);
@@ -286,15 +288,17 @@ static void on_hello(struct smtp_session *s, const struct smtp_event *event)
         smtp_say(s, SMTP_REPLY_hello, s->base.context->config->hostname);
         return;
     }
-    (void)snprintf(text, sizeof text,
-                   "%s\nPIPELINING\nSIZE %llu\nLIMITS RCPTMAX=%lld\nENHANCEDSTATUSCODES%s%s%s%s%s",
-                   s->base.context->config->hostname, (unsigned long long)max_size,
-                   (long long)s->base.listener->max_recipients,
-                   s->server.needs_tls ? "\nSTARTTLS" : "",
-                   !s->server.needs_tls && s->server.needs_auth ? "\nAUTH PLAIN LOGIN" : "",
-                   (extensions & SMTP_8BITMIME) != 0 ? "\n8BITMIME" : "",
-                   (extensions & SMTP_SMTPUTF8) != 0 ? "\nSMTPUTF8" : "",
-                   (extensions & SMTP_DSN) != 0 ? "\nDSN" : ""); /* fits */
+    (void)snprintf(
+        text, sizeof text,
+        "%s\nPIPELINING\nSIZE %llu\nLIMITS RCPTMAX=%lld\nENHANCEDSTATUSCODES%s%s%s%s%s%s%s",
+        s->base.context->config->hostname, (unsigned long long)max_size,
+        (long long)s->base.listener->max_recipients, s->server.needs_tls ? "\nSTARTTLS" : "",
+        !s->server.needs_tls && s->server.needs_auth ? "\nAUTH PLAIN LOGIN" : "",
+        (extensions & SMTP_8BITMIME) != 0 ? "\n8BITMIME" : "",
+        (extensions & SMTP_SMTPUTF8) != 0 ? "\nSMTPUTF8" : "",
+        (extensions & SMTP_DSN) != 0 ? "\nDSN" : "",
+        s->server.may_tell ? "\nXCLIENT NAME ADDR PORT HELO" : "",
+        s->server.may_vouch ? " LOGIN" : ""); /* fits */
     smtp_say(s, SMTP_REPLY_hello, text);
 }
 
@@ -372,13 +376,14 @@ static command_fn *const commands[] = {
     [SMTP_EVENT_VERIFY] = on_verify,
     [SMTP_EVENT_HELP] = on_help,
     [SMTP_EVENT_QUIT] = on_quit,
+    [SMTP_EVENT_XCLIENT] = smtp_xclient,
     [SMTP_EVENT_REFUSED] = on_refused,
 };
 
 /* Commands that bring no message nearer. */
 enum {
     JUNK = 1 << SMTP_EVENT_HELLO | 1 << SMTP_EVENT_RSET | 1 << SMTP_EVENT_NOOP |
-           1 << SMTP_EVENT_VERIFY | 1 << SMTP_EVENT_HELP,
+           1 << SMTP_EVENT_VERIFY | 1 << SMTP_EVENT_HELP | 1 << SMTP_EVENT_XCLIENT,
 };
 
 /* One batch: the commands of this read, up to one that must end a group. Then whatever of them

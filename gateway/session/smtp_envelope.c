@@ -254,15 +254,15 @@ static void fill_in_identity(struct smtp_session *s)
 {
     struct transaction *t = s->transaction;
     struct address local;
-    const struct address *peer = connection_peer(s->base.client);
+    const struct address *client = &s->base.client_address;
     connection_local(s->base.client, &local);
     t->values = (struct xclient_values){
-        .value = {[XCLIENT_NAME] = "[UNAVAILABLE]",
+        .value = {[XCLIENT_NAME] = s->told_name == NULL ? "[UNAVAILABLE]" : s->told_name,
                   [XCLIENT_PROTO] = "ESMTP",
-                  [XCLIENT_HELO] = s->helo,
+                  [XCLIENT_HELO] = s->told_helo == NULL ? s->helo : s->told_helo,
                   [XCLIENT_LOGIN] = s->base.account,
-                  [XCLIENT_ADDR] = xclient_address(t, peer),
-                  [XCLIENT_PORT] = arena_printf(t->arena, "%u", address_port(peer)),
+                  [XCLIENT_ADDR] = xclient_address(t, client),
+                  [XCLIENT_PORT] = arena_printf(t->arena, "%u", address_port(client)),
                   [XCLIENT_DESTADDR] = xclient_address(t, &local),
                   [XCLIENT_DESTPORT] = arena_printf(t->arena, "%u", address_port(&local))}};
 }

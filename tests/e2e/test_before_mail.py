@@ -28,7 +28,7 @@ def clear(gateway):
     ("AUTH CRAM-MD5", "538 5.7.11 "),
     ("BDAT 5 LAST", "500 5.5.2 "),
     ("EXPN list", "500 5.5.2 "),
-    ("XCLIENT ADDR=192.0.2.1", "500 5.5.2 "),
+    ("XCLIENT ADDR=192.0.2.1", "550 5.7.0 "),
     ("NOOP", "250 2.0.0 "),
     ("EHLO again", "250 "),
     ("HELO again", "250 "),

@@ -4,8 +4,8 @@
 
 #include <stdio.h>
 
-static const char *const xclient_names[XCLIENT_COUNT] = {"NAME",     "PROTO",    "HELO", "LOGIN",
-                                                         "DESTADDR", "DESTPORT", "PORT", "ADDR"};
+const char *const xclient_names[XCLIENT_COUNT] = {"NAME",     "PROTO",    "HELO", "LOGIN",
+                                                  "DESTADDR", "DESTPORT", "PORT", "ADDR"};
 
 static const struct {
     const char *keyword;

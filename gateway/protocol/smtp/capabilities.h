@@ -17,6 +17,9 @@ enum xclient_attribute {
     XCLIENT_COUNT
 };
 
+/* Their names; an array of XCLIENT_COUNT. */
+extern const char *const xclient_names[];
+
 struct smtp_capabilities {
     unsigned extensions; /* enum smtp_extension */
     unsigned xclient;    /* a bit for each enum xclient_attribute */

@@ -67,6 +67,20 @@ static bool label_is_valid(struct span label)
     return true;
 }
 
+bool smtp_hello_is_valid(struct span name)
+{
+    bool is_literal = name.size > 2 && name.data[0] == '[' && name.data[name.size - 1] == ']';
+    if (name.size == 0 || name.size > DOMAIN_MAX || !utf8_is_valid(name))
+        return false;
+    if (is_literal)
+        name = span_make(name.data + 1, name.size - 2);
+    for (size_t i = 0; i < name.size; i++)
+        if (!ascii_is_alnum(name.data[i]) && !is_utf8_byte(name.data[i]) &&
+            (name.data[i] == '\0' || strchr("-_.:", name.data[i]) == NULL))
+            return false;
+    return true;
+}
+
 bool smtp_domain_is_valid(struct span domain)
 {
     if (domain.size == 0 || domain.size > DOMAIN_MAX)

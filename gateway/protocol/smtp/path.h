@@ -14,5 +14,10 @@ struct smtp_path {
  * with it, for a person. */
 const char *smtp_path_parse(struct span *in, struct smtp_path *path);
 
-/* Domain or address literal, as in EHLO and behind the @ (RFC 5321 section 4.1.3). */
+/* A name as clients give it with EHLO: not as strict as RFC 5321 section 4.1.3, since they say
+ * "localhost", names with underscores and in other alphabets, addresses without brackets or without
+ * "IPv6:" within them. */
+bool smtp_hello_is_valid(struct span name);
+
+/* Domain or address literal, as behind the @ (RFC 5321 section 4.1.3). */
 bool smtp_domain_is_valid(struct span domain);

@@ -1,7 +1,5 @@
 #include "protocol/smtp/server.h"
 
-#include "base/utf8.h"
-
 /* What a line may have, with its CRLF. */
 enum {
     LINE = 512,                                  /* RFC 5321 section 4.5.3.1.4 */
@@ -9,7 +7,6 @@ enum {
     RCPT_LINE = LINE + 500,                      /* NOTIFY and ORCPT: RFC 3461 section 4 */
     COMMAND_LINE_MAX = 2048, /* of any: clients put a long response behind AUTH too */
     AUTH_LINE_MAX = 12288,   /* RFC 4954 section 4 */
-    NAME_MAX_SIZE = 255,
 };
 
 enum {
@@ -21,7 +18,7 @@ enum {
 typedef void handler_fn(struct smtp_server *s, struct span argument, struct smtp_event *event);
 
 static handler_fn on_ehlo, on_helo, on_starttls, on_auth, on_mail, on_rcpt, on_data, on_rset,
-    on_noop, on_vrfy, on_help, on_quit;
+    on_noop, on_vrfy, on_help, on_quit, on_xclient;
 
 /* RFC 5321 section 4.1.4: which command may come when. In a state that neither column names, the
  * state's own refusal is the answer. */
@@ -48,6 +45,7 @@ static const struct verb {
      SMTP_REPLY_auth_first},
     {"HELP", SECURE | SMTP_CONNECTED, on_help, LINE, true, 0, 0},
     {"QUIT", ANY, on_quit, LINE, true, 0, 0},
+    {"XCLIENT", ANY & ~SMTP_IN_ENVELOPE, on_xclient, LINE, true, 0, 0},
 };
 
 /* The methods of RFC 9110 section 9 and RFC 5789, and how HTTP/2 begins. */
@@ -143,28 +141,12 @@ int smtp_server_next(struct smtp_server *s, struct span *in, struct smtp_event *
     return 1;
 }
 
-/* Not as strict as RFC 5321 section 4.1.3: clients say "localhost", names with underscores and in
- * other alphabets, addresses without brackets or without "IPv6:" within them. */
-static bool is_hello_name(struct span name)
-{
-    bool is_literal = name.size > 2 && name.data[0] == '[' && name.data[name.size - 1] == ']';
-    if (name.size == 0 || name.size > NAME_MAX_SIZE || !utf8_is_valid(name))
-        return false;
-    if (is_literal)
-        name = span_make(name.data + 1, name.size - 2);
-    for (size_t i = 0; i < name.size; i++)
-        if (!ascii_is_alnum(name.data[i]) && (unsigned char)name.data[i] <= 0x7f &&
-            strchr("-_.:", name.data[i]) == NULL)
-            return false;
-    return true;
-}
-
 static void take_hello(struct smtp_server *s, struct span name, struct smtp_event *event)
 {
     (void)s;
     event->kind = SMTP_EVENT_HELLO;
     event->text = span_trim(name);
-    if (!is_hello_name(event->text))
+    if (!smtp_hello_is_valid(event->text))
         refuse(event, SMTP_REPLY_bad_argument,
                span_of("give one host name, or an address in brackets"));
 }
@@ -302,6 +284,16 @@ static void on_quit(struct smtp_server *s, struct span argument, struct smtp_eve
     take_bare(SMTP_EVENT_QUIT, argument, event);
 }
 
+static void on_xclient(struct smtp_server *s, struct span argument, struct smtp_event *event)
+{
+    event->kind = SMTP_EVENT_XCLIENT;
+    const char *wrong = smtp_xclient_parse(argument, &event->told);
+    if (!s->may_tell || (event->told.value[XCLIENT_LOGIN].size > 0 && !s->may_vouch))
+        refuse(event, SMTP_REPLY_xclient_denied, span_of(""));
+    else if (wrong != NULL)
+        refuse(event, SMTP_REPLY_bad_argument, span_of(wrong));
+}
+
 /* Where a client stands that has said EHLO and is in no message. */
 static enum smtp_state rest(const struct smtp_server *s)
 {
@@ -324,6 +316,12 @@ void smtp_server_auth_ended(struct smtp_server *s, bool is_authenticated)
 {
     s->needs_auth = s->needs_auth && !is_authenticated;
     s->state = rest(s);
+}
+
+void smtp_server_told(struct smtp_server *s, bool has_hello, bool is_authenticated)
+{
+    s->needs_auth = s->needs_auth && !is_authenticated;
+    s->state = has_hello || s->state == SMTP_CLEAR ? rest(s) : SMTP_CONNECTED;
 }
 
 void smtp_server_envelope_ended(struct smtp_server *s)

@@ -7,6 +7,7 @@
 #include "protocol/smtp/parameters.h"
 #include "protocol/smtp/path.h"
 #include "protocol/smtp/reply.h"
+#include "protocol/smtp/xclient.h"
 
 enum smtp_state {
     SMTP_CONNECTED = 1 << 0,   /* no EHLO yet */
@@ -22,6 +23,8 @@ struct smtp_server {
     enum smtp_state state;
     bool needs_tls;   /* until STARTTLS is done */
     bool needs_auth;  /* until AUTH is done */
+    bool may_tell;    /* for whom it speaks, by XCLIENT */
+    bool may_vouch;   /* who that is, too: LOGIN */
     unsigned offered; /* enum smtp_extension: what EHLO told, so which parameters may come */
     struct line_reader lines;
 };
@@ -40,6 +43,7 @@ enum smtp_event_kind {
     SMTP_EVENT_VERIFY, /* VRFY */
     SMTP_EVENT_HELP,
     SMTP_EVENT_QUIT,
+    SMTP_EVENT_XCLIENT, /* told */
     SMTP_EVENT_REFUSED, /* refusal; text: its argument */
 };
 
@@ -52,6 +56,7 @@ struct smtp_event {
     struct span text, response;
     struct smtp_path path;
     struct smtp_parameters parameters;
+    struct smtp_told told;
     enum smtp_reply_name refusal;
 };
 
@@ -68,6 +73,10 @@ void smtp_server_secured(struct smtp_server *s);
 
 /* The AUTH exchange is over; `is_authenticated`: with 235. */
 void smtp_server_auth_ended(struct smtp_server *s, bool is_authenticated);
+
+/* XCLIENT is answered with 220: all begins anew, but for TLS and a login. Before STARTTLS that, or
+ * EHLO, is all that may come. `has_hello`: it told HELO, which counts as said. */
+void smtp_server_told(struct smtp_server *s, bool has_hello, bool is_authenticated);
 
 /* The message was answered, or MAIL was refused: another may begin. */
 void smtp_server_envelope_ended(struct smtp_server *s);

@@ -35,6 +35,20 @@ bool xtext_is_valid(struct span s)
     return true;
 }
 
+ssize_t xtext_decode(struct span s, char *out, size_t room)
+{
+    size_t used = 0;
+    for (size_t i = 0; i < s.size; i++) {
+        bool is_escaped = !is_plain(s.data[i]);
+        int c = is_escaped ? escaped(s, i) : s.data[i];
+        if (c < 0 || used == room)
+            return -1;
+        out[used++] = (char)c;
+        i += is_escaped ? 2 : 0;
+    }
+    return (ssize_t)used;
+}
+
 size_t xtext_encode(struct span s, char *out, size_t room)
 {
     size_t used = 0;

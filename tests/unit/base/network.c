@@ -117,6 +117,28 @@ START_TEST(every_length_of_an_ipv4_network_holds_what_begins_with_its_bits)
 }
 END_TEST
 
+START_TEST(networks_meet_when_one_holds_the_other)
+{
+    static const struct {
+        const char *a, *b;
+        bool do_meet;
+    } pairs[] = {
+        {"127.0.0.0/8", "127.0.0.1", true},
+        {"0.0.0.0/0", "127.0.0.0/8", true},
+        {"10.0.0.0/9", "10.128.0.0/9", false},
+        {"::/0", "127.0.0.0/8", false},
+        {"::/0", "::1", true},
+    };
+    for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++) {
+        struct network a, b;
+        ck_assert_int_eq(network_parse(pairs[i].a, &a, NULL), 0);
+        ck_assert_int_eq(network_parse(pairs[i].b, &b, NULL), 0);
+        ck_assert_msg(networks_meet(&a, &b) == pairs[i].do_meet, "%s", pairs[i].a);
+        ck_assert_msg(networks_meet(&b, &a) == pairs[i].do_meet, "%s", pairs[i].a);
+    }
+}
+END_TEST
+
 START_TEST(a_list_holds_what_one_of_it_holds)
 {
     struct network items[2];
@@ -134,5 +156,6 @@ SUITE(network)
     TEST(a_network_is_read_or_refused);
     TEST(an_address_lies_in_its_networks);
     TEST(every_length_of_an_ipv4_network_holds_what_begins_with_its_bits);
+    TEST(networks_meet_when_one_holds_the_other);
     TEST(a_list_holds_what_one_of_it_holds);
 }

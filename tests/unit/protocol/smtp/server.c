@@ -21,6 +21,7 @@ struct talk {
     struct span input;
     const char *expected;
     enum door door;
+    bool is_trusted; /* XCLIENT, with LOGIN */
     struct smtp_server server;
     struct leftover in;
     bool is_over;
@@ -89,6 +90,11 @@ static void say_event(struct said *said, const struct smtp_event *event)
     case SMTP_EVENT_VERIFY: say(said, "VRFY"); break;
     case SMTP_EVENT_HELP: say(said, "HELP"); break;
     case SMTP_EVENT_QUIT: say(said, "QUIT"); break;
+    case SMTP_EVENT_XCLIENT:
+        say(said, "XCLIENT");
+        for (unsigned i = 0; i < XCLIENT_COUNT; i++)
+            say_value(said, xclient_names[i], event->told.value[i]);
+        break;
     case SMTP_EVENT_REFUSED: say_refusal(said, event); return;
     }
     say(said, "\n");
@@ -119,6 +125,10 @@ static void answer(struct talk *t, const struct smtp_event *event)
         break;
     case SMTP_EVENT_DATA: smtp_server_envelope_ended(&t->server); break;
     case SMTP_EVENT_QUIT: t->is_over = true; break;
+    case SMTP_EVENT_XCLIENT:
+        smtp_server_told(&t->server, event->told.value[XCLIENT_HELO].size > 0,
+                         event->told.value[XCLIENT_LOGIN].size > 0);
+        break;
     default: break;
     }
 }
@@ -127,8 +137,11 @@ static void restart(void *owner)
 {
     struct talk *t = owner;
     leftover_drop(&t->in);
-    t->server = (struct smtp_server){
-        .state = SMTP_CONNECTED, .needs_tls = t->door == STARTTLS, .needs_auth = t->door != OPEN};
+    t->server = (struct smtp_server){.state = SMTP_CONNECTED,
+                                     .needs_tls = t->door == STARTTLS,
+                                     .needs_auth = t->door != OPEN,
+                                     .may_tell = t->is_trusted,
+                                     .may_vouch = t->is_trusted};
     t->is_over = false;
     say_nothing(&t->said);
 }
@@ -383,6 +396,65 @@ START_TEST(a_conversation_gives_the_same_events_however_it_is_cut)
 {
     for (size_t i = 0; i < sizeof conversations / sizeof *conversations; i++)
         check(conversations[i].door, span_of(conversations[i].input), conversations[i].events);
+}
+END_TEST
+
+/* ---- XCLIENT ---- */
+
+static const struct conversation trusted[] = {
+    /* all begins anew: MAIL needs EHLO again, unless HELO was told; a login stays */
+    {IMPLICIT, LOGIN "XCLIENT ADDR=192.0.2.1\r\nMAIL FROM:<a@b>\r\nEHLO c\r\nMAIL FROM:<a@b>\r\n",
+     LOGGED_IN "XCLIENT ADDR192.0.2.1\n503 5.5.1\nEHLO c\nMAIL <a@b>\n"},
+    {IMPLICIT, LOGIN "XCLIENT HELO=x\r\nMAIL FROM:<a@b>\r\n",
+     LOGGED_IN "XCLIENT HELOx\nMAIL <a@b>\n"},
+    {IMPLICIT, "EHLO c\r\nXCLIENT LOGIN=a@b\r\nEHLO c\r\nMAIL FROM:<a@b>\r\nAUTH PLAIN\r\n",
+     "EHLO c\nXCLIENT LOGINa@b\nEHLO c\nMAIL <a@b>\n503 5.5.1\n"},
+    {IMPLICIT, "EHLO c\r\nXCLIENT HELO=x\r\nMAIL FROM:<a@b>\r\nAUTH PLAIN Z29vZA==\r\n",
+     "EHLO c\nXCLIENT HELOx\n530 5.7.0\nAUTH PLAIN with Z29vZA==\n"},
+    /* before STARTTLS; some say EHLO again behind it, some don't */
+    {STARTTLS, "EHLO c\r\nXCLIENT LOGIN=a@b\r\nSTARTTLS\r\nEHLO c\r\nMAIL FROM:<a@b>\r\n",
+     "EHLO c\nXCLIENT LOGINa@b\nSTARTTLS\nEHLO c\nMAIL <a@b>\n"},
+    {STARTTLS, "EHLO c\r\nXCLIENT LOGIN=a@b\r\nMAIL FROM:<a@b>\r\nEHLO c\r\nSTARTTLS\r\n",
+     "EHLO c\nXCLIENT LOGINa@b\n530 5.7.0\nEHLO c\nSTARTTLS\n"},
+    {STARTTLS, "XCLIENT ADDR=192.0.2.1 HELO=x\r\nMAIL FROM:<a@b>\r\nSTARTTLS\r\n",
+     "XCLIENT HELOx ADDR192.0.2.1\n530 5.7.0\nSTARTTLS\n"},
+    /* not in a message; wrong ones change nothing */
+    {OPEN, IN_MAIL "XCLIENT ADDR=192.0.2.1\r\nRCPT TO:<c@d>\r\n",
+     MAIL_TAKEN "503 5.5.1\nRCPT <c@d>\n"},
+    {OPEN, "EHLO c\r\nXCLIENT\r\nXCLIENT ADDR=x\r\nXCLIENT FOO=x\r\nMAIL FROM:<a@b>\r\n",
+     "EHLO c\n501 5.5.4\n501 5.5.4\n501 5.5.4\nMAIL <a@b>\n"},
+};
+
+START_TEST(xclient_begins_anew_whatever_the_cuts)
+{
+    static struct talk t;
+    for (size_t i = 0; i < sizeof trusted / sizeof *trusted; i++) {
+        t.is_trusted = true;
+        t.door = trusted[i].door;
+        t.input = span_of(trusted[i].input);
+        t.expected = trusted[i].events;
+        every_split(t.input, restart, feed, done, &t);
+    }
+    leftover_drop(&t.in);
+}
+END_TEST
+
+START_TEST(xclient_is_for_who_is_trusted)
+{
+    check(OPEN, span_of("EHLO c\r\nXCLIENT ADDR=192.0.2.1\r\nXCLIENT\r\nMAIL FROM:<a@b>\r\n"),
+          "EHLO c\n550 5.7.0\n550 5.7.0\nMAIL <a@b>\n");
+}
+END_TEST
+
+START_TEST(login_is_for_who_may_vouch)
+{
+    struct smtp_server s = {.state = SMTP_READY, .may_tell = true};
+    struct smtp_event event;
+    struct span in = span_of("XCLIENT ADDR=192.0.2.1 LOGIN=a@b\r\nXCLIENT ADDR=192.0.2.1\r\n");
+    ck_assert_int_eq(smtp_server_next(&s, &in, &event), 1);
+    ck_assert_int_eq(event.refusal, SMTP_REPLY_xclient_denied);
+    ck_assert_int_eq(smtp_server_next(&s, &in, &event), 1);
+    ck_assert_int_eq(event.kind, SMTP_EVENT_XCLIENT);
 }
 END_TEST
 
@@ -828,6 +900,9 @@ END_TEST
 SUITE(smtp_server)
 {
     TEST(a_conversation_gives_the_same_events_however_it_is_cut);
+    TEST(xclient_begins_anew_whatever_the_cuts);
+    TEST(xclient_is_for_who_is_trusted);
+    TEST(login_is_for_who_may_vouch);
     TEST(each_command_may_come_where_it_may);
     TEST(what_is_refused_changes_no_state);
     TEST(a_group_ends_where_rfc_2920_says);

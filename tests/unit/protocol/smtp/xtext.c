@@ -82,6 +82,31 @@ START_TEST(what_xtext_stands_for_is_printable)
 }
 END_TEST
 
+START_TEST(what_is_encoded_is_decoded_again)
+{
+    uint32_t seed = 8;
+    for (int round = 0; round < 2000; round++) {
+        char text[40], encoded[128], out[40];
+        size_t size = next_random(&seed) % sizeof text;
+        for (size_t i = 0; i < size; i++)
+            text[i] = (char)next_random(&seed);
+        size_t used = xtext_encode(span_make(text, size), encoded, sizeof encoded);
+        ck_assert_int_eq(xtext_decode(span_make(encoded, used), out, size), size);
+        ck_assert_mem_eq(out, text, size);
+        ck_assert(size == 0 || xtext_decode(span_make(encoded, used), out, size - 1) == -1);
+    }
+}
+END_TEST
+
+START_TEST(what_is_no_xtext_is_not_decoded)
+{
+    static const char *const texts[] = {"+", "a+2", "+2b", "+GG", "a b", "a=b", "\x7f", "\xc3\xa9"};
+    char out[8];
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+        ck_assert_msg(xtext_decode(span_of(texts[i]), out, sizeof out) == -1, "%s", texts[i]);
+}
+END_TEST
+
 START_TEST(a_text_is_encoded_as_a_naive_encoder_does)
 {
     uint32_t seed = 7;
@@ -132,6 +157,8 @@ SUITE(smtp_xtext)
     TEST(a_nul_is_no_digit);
     TEST(each_octet_is_encoded_as_rfc_3461_says);
     TEST(what_xtext_stands_for_is_printable);
+    TEST(what_is_encoded_is_decoded_again);
+    TEST(what_is_no_xtext_is_not_decoded);
     TEST(a_text_is_encoded_as_a_naive_encoder_does);
     TEST(what_does_not_fit_is_not_written_in_part);
     TEST(what_just_fits_with_its_nul_is_written);

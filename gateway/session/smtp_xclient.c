@@ -1,0 +1,63 @@
+/* XCLIENT: a client from xclient_from says for whom it speaks, so that limits, logs and the server
+ * behind see who that is, not the webmail; one from xclient_login_from says who has logged in
+ * there. What was told survives STARTTLS: who sent it was trusted for its address. */
+#include "auth/account.h"
+#include "session/smtp.h"
+
+#include <stdlib.h>
+
+void smtp_xclient_begin(struct smtp_session *s)
+{
+    const struct listener_config *l = s->base.listener;
+    s->server.may_vouch = networks_hold(&l->xclient_login_networks, &s->base.client_address);
+    s->server.may_tell =
+        s->server.may_vouch || networks_hold(&l->xclient_networks, &s->base.client_address);
+}
+
+void smtp_xclient_end(struct smtp_session *s)
+{
+    free(s->told_name);
+    free(s->told_helo);
+    s->told_name = s->told_helo = NULL;
+}
+
+/* Takes over a name that was told. Returns 0, or -1 without memory. */
+static int keep(char **kept, const struct smtp_told *told, enum xclient_attribute which)
+{
+    char text[SMTP_TOLD_SIZE];
+    if (told->value[which].size == 0)
+        return 0;
+    free(*kept);
+    *kept = smtp_told_text(told, which, text) ? strdup(text) : NULL;
+    return *kept == NULL && smtp_told_text(told, which, text) ? -1 : 0;
+}
+
+static int log_in(struct smtp_session *s, const char *account)
+{
+    free(s->base.account); /* of a login before; the network is trusted with any */
+    s->base.account = NULL;
+    return session_login(&s->base, span_of(account));
+}
+
+void smtp_xclient(struct smtp_session *s, const struct smtp_event *event)
+{
+    const struct smtp_told *told = &event->told;
+    const struct session_context *c = s->base.context;
+    char login[SMTP_TOLD_SIZE], account[ACCOUNT_SIZE];
+    struct address address;
+    bool has_login = smtp_told_text(told, XCLIENT_LOGIN, login);
+    bool has_address = smtp_told_address(told, &address);
+    if (has_login && account_canonical(span_of(login), c->config->auth.realm, account) < 0) {
+        smtp_say(s, SMTP_REPLY_bad_argument, "LOGIN is no name of an account");
+        return;
+    }
+    session_speaks_for(&s->base, has_address ? &address : NULL);
+    pool_give_back(c->pool, &s->link); /* it was told of another */
+    if (keep(&s->told_name, told, XCLIENT_NAME) < 0 ||
+        keep(&s->told_helo, told, XCLIENT_HELO) < 0 || (has_login && log_in(s, account) < 0)) {
+        smtp_give_up(s);
+        return;
+    }
+    smtp_server_told(&s->server, s->told_helo != NULL, has_login);
+    smtp_say(s, SMTP_REPLY_greeting, c->config->hostname);
+}
