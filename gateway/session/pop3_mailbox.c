@@ -94,7 +94,7 @@ static void tell(struct pop3_session *s, struct pop3_link *l)
 {
     char address[ADDRESS_TEXT_SIZE], destination[ADDRESS_TEXT_SIZE], forward[600];
     struct address local;
-    const struct address *peer = connection_peer(s->base.client);
+    const struct address *peer = &s->base.client_address;
     connection_local(s->base.client, &local);
     address_format_host(peer, address);
     address_format_host(&local, destination);
