@@ -137,6 +137,19 @@ static void forget_tls_errors(void)
         ERR_clear_error();
 }
 
+/* What a client has sent in place of a handshake, as far as its first octets tell; or NULL. */
+static const char *describe_clear(const SSL *ssl, unsigned long code)
+{
+    int reason = ERR_GET_REASON(code);
+    if (ERR_GET_LIB(code) != ERR_LIB_SSL || !SSL_is_server(ssl) ||
+        SSL_get_state(ssl) != TLS_ST_BEFORE)
+        return NULL;
+    if (reason == SSL_R_HTTP_REQUEST || reason == SSL_R_HTTPS_PROXY_REQUEST)
+        return "TLS: no handshake, but HTTP in clear";
+    return reason == SSL_R_WRONG_VERSION_NUMBER ? "TLS: no handshake, but something in clear"
+                                                : NULL;
+}
+
 /* What OpenSSL says of its last call. */
 static void keep_tls_error(struct connection *c, int ssl_error)
 {
@@ -144,8 +157,11 @@ static void keep_tls_error(struct connection *c, int ssl_error)
     int flags = 0;
     unsigned long code = ERR_peek_error_data(&more, &flags);
     const char *reason = ERR_reason_error_string(code);
+    const char *clear = describe_clear(c->ssl, code);
     struct error text;
-    if (code != 0 && ERR_GET_REASON(code) == SSL_R_CERTIFICATE_VERIFY_FAILED)
+    if (clear != NULL)
+        (void)error_set(&text, "%s", clear);
+    else if (code != 0 && ERR_GET_REASON(code) == SSL_R_CERTIFICATE_VERIFY_FAILED)
         (void)error_set(&text, "TLS: %s: %s", reason,
                         more[0] != '\0' /* see net/tls_client */
                             ? more

@@ -173,6 +173,26 @@ static int on_server_name(SSL *ssl, int *alert, void *owner)
     return SSL_TLSEXT_ERR_ALERT_FATAL;
 }
 
+/* "smtp" or "pop3", where a client says what it is about to speak (RFC 7301). Who offers other
+ * protocols alone was led here by somebody else (ALPACA), and is told so. */
+static int on_protocols(SSL *ssl, const unsigned char **chosen, unsigned char *chosen_size,
+                        const unsigned char *offered, unsigned size, void *owner)
+{
+    const struct tls_context *door = SSL_get_app_data(ssl);
+    const char *own = door->listener->role == ROLE_POP3 ? "pop3" : "smtp";
+    (void)owner;
+    for (unsigned at = 0, next; at < size; at = next) {
+        next = at + 1 + offered[at];
+        if (next <= size &&
+            span_equals(span_make((const char *)offered + at + 1, offered[at]), own)) {
+            *chosen = offered + at + 1;
+            *chosen_size = offered[at];
+            return SSL_TLSEXT_ERR_OK;
+        }
+    }
+    return SSL_TLSEXT_ERR_ALERT_FATAL;
+}
+
 /* ---- loading ---- */
 
 struct loader {
@@ -289,6 +309,7 @@ static void load_block(const struct loader *l, struct tls_contexts *contexts)
     SSL_CTX_set_default_passwd_cb(ctx, tls_no_password);
     (void)SSL_CTX_set_tlsext_servername_callback(ctx, on_server_name);
     (void)SSL_CTX_set_tlsext_servername_arg(ctx, contexts);
+    SSL_CTX_set_alpn_select_cb(ctx, on_protocols, NULL);
     for (size_t i = 0; i < t->certificate.count && i < t->key.count; i++)
         load_pair(l, t->certificate.items[i], t->key.items[i]);
 }

@@ -393,11 +393,8 @@ static void client_is_gone(struct pop3_session *s, bool is_dead)
         pop3_tunnel_client_gone(s, is_dead);
         return;
     }
-    if (s->base.state == SESSION_TLS) {
-        session_add(&s->base, COUNTER_tls_failures, 1);
-        session_event(&s->base, EVENT_tls_failed,
-                      field_text(KEY_reason, connection_error(s->base.client)));
-    }
+    if (s->base.state == SESSION_TLS)
+        session_tls_failed(&s->base, connection_error(s->base.client));
     pop3_end(s, true);
 }
 
@@ -411,6 +408,7 @@ static void timed_out(struct pop3_session *s)
     } else if (s->base.state == SESSION_AUTH_DELAY) {
         delayed(s);
     } else if (s->base.state == SESSION_TLS) {
+        session_tls_failed(&s->base, NULL);
         pop3_end(s, true);
     } else {
         end_with(s, POP3_REPLY_idle);

@@ -126,6 +126,17 @@ int session_start_tls(struct session *s)
     return 0;
 }
 
+void session_tls_failed(const struct session *s, const char *reason)
+{
+    bool is_implicit = s->listener->tls == LISTENER_TLS_IMPLICIT;
+    if (reason == NULL)
+        reason = is_implicit ? "no handshake in time; a client that is set to STARTTLS would wait "
+                               "here for a greeting"
+                             : "no handshake in time";
+    session_add(s, COUNTER_tls_failures, 1);
+    session_event(s, EVENT_tls_failed, field_text(KEY_reason, reason));
+}
+
 int session_accept(struct session *s, int fd, const struct address *peer, connection_fn *fn)
 {
     bool is_implicit = s->listener->tls == LISTENER_TLS_IMPLICIT;

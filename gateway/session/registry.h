@@ -100,6 +100,9 @@ int session_accept(struct session *s, int fd, const struct address *peer, connec
  * memory. */
 int session_start_tls(struct session *s);
 
+/* Counts and logs that there is no TLS with the client; `reason` NULL: it took too long. */
+void session_tls_failed(const struct session *s, const char *reason);
+
 /* An id for a message of this session. */
 void session_new_id(const struct session *s, char out[ID_SIZE]);
 

@@ -221,11 +221,8 @@ static void log_abandoned(const struct smtp_session *s, const char *reason)
 static void client_is_gone(struct smtp_session *s)
 {
     const struct transaction *t = s->transaction;
-    if (s->base.state == SESSION_TLS) {
-        session_add(&s->base, COUNTER_tls_failures, 1);
-        session_event(&s->base, EVENT_tls_failed,
-                      field_text(KEY_reason, connection_error(s->base.client)));
-    }
+    if (s->base.state == SESSION_TLS)
+        session_tls_failed(&s->base, connection_error(s->base.client));
     if (t != NULL && t->data == DATA_ENDED) {
         s->is_client_gone = true; /* the answer is awaited, and logged */
         return;
@@ -241,6 +238,13 @@ static void too_late(struct smtp_session *s)
     end_with(s, name);
 }
 
+/* The handshake took too long. */
+static void tls_timed_out(struct smtp_session *s)
+{
+    session_tls_failed(&s->base, NULL);
+    smtp_end(s, true);
+}
+
 static void timed_out(struct smtp_session *s)
 {
     if (s->base.state == SESSION_AUTH_CHECK)
@@ -248,7 +252,7 @@ static void timed_out(struct smtp_session *s)
     else if (s->base.state == SESSION_AUTH_DELAY)
         smtp_auth_delayed(s);
     else if (s->base.state == SESSION_TLS)
-        smtp_end(s, true);
+        tls_timed_out(s);
     else
         too_late(s);
 }

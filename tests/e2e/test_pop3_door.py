@@ -150,10 +150,11 @@ def test_too_many_commands_without_a_login_end_the_session(gateway):
 
 
 @pytest.mark.parametrize("tls", [None, "implicit"])
-def test_who_speaks_http_is_sent_away_at_his_first_line(gateway, tls):
+@pytest.mark.parametrize("line", ["POST / HTTP/1.1", "Host: mail", "Content-Length: 99"])
+def test_who_speaks_http_is_sent_away_at_his_first_line(gateway, tls, line):
     with Pop3(gateway.port("pop3s" if tls else "pop3"), tls=tls) as client:
         client.expect("+OK ")
-        client.send(["POST / HTTP/1.1", "Host: mail", "", f"USER {ALICE}"])
+        client.send([line, "", f"USER {ALICE}"])
         client.expect("-ERR This is a mail server")
         assert client.is_closed()
 

@@ -230,18 +230,62 @@ def test_a_session_of_one_worker_is_resumed_by_another(new_gateway, new_smtp, ve
     assert len(pids) > 1
 
 
+# ---- what is spoken inside ----
+
+@pytest.mark.parametrize("door, offered, chosen", [
+    ("submissions", ["smtp"], "smtp"), ("pop3s", ["http/1.1", "pop3"], "pop3"), ("pop3s", [], None)])
+def test_alpn_names_the_protocol_of_the_port(gateway, door, offered, chosen):
+    context = tls_context()
+    if offered:
+        context.set_alpn_protocols(offered)
+    with handshake(gateway, door, context=context) as session:
+        assert session.socket.selected_alpn_protocol() == chosen
+
+
+@pytest.mark.parametrize("door, offered", [("submissions", ["h2", "http/1.1"]), ("pop3s", ["smtp", "imap"])])
+def test_a_client_that_wants_another_protocol_gets_the_alert_for_it(gateway, door, offered):
+    context = tls_context()
+    context.set_alpn_protocols(offered)
+    before = len(gateway.events("tls_failed", listener=door))
+    with pytest.raises(ssl.SSLError, match="(?i)no.application.protocol"):
+        handshake(gateway, door, context=context)
+    gateway.wait_event("tls_failed", before + 1, listener=door)
+    assert "application protocol" in gateway.events("tls_failed", listener=door)[-1]["reason"]
+
+
+def test_curl_is_no_way_in_for_https(gateway):
+    """A real client of another protocol."""
+    done = subprocess.run(["curl", "-sSk", "-m", "20", f"https://127.0.0.1:{gateway.port('submissions')}/"],
+                          capture_output=True, text=True)
+    assert done.returncode == 35 and "220 " not in done.stdout, done
+
+
 # ---- what isn't TLS ----
 
-@pytest.mark.parametrize("sent", [
-    b"EHLO client.example.net\r\n", b"GET / HTTP/1.0\r\n\r\n", b"\0" * 100, b"\x16\x03\x01"])
-def test_clear_text_on_a_tls_port_is_ended_in_good_order(gateway, sent):
-    with Session(gateway.port("submissions"), tls=None) as client:
+@pytest.mark.parametrize("door", ["submissions", "pop3s"])
+@pytest.mark.parametrize("sent, reason", [
+    (b"EHLO client.example.net\r\n", "TLS: no handshake, but something in clear"),
+    (b"USER alice\r\n", "TLS: no handshake, but something in clear"),
+    (b"GET / HTTP/1.0\r\n\r\n", "TLS: no handshake, but HTTP in clear"),
+    (b"CONNECT mail:25 HTTP/1.1\r\n\r\n", "TLS: no handshake, but HTTP in clear"),
+    (b"\0" * 100, "TLS: no handshake, but something in clear"),
+    (b"\x16\x03\x01", "closed by the peer")])
+def test_clear_text_on_a_tls_port_is_ended_in_good_order(gateway, sent, reason, door):
+    with Session(gateway.port(door), tls=None) as client:
         client.send_bytes(sent).end_stream()
         received = b""
         while more := client.socket.recv(4096):  # a reset would raise
             received += more
         assert not received or received[0] == 0x15  # at most an alert
-    gateway.wait_event("tls_failed", client=f"127.0.0.1:{client.local_port}", listener="submissions")
+    gateway.wait_event("tls_failed", client=f"127.0.0.1:{client.local_port}", listener=door, reason=reason)
+
+
+@pytest.mark.long
+def test_a_client_that_waits_for_a_greeting_in_clear_is_told_in_the_log(gateway):
+    with Session(gateway.port("submissions"), tls=None, timeout=60) as client:
+        assert client.is_closed()
+    event = gateway.wait_event("tls_failed", client=f"127.0.0.1:{client.local_port}")
+    assert "no handshake in time; a client that is set to STARTTLS would wait here" in event["reason"]
 
 
 def test_a_failed_handshake_is_logged_with_its_reason(gateway):

@@ -33,16 +33,17 @@ static const struct verb {
     {"QUIT", ANY, on_quit, 0},
 };
 
-/* Who speaks HTTP is a browser that was led here: what follows may be commands that somebody else
- * has put into a form (methods of RFC 9110 section 9 and RFC 5789; how HTTP/2 begins). */
-static bool is_http(struct span verb)
+/* Who speaks HTTP, or sends the fields of a header, is a browser that was led here: what follows
+ * may be commands that somebody else has put into a form (methods of RFC 9110 section 9 and RFC
+ * 5789; how HTTP/2 begins). */
+static bool is_foreign(struct span verb)
 {
     static const char *const methods[] = {"GET",     "HEAD",    "POST",  "PUT",   "DELETE",
                                           "CONNECT", "OPTIONS", "TRACE", "PATCH", "PRI"};
     for (size_t i = 0; i < sizeof methods / sizeof *methods; i++)
         if (span_equals_nocase(verb, methods[i]))
             return true;
-    return false;
+    return verb.size > 1 && verb.data[verb.size - 1] == ':';
 }
 
 static void refuse(struct pop3_event *event, enum pop3_reply_name refusal, const char *argument)
@@ -66,7 +67,7 @@ static void dispatch(struct pop3_server *s, struct span line, struct pop3_event 
             refuse(event, verbs[i].refusal, "");
         return;
     }
-    refuse(event, is_http(verb) ? POP3_REPLY_no_mail_client : POP3_REPLY_unknown_command, "");
+    refuse(event, is_foreign(verb) ? POP3_REPLY_no_mail_client : POP3_REPLY_unknown_command, "");
 }
 
 int pop3_server_next(struct pop3_server *s, struct span *in, struct pop3_event *event)

@@ -71,12 +71,19 @@ static void end(void)
     findings_end();
 }
 
+#define BEHIND                                                                         \
+    "upstreams = { smtp = { servers = { legacy = { address = \"192.0.2.5:25\" } } }\n" \
+    "pop3 = { protocol = \"pop3\" servers = { legacy = { address = \"192.0.2.5:110\" } } } }\n"
+
+/* The listeners that are implied. */
+enum { SUBMISSIONS, SUBMISSION, POP3S };
+
 /* What tls_prepare says of these blocks and listeners; '@' stands for the folder. */
 static void prepare_with(const char *blocks, const char *listeners)
 {
     char plan[4096], text[8192];
     size_t used = 0;
-    (void)snprintf(plan, sizeof plan, HOSTNAME "tls = {\n%s}\n" UPSTREAMS "%s", blocks,
+    (void)snprintf(plan, sizeof plan, HOSTNAME "tls = {\n%s}\n" BEHIND "%s", blocks,
                    listeners); /* fits */
     for (const char *at = plan; *at != '\0'; at++) {
         if (*at == '@')
@@ -507,6 +514,64 @@ START_TEST(a_client_can_not_renegotiate)
 }
 END_TEST
 
+static const struct {
+    const char *offered; /* each with its length before it */
+    unsigned size;
+    size_t listener;
+    const char *chosen; /* NULL: no handshake */
+} protocols[] = {
+    {"\4smtp", 5, SUBMISSIONS, "smtp"},
+    {"\4smtp", 5, SUBMISSION, "smtp"},
+    {"\4pop3", 5, POP3S, "pop3"},
+    {"\2h2\4imap\4smtp", 13, SUBMISSIONS, "smtp"},
+    {"", 0, SUBMISSIONS, ""}, /* says nothing of it */
+    {"\4pop3", 5, SUBMISSIONS, NULL},
+    {"\4smtp", 5, POP3S, NULL},
+    {"\2h2\10http/1.1", 12, SUBMISSIONS, NULL},
+    {"\4SMTP", 5, SUBMISSIONS, NULL}, /* octets: RFC 7301 section 3.1 */
+    {"\5smtps", 6, SUBMISSIONS, NULL},
+    {"\3smt", 4, SUBMISSIONS, NULL},
+};
+
+/* Also where another block's certificate is shown. */
+static const char *const protocol_hosts[] = {NULL, "mail.example.com", "shop.example.net"};
+
+static void speaks(size_t host, const char *chosen, size_t listener)
+{
+    const unsigned char *agreed = NULL;
+    unsigned size = 0;
+    bool is_good = shakes_hands_at(listener, protocol_hosts[host], NULL);
+    ck_assert(is_good == (chosen != NULL));
+    if (!is_good) {
+        (void)SSL_do_handshake(client.ssl); /* hears the alert, unless it has */
+        ck_assert_int_eq(SSL_get_error(client.ssl, -1), SSL_ERROR_SSL);
+        return;
+    }
+    SSL_get0_alpn_selected(client.ssl, &agreed, &size);
+    ck_assert_uint_eq(size, strlen(chosen));
+    ck_assert(size == 0 || memcmp(agreed, chosen, size) == 0);
+}
+
+START_TEST(a_client_that_names_other_protocols_alone_is_refused)
+{
+    const unsigned char *offered = (const unsigned char *)protocols[_i].offered;
+    prepare(MAIL BLOCK("shop", "shop"));
+    ck_assert_int_eq(SSL_CTX_set_alpn_protos(client.context, offered, protocols[_i].size), 0);
+    for (size_t host = 0; host < sizeof protocol_hosts / sizeof *protocol_hosts; host++)
+        speaks(host, protocols[_i].chosen, protocols[_i].listener);
+}
+END_TEST
+
+START_TEST(nothing_is_compressed_or_renegotiated)
+{
+    prepare(MAIL);
+    ck_assert(shakes_hands());
+    uint64_t options = SSL_get_options(client.server);
+    ck_assert_uint_ne(options & SSL_OP_NO_COMPRESSION, 0);
+    ck_assert_uint_ne(options & SSL_OP_NO_RENEGOTIATION, 0);
+}
+END_TEST
+
 /* ---- sessions ---- */
 
 static const int versions[] = {TLS1_2_VERSION, TLS1_3_VERSION};
@@ -678,6 +743,8 @@ SUITE(tls)
     LOOP_TEST(in_tls_1_2_forward_secret_authenticated_ciphers_alone_are_spoken, ciphers);
     TEST(ciphers_of_the_configuration_are_spoken_instead);
     TEST(a_client_can_not_renegotiate);
+    LOOP_TEST(a_client_that_names_other_protocols_alone_is_refused, protocols);
+    TEST(nothing_is_compressed_or_renegotiated);
     LOOP_TEST(a_session_is_resumed_at_its_own_listener_alone, versions);
     LOOP_TEST(where_a_certificate_is_asked_for_no_session_is_resumed, versions);
     LOOP_TEST(a_session_is_resumed_wherever_the_secret_is_the_same, versions);

@@ -172,6 +172,8 @@ static const struct conversation {
     {POP3_READY, "GET / HTTP/1.1\r\npost /\r\nPRI * HTTP/2.0\r\nGETS\r\n",
      "no client\nno client\nno client\nunknown\n"},
     {POP3_CLEAR, "CONNECT x:110 HTTP/1.1\r\n", "no client\n"},
+    {POP3_CLEAR, "Host: mail\r\nX:\r\n:\r\nHost :x\r\n",
+     "no client\nno client\nunknown\nunknown\n"},
     /* lines: LF alone, CR alone, control characters; the next is whole */
     {POP3_READY, "CAPA\nCAPA\r\n", "bad line\nCAPA\n"},
     {POP3_READY, "CA\rPA\r\nCAPA\r\r\nCAPA\r\n", "bad line\nbad line\nCAPA\n"},
