@@ -1,8 +1,10 @@
 /* porteirod: the gateway, in the foreground. */
 #include "base/title.h"
+#include "process/live.h"
 #include "process/master.h"
 
 #include <fcntl.h>
+#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,11 +18,12 @@ enum mode { MODE_RUN, MODE_TEST, MODE_PRINT };
 
 static int usage(void)
 {
-    fputs("usage: porteirod [-c FILE] [-t | -T | -V]\n"
-          "  -c FILE  the configuration, by default /etc/porteiro/porteiro.conf\n"
-          "  -t       check all that can be checked without starting\n"
-          "  -T       print the effective configuration\n"
-          "  -V       print the version\n",
+    fputs("usage: porteirod [-c FILE] [-t [--live] | -T | -V]\n"
+          "  -c FILE    the configuration, by default /etc/porteiro/porteiro.conf\n"
+          "  -t         check all that can be checked without starting\n"
+          "  -t --live  connect to the servers behind too, and tell what they do\n"
+          "  -T         print the effective configuration\n"
+          "  -V         print the version\n",
           stderr);
     return EXIT_USAGE;
 }
@@ -73,10 +76,13 @@ int main(int argc, char **argv)
 {
     const char *file = default_file;
     enum mode mode = MODE_RUN;
+    static const struct option words[] = {{"live", no_argument, NULL, 'l'}, {NULL, 0, NULL, 0}};
+    bool is_live = false;
     int option;
     title_prepare(argc, argv);
-    while ((option = getopt(argc, argv, "c:tTV")) != -1) {
+    while ((option = getopt_long(argc, argv, "c:tTV", words, NULL)) != -1) {
         switch (option) {
+        case 'l': is_live = true; break;
         case 'c': file = optarg; break;
         case 't': mode = MODE_TEST; break;
         case 'T': mode = MODE_PRINT; break;
@@ -84,7 +90,7 @@ int main(int argc, char **argv)
         default: return usage();
         }
     }
-    if (optind != argc)
+    if (optind != argc || (is_live && mode != MODE_TEST))
         return usage();
     if (mode == MODE_PRINT)
         return print_only_configuration(file);
@@ -98,6 +104,7 @@ int main(int argc, char **argv)
     if (mode == MODE_RUN)
         return master_run(file, prepared);
     printf("%s: good\n", file);
+    int status = is_live && live_run(prepared) != 0 ? EXIT_FAILURE : EXIT_SUCCESS;
     prepared_destroy(&prepared);
-    return EXIT_SUCCESS;
+    return status;
 }

@@ -770,6 +770,13 @@ const char *connection_certificate_name(const struct connection *c, char *out)
     return client_certificate_name(certificate, out);
 }
 
+void connection_tls_fingerprint(const struct connection *c, char out[TLS_FINGERPRINT_SIZE])
+{
+    out[0] = '\0';
+    if (c->ssl != NULL)
+        tls_peer_fingerprint(c->ssl, out);
+}
+
 const char *connection_error(const struct connection *c)
 {
     return c->error != NULL ? c->error : c->phase == FAILED ? "out of memory" : "";

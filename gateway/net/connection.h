@@ -9,9 +9,9 @@
 #include "base/span.h"
 #include "net/client_certificate.h"
 #include "net/loop.h"
+#include "net/tls.h"
 
 struct connection;
-struct tls_context;
 
 enum connection_event {
     CONNECTION_READY,   /* connected; or, once asked for, the TLS handshake is done */
@@ -74,6 +74,9 @@ const char *connection_tls_cipher(const struct connection *c);
 /* Whose certificate the client has shown, and was verified: see client_certificate_name; "" without
  * one. `out` has room for CERTIFICATE_NAME_SIZE. Returns `out`. */
 const char *connection_certificate_name(const struct connection *c, char *out);
+
+/* The SHA-256 of the peer's certificate, as "AB:CD:..."; "" where it has shown none. */
+void connection_tls_fingerprint(const struct connection *c, char out[TLS_FINGERPRINT_SIZE]);
 
 /* Why it failed. */
 const char *connection_error(const struct connection *c);

@@ -8,6 +8,7 @@
 struct tls_context;  /* what one side of a connection speaks */
 struct tls_contexts; /* those of a configuration */
 struct tls_socket;
+struct ssl_st;
 
 /* Loads all certificates and keys of the configuration, whose clients' certificates are taken, and
  * what upstreams need. Whatever is wrong or odd is added to `errors`; NULL when something is wrong.
@@ -37,6 +38,11 @@ const struct tls_context *tls_server_context(const struct tls_contexts *contexts
  * and what is shown, is the upstream's. NULL where they are forgotten. */
 const struct tls_context *tls_client_context(const struct tls_contexts *contexts,
                                              const struct server_config *server);
+
+/* The SHA-256 of the certificate in DER that the peer has shown, "AB:CD:..."; "": it has shown
+ * none. */
+enum { TLS_FINGERPRINT_SIZE = 3 * 32 };
+void tls_peer_fingerprint(const struct ssl_st *ssl, char out[TLS_FINGERPRINT_SIZE]);
 
 /* An SSL on `socket`, which must outlive it, ready for its handshake, or NULL without memory. For
  * net/connection. */

@@ -1,4 +1,5 @@
 /* TLS to the servers behind: what is spoken, and whose certificate is right. */
+#include "net/tls.h"
 #include "net/tls_context.h"
 
 #include <errno.h>
@@ -9,12 +10,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { DIGEST_TEXT_SIZE = 3 * 32 };
-
 /* ---- is it the right server? ---- */
 
 /* "AB:CD:..." of the certificate in DER, as openssl x509 -fingerprint -sha256 writes it. */
-static void format_fingerprint(const X509 *leaf, char out[DIGEST_TEXT_SIZE])
+static void format_fingerprint(const X509 *leaf, char out[TLS_FINGERPRINT_SIZE])
 {
     unsigned char digest[EVP_MAX_MD_SIZE];
     unsigned size = 0;
@@ -24,6 +23,14 @@ static void format_fingerprint(const X509 *leaf, char out[DIGEST_TEXT_SIZE])
     for (unsigned i = 0; i < size; i++)
         (void)snprintf(out + 3 * (size_t)i, 4, i + 1 < size ? "%02X:" : "%02X",
                        digest[i]); /* fits */
+}
+
+void tls_peer_fingerprint(const SSL *ssl, char out[TLS_FINGERPRINT_SIZE])
+{
+    const X509 *leaf = SSL_get0_peer_certificate(ssl);
+    out[0] = '\0';
+    if (leaf != NULL)
+        format_fingerprint(leaf, out);
 }
 
 /* The same digits, with colons or without, in either case. */
@@ -66,7 +73,7 @@ static int on_certificate(X509_STORE_CTX *store, void *owner)
     const SSL *ssl = X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx());
     const struct tls_context *c = SSL_get_app_data(ssl);
     X509 *leaf = X509_STORE_CTX_get0_cert(store);
-    char fingerprint[DIGEST_TEXT_SIZE];
+    char fingerprint[TLS_FINGERPRINT_SIZE];
     (void)owner;
     if (!c->is_checked)
         return 1;

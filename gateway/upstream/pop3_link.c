@@ -136,6 +136,11 @@ unsigned pop3_link_offered(const struct pop3_link *l)
     return l->offered;
 }
 
+const struct connection *pop3_link_connection(const struct pop3_link *l)
+{
+    return l->connection;
+}
+
 struct connection *pop3_link_take_connection(struct pop3_link *l)
 {
     struct connection *c = l->connection;

@@ -55,3 +55,6 @@ void pop3_link_login(struct pop3_link *l, struct span user, struct span password
 /* After a login that was let in: the connection, to be given another owner at once. What the
  * server has sent behind its reply comes to that one. */
 struct connection *pop3_link_take_connection(struct pop3_link *l);
+
+/* What is known of the connection; NULL when it is lost. */
+const struct connection *pop3_link_connection(const struct pop3_link *l);

@@ -579,7 +579,7 @@ const struct smtp_capabilities *smtp_link_capabilities(const struct smtp_link *l
     return &l->capabilities;
 }
 
-const char *smtp_link_tls_version(const struct smtp_link *l)
+const struct connection *smtp_link_connection(const struct smtp_link *l)
 {
-    return l->connection == NULL ? "" : connection_tls_version(l->connection);
+    return l->connection;
 }

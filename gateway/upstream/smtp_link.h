@@ -98,4 +98,6 @@ bool smtp_link_is_in_text(const struct smtp_link *l);
 
 struct server *smtp_link_server(const struct smtp_link *l);
 const struct smtp_capabilities *smtp_link_capabilities(const struct smtp_link *l);
-const char *smtp_link_tls_version(const struct smtp_link *l);
+
+/* What is known of the connection; NULL when it is lost. */
+const struct connection *smtp_link_connection(const struct smtp_link *l);

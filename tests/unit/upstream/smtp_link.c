@@ -191,7 +191,7 @@ START_TEST(a_greeted_link_says_ehlo_and_is_ready_with_what_is_offered)
     const struct smtp_capabilities *c = smtp_link_capabilities(heard.link);
     ck_assert_uint_eq(c->extensions, SMTP_PIPELINING | SMTP_SIZE | SMTP_8BITMIME);
     ck_assert_uint_eq(c->size, 10000);
-    ck_assert_str_eq(smtp_link_tls_version(heard.link), "");
+    ck_assert_str_eq(connection_tls_version(smtp_link_connection(heard.link)), "");
     ck_assert(smtp_link_is_reusable(heard.link));
 }
 END_TEST
@@ -464,7 +464,7 @@ START_TEST(where_starttls_is_offered_it_is_used_and_ehlo_said_again)
     struct peer *p = open_starttls(_i == 0 ? "opportunistic" : "require");
     peer_say(p, "220 go\r\n");
     serve_tls(p);
-    ck_assert_str_eq(smtp_link_tls_version(heard.link), "TLSv1.3");
+    ck_assert_str_eq(connection_tls_version(smtp_link_connection(heard.link)), "TLSv1.3");
     ck_assert_uint_eq(smtp_link_capabilities(heard.link)->extensions, SMTP_PIPELINING);
     exchange(p, SMTP_COMMAND_MAIL, "MAIL FROM:<>\r\n", "250 ok\r\n");
     ck_assert_int_eq(heard.code, 250);
@@ -476,7 +476,7 @@ START_TEST(tls_none_does_not_even_ask)
     open_link("tls = \"none\"");
     (void)greets(0, "250 STARTTLS\r\n");
     UNTIL(heard.ready == 1);
-    ck_assert_str_eq(smtp_link_tls_version(heard.link), "");
+    ck_assert_str_eq(connection_tls_version(smtp_link_connection(heard.link)), "");
 }
 END_TEST
 
@@ -525,7 +525,7 @@ START_TEST(opportunistic_tls_that_fails_is_followed_by_a_connection_in_clear)
     struct peer *again = greets(0, "250-STARTTLS\r\n" PIPELINING);
     UNTIL(heard.ready == 1);
     UNTIL(p->fd < 0 || peer_has_ended(p));
-    ck_assert_str_eq(smtp_link_tls_version(heard.link), "");
+    ck_assert_str_eq(connection_tls_version(smtp_link_connection(heard.link)), "");
     exchange(again, SMTP_COMMAND_MAIL, "MAIL FROM:<>\r\n", "250 ok\r\n");
     ck_assert_int_eq(heard.code, 250);
     nobody_comes(0);
@@ -572,7 +572,7 @@ START_TEST(implicit_tls_comes_before_the_greeting)
     hears(p, EHLO);
     peer_say(p, "250-behind\r\n250 STARTTLS\r\n");
     UNTIL(heard.ready == 1);
-    ck_assert_str_eq(smtp_link_tls_version(heard.link), "TLSv1.3");
+    ck_assert_str_eq(connection_tls_version(smtp_link_connection(heard.link)), "TLSv1.3");
 }
 END_TEST
 
@@ -647,7 +647,7 @@ START_TEST(a_link_that_is_lost_takes_what_comes_without_a_word)
     ck_assert(!smtp_link_is_blocked(heard.link));
     ck_assert(!smtp_link_is_reusable(heard.link));
     ck_assert(!smtp_link_may_reset(heard.link));
-    ck_assert_str_eq(smtp_link_tls_version(heard.link), "");
+    ck_assert_ptr_null(smtp_link_connection(heard.link));
     turns_for(5);
     smtp_link_quit(&heard.link);
     ck_assert_ptr_null(heard.link);
