@@ -101,9 +101,14 @@ int privileges_try(const struct identity *who, int (*try)(const void *what, stru
 
 int privileges_confine(struct error *why)
 {
-    const struct rlimit none = {0, 0};
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
         return error_set(why, "no_new_privs: %s", strerror(errno));
+    return privileges_hide(why);
+}
+
+int privileges_hide(struct error *why)
+{
+    const struct rlimit none = {0, 0};
     if (setrlimit(RLIMIT_CORE, &none) < 0)
         return error_set(why, "RLIMIT_CORE: %s", strerror(errno));
 #ifndef PORTEIRO_ASAN /* LeakSanitizer traces its own process */

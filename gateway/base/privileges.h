@@ -39,3 +39,6 @@ int privileges_try(const struct identity *who, int (*try)(const void *what, stru
 /* No new privileges by exec, no core, not to be traced or dumped. For every child that meets
  * strangers, whoever it runs as. */
 int privileges_confine(struct error *why);
+
+/* The same but for new privileges, which the admin's commands may need: for who runs those. */
+int privileges_hide(struct error *why);

@@ -145,13 +145,17 @@ static void check_identity(const struct checker *k, const struct upstream_config
 /* The keys of an account of the gateway's own. */
 static void check_account(const struct checker *k, const struct upstream_config *u)
 {
+    bool has_command = u->token_command[0] != '\0';
+    bool is_oauth = u->mechanism == UPSTREAM_MECHANISM_XOAUTH2;
     const struct {
         const char *key, *value, *preset, *example;
         int identity;
         bool is_needed;
     } keys[] = {
         {"username", u->username, "", "porteiro@example.com", IDENTITY_AUTH, true},
-        {"password_file", u->password_file, "", "/etc/porteiro/smtp.password", IDENTITY_AUTH, true},
+        {"password_file", u->password_file, "", "/etc/porteiro/smtp.password", IDENTITY_AUTH,
+         !has_command && !is_oauth},
+        {"token_command", u->token_command, "", "/etc/porteiro/token", IDENTITY_AUTH, is_oauth},
         {"mechanism", u->mechanism == UPSTREAM_MECHANISM_BEST ? "" : "set", "", "", IDENTITY_AUTH,
          false},
         {"master_user", u->master_user, "", "porteiro", IDENTITY_MASTER, true},
@@ -177,6 +181,15 @@ static void check_account(const struct checker *k, const struct upstream_config 
                       "upstreams.%s.master_separator: \"%s\" can't stand between two names; write "
                       "\"*\"",
                       u->name, u->master_separator);
+    if (has_command && u->password_file[0] != '\0')
+        errors_add_at(
+            k->errors, &u->place,
+            "upstreams.%s.token_command: it stands instead of password_file; leave one of "
+            "them out",
+            u->name);
+    if (has_command && !is_oauth && u->mechanism != UPSTREAM_MECHANISM_BEST)
+        errors_add_at(k->errors, &u->place,
+                      "upstreams.%s.mechanism: a token goes by \"XOAUTH2\" alone", u->name);
 }
 
 /* What was set for a check that doesn't take place would be a false comfort. */

@@ -43,7 +43,8 @@ enum upstream_identity {
 enum upstream_mechanism {
     UPSTREAM_MECHANISM_BEST,
     UPSTREAM_MECHANISM_PLAIN,
-    UPSTREAM_MECHANISM_LOGIN
+    UPSTREAM_MECHANISM_LOGIN,
+    UPSTREAM_MECHANISM_XOAUTH2
 };
 enum auth_backend { BACKEND_SASLDB, BACKEND_SASLAUTHD };
 enum login_name { LOGIN_NAME_OF_BACKEND, LOGIN_NAME_GIVEN, LOGIN_NAME_ACCOUNT, LOGIN_NAME_LOCAL };
@@ -77,7 +78,7 @@ struct upstream_config {
     int protocol, tls, identity; /* enums above */
     int tls_min_version;         /* enum upstream_tls_version */
     const char *tls_ciphers, *fingerprint, *ca, *client_certificate, *client_key;
-    const char *username, *password_file;
+    const char *username, *password_file, *token_command;
     const char *master_user, *master_password_file, *master_separator;
     int mechanism; /* enum upstream_mechanism */
     int64_t max_connections;

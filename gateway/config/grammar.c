@@ -87,6 +87,17 @@ static int check_word(const char *text, struct error *why)
     return 0;
 }
 
+/* Words, the first of which is a program; without a shell, quotes would be a part of them. */
+static int check_command(const char *text, struct error *why)
+{
+    if (text[0] == '\0')
+        return 0;
+    if (strpbrk(text, "\"'`$|<>;&*?") != NULL)
+        return error_set(
+            why, "\"%s\" needs a shell, and there is none; write a script and name that", text);
+    return check_word(text, why) < 0 ? -1 : check_absolute(text, why);
+}
+
 static const char *const tls_versions[] = {"TLSv1.2", "TLSv1.3", NULL};
 static const char *const roles[] = {"submission", "pop3", "refuse", NULL};
 static const char *const listener_tls[] = {"implicit", "starttls", "none", NULL};
@@ -98,7 +109,7 @@ static const char *const upstream_tls[] = {"none",   "opportunistic", "require",
                                            "verify", "implicit",      NULL};
 static const char *const upstream_tls_versions[] = {"TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3", NULL};
 static const char *const identities[] = {"none", "auth", "xclient", "password", "master", NULL};
-static const char *const upstream_mechanisms[] = {"", "PLAIN", "LOGIN", NULL};
+static const char *const upstream_mechanisms[] = {"", "PLAIN", "LOGIN", "XOAUTH2", NULL};
 static const char *const backends[] = {"sasldb", "saslauthd", NULL};
 static const char *const login_names[] = {"", "given", "account", "local", NULL};
 static const char *const log_formats[] = {"text", "json", NULL};
@@ -315,7 +326,11 @@ static const struct setting upstream_settings[] = {
      .check = check_file, .help = "identity auth: file with its password and nothing else"},
     {"mechanism", SETTING_CHOICE, AT(upstream_config, mechanism), .preset = "",
      .choices = upstream_mechanisms,
-     .help = "identity auth: PLAIN or LOGIN; \"\": the best that the server knows"},
+     .help = "identity auth: PLAIN, LOGIN or XOAUTH2; \"\": the best that the server knows"},
+    {"token_command", SETTING_TEXT, AT(upstream_config, token_command), .preset = "",
+     .check = check_command,
+     .help = "XOAUTH2: prints an access token, by itself or as JSON with access_token and "
+             "expires_in; words parted by spaces, no shell"},
     {"master_user", SETTING_TEXT, AT(upstream_config, master_user), .preset = "",
      .check = check_word, .help = "identity master: who may log in as everybody"},
     {"master_password_file", SETTING_TEXT, AT(upstream_config, master_password_file), .preset = "",

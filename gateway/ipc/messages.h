@@ -42,6 +42,11 @@ struct message_answer {
     uint32_t is_good;
 };
 
+struct message_token {
+    uint32_t upstream; /* its index in the configuration */
+    uint32_t version;  /* another for each token */
+};
+
 enum auth_service { AUTH_SMTP, AUTH_POP3 };
 
 struct message_auth_start {

@@ -1,6 +1,7 @@
 #include "process/children.h"
 
 #include "base/clock.h"
+#include "process/helper.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -37,20 +38,22 @@ struct generation *generation_create(struct master_state *m, struct prepared *pr
 {
     size_t workers = worker_count(prepared->config);
     size_t auths = (size_t)prepared->config->auth.processes;
+    size_t helpers = helper_is_needed(prepared->config) ? 1 : 0;
     struct generation *g = calloc(1, sizeof *g);
-    if (g == NULL || (g->posts = calloc(workers + auths + 1, sizeof *g->posts)) == NULL)
+    if (g == NULL || (g->posts = calloc(workers + auths + helpers + 1, sizeof *g->posts)) == NULL)
         abort(); /* out of memory at the start */
     g->master = m;
     g->number = number;
     g->prepared = prepared;
     g->listeners = listeners;
-    g->post_count = workers + auths + 1;
+    g->post_count = workers + auths + helpers + 1;
     for (size_t i = 0; i < g->post_count; i++) {
         struct post *p = &g->posts[i];
         p->generation = g;
-        p->role = i < workers           ? PROCESS_WORKER
-                  : i < workers + auths ? PROCESS_AUTH
-                                        : PROCESS_CONTROL;
+        p->role = i < workers                     ? PROCESS_WORKER
+                  : i < workers + auths           ? PROCESS_AUTH
+                  : i < workers + auths + helpers ? PROCESS_HELPER
+                                                  : PROCESS_CONTROL;
         p->index = (unsigned)(i < workers ? i : i - workers) + 1;
         p->restart = timeout_create(m->loop, on_restart, p);
         if (p->restart == NULL)
@@ -155,7 +158,7 @@ static void forget_secrets(const struct master_state *m, const struct birth *b)
     for (const struct generation *g = m->generations; g != NULL; g = g->next) {
         bool is_own = g->prepared == b->prepared;
         secret_forget(&g->prepared->secret);
-        if (!is_own || b->role == PROCESS_AUTH)
+        if (!is_own || b->role == PROCESS_AUTH || b->role == PROCESS_HELPER)
             tls_contexts_forget_keys(g->prepared->tls);
         else if (b->role == PROCESS_CONTROL)
             tls_contexts_forget_doors(g->prepared->tls);
@@ -168,7 +171,8 @@ static void be_child(struct master_state *m, const struct birth *b)
 {
     static void (*const mains[])(const struct birth *b) = {[PROCESS_WORKER] = worker_main,
                                                            [PROCESS_AUTH] = auth_main,
-                                                           [PROCESS_CONTROL] = control_main};
+                                                           [PROCESS_CONTROL] = control_main,
+                                                           [PROCESS_HELPER] = helper_main};
     loop_forget(&m->loop);
     forget_secrets(m, b);
     leave_signals();
@@ -232,13 +236,20 @@ static void introduce(const struct post *a, const struct post *b)
     (void)close(ends[1]);
 }
 
-/* Workers and auth processes of a generation know each other. */
+/* Do they speak to each other? */
+static bool must_meet(enum process_role a, enum process_role b)
+{
+    enum process_role other = a == PROCESS_WORKER ? b : a;
+    return (a == PROCESS_WORKER) != (b == PROCESS_WORKER) &&
+           (other == PROCESS_AUTH || other == PROCESS_HELPER);
+}
+
+/* Workers of a generation know its auth processes and its helper. */
 static void introduce_all(const struct post *p)
 {
     const struct generation *g = p->generation;
-    enum process_role other = p->role == PROCESS_WORKER ? PROCESS_AUTH : PROCESS_WORKER;
-    for (size_t i = 0; p->role != PROCESS_CONTROL && i < g->post_count; i++)
-        if (g->posts[i].role == other && g->posts[i].child.channel != NULL)
+    for (size_t i = 0; i < g->post_count; i++)
+        if (must_meet(p->role, g->posts[i].role) && g->posts[i].child.channel != NULL)
             introduce(p, &g->posts[i]);
 }
 
@@ -284,6 +295,8 @@ int post_fill(struct post *p, struct error *why)
         process_free(m->mapping.processes, (size_t)slot);
         return -1;
     }
+    /* The others open files. */
+    bool has_root = p->role == PROCESS_WORKER || p->role == PROCESS_CONTROL;
     const struct birth birth = {.role = p->role,
                                 .index = p->index,
                                 .generation = g->number,
@@ -295,7 +308,7 @@ int post_fill(struct post *p, struct error *why)
                                 .bell = m->bell,
                                 .control = m->control,
                                 .listeners = g->listeners,
-                                .root = p->role == PROCESS_AUTH ? -1 : m->root};
+                                .root = has_root ? m->root : -1};
     p->child = (struct child){.slot = (size_t)slot, .started_ns = loop_now(m->loop)};
     p->child.pid = fork_child(m, &birth);
     (void)close(ends[1]); /* the child's */
@@ -343,8 +356,9 @@ static bool must_be_filled(const struct master_state *m, const struct post *p)
     const struct generation *g = p->generation;
     if (m->is_stopping)
         return false;
-    /* A session of an old generation may still log in. */
-    bool is_needed_to_the_end = p->role == PROCESS_AUTH && children_count(m, g, PROCESS_WORKER) > 0;
+    /* A session of an old generation may still log in, here and at the server behind. */
+    bool is_needed_to_the_end = (p->role == PROCESS_AUTH || p->role == PROCESS_HELPER) &&
+                                children_count(m, g, PROCESS_WORKER) > 0;
     return !g->is_retired || is_needed_to_the_end;
 }
 

@@ -33,7 +33,7 @@ struct generation {
     struct prepared *prepared;
     int64_t ticket_period; /* of the keys that its workers have; see tickets.h */
     int *listeners;        /* descriptors of the sockets, the sockets' own */
-    struct post *posts;    /* workers, then auth processes, then control */
+    struct post *posts;    /* workers, auth processes, the helper if any, control */
     size_t post_count;
     bool is_retired; /* another serves; nobody is replaced but who is needed to the end */
 };

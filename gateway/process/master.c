@@ -224,6 +224,7 @@ static void retire(struct master *m, struct generation *g, int64_t grace_ns)
     g->is_retired = true;
     send_all(m, g, PROCESS_WORKER, MESSAGE_RETIRE, grace_ns);
     send_all(m, g, PROCESS_AUTH, MESSAGE_RETIRE, 0);
+    send_all(m, g, PROCESS_HELPER, MESSAGE_RETIRE, 0);
     send_all(m, g, PROCESS_CONTROL, MESSAGE_RETIRE, 0);
 }
 
@@ -385,8 +386,10 @@ static void end_if_alone(struct master *m)
     size_t all = children_count(&m->state, NULL, PROCESS_ROLES);
     if (!m->state.is_stopping)
         return;
-    if (children_count(&m->state, NULL, PROCESS_WORKER) == 0)
+    if (children_count(&m->state, NULL, PROCESS_WORKER) == 0) {
         send_all(m, NULL, PROCESS_AUTH, MESSAGE_STOP, 0);
+        send_all(m, NULL, PROCESS_HELPER, MESSAGE_STOP, 0);
+    }
     if (all == control && !m->is_stop_told) {
         m->is_stop_told = true;
         log_event(&m->state.log, EVENT_stopped, field_number(KEY_pid, getpid()));

@@ -1,5 +1,6 @@
 #include "process/prepare.h"
 
+#include "process/helper.h"
 #include "sasl/service.h"
 
 #include <errno.h>
@@ -38,26 +39,25 @@ static void find_users(struct prepared *p, struct errors *errors)
 {
     const struct config *c = p->config;
     const struct place at = config_place(c, "user");
-    struct identity helper;
     p->is_root = geteuid() == 0;
-    p->user = p->auth_user = (struct identity){.uid = geteuid(), .gid = getegid()};
+    p->user = p->auth_user = p->helper_user = (struct identity){.uid = geteuid(), .gid = getegid()};
     if (!p->is_root)
         return;
     size_t before = errors_count(errors);
     find_user(p, "user", c->user, &p->user, errors);
     find_user(p, "auth_user", c->auth_user, &p->auth_user, errors);
-    find_user(p, "helper_user", c->helper_user, &helper, errors);
+    find_user(p, "helper_user", c->helper_user, &p->helper_user, errors);
     if (errors_count(errors) > before)
         return;
     find_auth_groups(p, errors);
-    if (p->user.uid == p->auth_user.uid || p->user.uid == helper.uid ||
-        p->auth_user.uid == helper.uid)
+    if (p->user.uid == p->auth_user.uid || p->user.uid == p->helper_user.uid ||
+        p->auth_user.uid == p->helper_user.uid)
         errors_add_at(errors, &at,
                       "user, auth_user, helper_user: they must be three users, or "
                       "nothing is kept apart");
     p->grants.refused[0] = p->user.uid;
     p->grants.refused[1] = p->auth_user.uid;
-    p->grants.refused[2] = helper.uid;
+    p->grants.refused[2] = p->helper_user.uid;
     p->grants.refused_count = 3;
 }
 
@@ -147,6 +147,7 @@ struct prepared *prepare(const char *file, struct errors *errors)
     secret_prepare(p->config, &p->secret, errors);
     p->tls = tls_prepare(p->config, errors);
     p->accounts = accounts_prepare(p->config, errors);
+    helper_prepare(p->config, p->is_root ? &p->helper_user : NULL, errors);
     sasl_prepare(p->config, p->is_root ? &p->auth_user : NULL, errors);
     if (errors_count(errors) > 0)
         prepared_destroy(&p);

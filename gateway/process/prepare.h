@@ -16,7 +16,7 @@ struct prepared {
     struct accounts *accounts;
     struct secret secret;
     struct grants grants;
-    struct identity user, auth_user;
+    struct identity user, auth_user, helper_user;
     bool is_root; /* else all run as who we are */
 };
 

@@ -46,11 +46,15 @@ static void on_master(void *owner, const struct message *m)
 static void drop_privileges(const struct birth *b)
 {
     const struct prepared *p = b->prepared;
-    const struct identity *who = b->role == PROCESS_AUTH ? &p->auth_user : &p->user;
+    const struct identity *who = b->role == PROCESS_AUTH     ? &p->auth_user
+                                 : b->role == PROCESS_HELPER ? &p->helper_user
+                                                             : &p->user;
+    int (*confine)(struct error * why) =
+        b->role == PROCESS_HELPER ? privileges_hide : privileges_confine;
     struct error why;
     if (p->is_root && privileges_drop(who, b->root, &why) < 0)
         fail("dropping privileges", &why);
-    if (privileges_confine(&why) < 0)
+    if (confine(&why) < 0)
         fail("confining itself", &why);
 }
 
@@ -58,8 +62,9 @@ void role_begin(struct role *r, const struct birth *birth,
                 void (*on_message)(struct role *r, const struct message *m))
 {
     struct error why;
+    bool is_one = birth->role == PROCESS_CONTROL || birth->role == PROCESS_HELPER;
     *r = (struct role){.birth = birth, .config = birth->prepared->config, .on_message = on_message};
-    (void)snprintf(r->name, sizeof r->name, birth->role == PROCESS_CONTROL ? "%s" : "%s %u",
+    (void)snprintf(r->name, sizeof r->name, is_one ? "%s" : "%s %u",
                    process_role_name((uint32_t)birth->role), birth->index); /* fits */
     role_set_state(r, PROCESS_STARTING);
     drop_privileges(birth);

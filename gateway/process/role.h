@@ -51,3 +51,4 @@ void role_set_state(struct role *r, enum process_state state);
 void worker_main(const struct birth *birth);
 void auth_main(const struct birth *birth);
 void control_main(const struct birth *birth);
+void helper_main(const struct birth *birth);

@@ -3,6 +3,7 @@
 #include "net/listener.h"
 #include "process/role.h"
 #include "session/door.h"
+#include "upstream/tokens.h"
 
 #include <stdlib.h>
 #include <unistd.h>
@@ -19,6 +20,7 @@ struct worker {
     struct session_context context;
     struct auth_cache auth_cache;
     struct servers *servers;
+    struct tokens *tokens;
     struct registry *registry;
     struct door *doors;
     size_t door_count;
@@ -144,6 +146,15 @@ static void undrain(struct worker *w)
     role_set_state(&w->role, PROCESS_SERVING);
 }
 
+static void add_peer(struct worker *w, const struct message *m)
+{
+    const struct message_peer *peer = m->payload;
+    if (peer->role == PROCESS_HELPER)
+        tokens_add(w->tokens, message_take_fd(m));
+    else
+        auth_client_add(w->context.auth, message_take_fd(m));
+}
+
 static void on_message(struct role *r, const struct message *m)
 {
     struct worker *w = (struct worker *)r; /* it lies at the front */
@@ -161,7 +172,7 @@ static void on_message(struct role *r, const struct message *m)
     case MESSAGE_DRAIN: drain(w, grace_ns); return;
     case MESSAGE_UNDRAIN: undrain(w); return;
     case MESSAGE_TICKET_KEYS: tls_contexts_set_tickets(r->birth->prepared->tls, m->payload); return;
-    case MESSAGE_PEER: auth_client_add(w->context.auth, message_take_fd(m)); return;
+    case MESSAGE_PEER: add_peer(w, m); return;
     default: return;
     }
 }
@@ -187,7 +198,8 @@ static void furnish(struct worker *w)
                                         .realm = w->role.config->auth.realm,
                                         .lifetime_ns = w->role.config->auth.cache_ms * CLOCK_MS};
     w->servers = servers_create(&upstream);
-    if (w->servers == NULL)
+    w->tokens = w->servers == NULL ? NULL : tokens_create(w->servers);
+    if (w->tokens == NULL)
         abort(); /* out of memory at the start */
     w->context = (struct session_context){.loop = w->role.loop,
                                           .config = w->role.config,
@@ -198,7 +210,7 @@ static void furnish(struct worker *w)
                                           .labels = m->labels,
                                           .process = b->slot,
                                           .servers = w->servers,
-                                          .pool = pool_create(w->servers),
+                                          .pool = pool_create(w->servers, w->tokens),
                                           .auth = auth_client_create(w->role.loop, &w->auth_cache)};
     w->registry = registry_create(&w->context);
     w->ending = timeout_create(w->role.loop, on_ending, w);
@@ -221,6 +233,7 @@ void worker_main(const struct birth *birth)
     registry_destroy(&w.registry);
     auth_client_destroy(&w.context.auth);
     pool_destroy(&w.context.pool);
+    tokens_destroy(&w.tokens);
     servers_destroy(&w.servers);
     timeout_destroy(&w.ending);
     free(w.doors);

@@ -81,7 +81,7 @@ int process_read(const struct process_table *t, size_t slot, struct process_row 
 
 const char *process_role_name(uint32_t role)
 {
-    static const char *const names[] = {"master", "worker", "auth", "control"};
+    static const char *const names[] = {"master", "worker", "auth", "control", "helper"};
     return role < sizeof names / sizeof *names ? names[role] : "?";
 }
 

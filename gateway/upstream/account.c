@@ -4,7 +4,7 @@
 
 #include <stdlib.h>
 
-enum { PASSWORD_MAX = 1024 };
+enum { PASSWORD_MAX = 1024, TOKEN_MAX = 8192 };
 
 struct one {
     struct account account;
@@ -22,7 +22,7 @@ static unsigned mechanisms_of(const struct upstream_config *u)
     static const unsigned chosen[] = {[UPSTREAM_MECHANISM_BEST] = SMTP_AUTH_PLAIN | SMTP_AUTH_LOGIN,
                                       [UPSTREAM_MECHANISM_PLAIN] = SMTP_AUTH_PLAIN,
                                       [UPSTREAM_MECHANISM_LOGIN] = SMTP_AUTH_LOGIN};
-    return chosen[u->mechanism];
+    return u->token_command[0] != '\0' ? SMTP_AUTH_XOAUTH2 : chosen[u->mechanism];
 }
 
 /* Of an identity: who logs in, and where the password is. */
@@ -62,6 +62,15 @@ static void read_password(struct one *one, const struct upstream_config *u, stru
     one->is_used = true;
 }
 
+/* Its secret comes later. */
+static void await_token(struct one *one, const struct upstream_config *u)
+{
+    one->secret = (struct buffer){.limit = TOKEN_MAX + 1};
+    one->account = (struct account){
+        .credentials = {.user = u->username, .secret = "", .mechanisms = mechanisms_of(u)}};
+    one->is_used = true;
+}
+
 struct accounts *accounts_prepare(const struct config *config, struct errors *errors)
 {
     size_t before = errors_count(errors);
@@ -70,7 +79,10 @@ struct accounts *accounts_prepare(const struct config *config, struct errors *er
         abort(); /* out of memory at the start */
     a->config = config;
     for (size_t i = 0; i < config->upstream_count; i++)
-        read_password(&a->all[i], &config->upstreams[i], errors);
+        if (config->upstreams[i].token_command[0] != '\0')
+            await_token(&a->all[i], &config->upstreams[i]);
+        else
+            read_password(&a->all[i], &config->upstreams[i], errors);
     if (errors_count(errors) > before)
         accounts_destroy(&a);
     return a;
@@ -99,4 +111,22 @@ const struct account *account_of(const struct accounts *a, const struct upstream
 {
     const struct one *one = &a->all[u - a->config->upstreams];
     return one->is_used ? &one->account : NULL;
+}
+
+int accounts_take_token(struct accounts *a, size_t upstream, uint16_t version, struct span token)
+{
+    struct one *one = upstream < a->config->upstream_count ? &a->all[upstream] : NULL;
+    if (one == NULL || !one->is_used || one->account.credentials.mechanisms != SMTP_AUTH_XOAUTH2 ||
+        token.size == 0 || memchr(token.data, '\0', token.size) != NULL)
+        return -1;
+    one->account.credentials.secret = "";
+    buffer_clear(&one->secret);
+    if (buffer_append(&one->secret, token) < 0 ||
+        buffer_append(&one->secret, span_make("", 1)) < 0) {
+        buffer_clear(&one->secret);
+        return -1;
+    }
+    one->account.credentials.secret = buffer_bytes(&one->secret).data;
+    one->account.version = version;
+    return 0;
 }

@@ -1,6 +1,7 @@
 #include "upstream/pool.h"
 
 #include "base/clock.h"
+#include "upstream/tokens.h"
 
 #include <stdlib.h>
 
@@ -22,6 +23,7 @@ struct kept {
 
 struct pool {
     struct servers *servers;
+    struct tokens *tokens;
     const struct upstream_context *context;
     struct kept *kept;
     size_t kept_count;
@@ -50,12 +52,13 @@ static uint32_t max_of(const struct server *s)
     return (uint32_t)server_upstream(s)->max_connections;
 }
 
-struct pool *pool_create(struct servers *servers)
+struct pool *pool_create(struct servers *servers, struct tokens *tokens)
 {
     struct pool *p = calloc(1, sizeof *p);
     if (p == NULL)
         return NULL;
     p->servers = servers;
+    p->tokens = tokens;
     p->context = servers_context(servers);
     const struct config *c = p->context->config;
     size_t total = 0;
@@ -134,6 +137,8 @@ static void login_refused(struct pool *p, struct server *s, const char *reason)
 {
     const struct account *a = account_at(p, s);
     counter_add(p->context->counters, COUNTER_upstream_failures, s->slot, 1);
+    if (a != NULL && p->tokens != NULL)
+        tokens_refused(p->tokens, server_upstream(s));
     if (a != NULL && health_login_refused(p->context->health, s->slot, version_of(p, a),
                                           loop_now(p->context->loop)))
         log_event(p->context->log, EVENT_upstream_refuses,
@@ -436,6 +441,9 @@ static int try_server(struct pool *p, struct pool_request *r, struct server *s)
         greeted(p, r);
         return 0;
     }
+    const struct account *a = account_at(p, s);
+    if (a != NULL && a->credentials.secret[0] == '\0')
+        return -1; /* its first token is awaited */
     enum login_state login = k->trial != NULL ? LOGIN_UNPROVEN : login_at(p, s);
     if (login == LOGIN_HELD) {
         r->failure = POOL_REFUSED;

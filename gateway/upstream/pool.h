@@ -32,8 +32,10 @@ struct pool_request {
     bool is_telling, is_kept; /* `link` is being told; it has waited in the pool */
 };
 
-/* NULL without memory. */
-struct pool *pool_create(struct servers *servers);
+struct tokens;
+
+/* `tokens`, which may be NULL, hears of those that are refused. NULL without memory. */
+struct pool *pool_create(struct servers *servers, struct tokens *tokens);
 void pool_destroy(struct pool **pool);
 
 void pool_take(struct pool *p, struct pool_request *r);

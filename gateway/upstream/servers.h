@@ -15,7 +15,7 @@ struct upstream_context {
     struct loop *loop;
     const struct config *config;
     const struct tls_contexts *tls;
-    const struct accounts *accounts; /* NULL: nobody logs in, as in a probe */
+    struct accounts *accounts; /* NULL: nobody logs in, as in a probe */
     struct health *health;
     const struct labels *labels;
     size_t process;      /* this one's slot */

@@ -302,6 +302,8 @@ def test_an_unknown_key_unlike_any_other_is_answered_with_the_known_ones(configu
     ({"upstreams": {"smtp": {"tls": "opportunistic", "identity": "auth", "username": "a", "password_file": "/dev/null"}}},
      ["upstreams.smtp.tls", "require"]),
     ({"upstreams": {"smtp": {"username": "a"}}}, ["upstreams.smtp.username", 'identity = "auth"']),
+    ({"upstreams": {"smtp": {"tls": "require", "identity": "auth", "username": "a", "token_command": "token"}}},
+     ["upstreams.smtp.token_command", "absolute"]),
     ({"upstreams": {"smtp": {"mechanism": "CRAM-MD5"}}}, ["upstreams.smtp.mechanism", "PLAIN", "LOGIN"]),
     ({"upstreams": {"pop3": {"servers": servers(1110, 1111)}}}, ["upstreams.pop3.servers", "one"]),
     ({"upstreams": {"smtp": {"servers": {"a": None}}}}, ["upstreams.smtp.servers"]),

@@ -104,6 +104,7 @@ def test_a_login_that_is_refused_is_451_4_3_5_logged_once_and_not_repeated(new_g
     for _ in range(3):
         is_refused(gateway)
     assert len(server.used("AUTH")) <= 2  # each worker's first; 10 s of silence afterwards
+    gateway.wait_event("upstream_refuses")
     event, = gateway.events("upstream_refuses")
     assert event["upstream"] == "smtp/a" and "535" in event["reason"]
     assert not server.used("MAIL")

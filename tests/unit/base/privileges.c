@@ -294,6 +294,22 @@ START_TEST(a_confined_process_gets_no_new_privileges)
 }
 END_TEST
 
+static bool may_gain_but_is_hidden(void)
+{
+    struct error why;
+    struct rlimit core = {1, 1};
+    return prctl(PR_SET_DUMPABLE, 1, 0, 0, 0) == 0 && privileges_hide(&why) == 0 &&
+           prctl(PR_GET_DUMPABLE, 0, 0, 0, 0) == IS_DUMPABLE &&
+           getrlimit(RLIMIT_CORE, &core) == 0 && core.rlim_max == 0 &&
+           prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 0;
+}
+
+START_TEST(who_runs_commands_is_hidden_and_leaves_them_their_privileges)
+{
+    child_keeps(may_gain_but_is_hidden);
+}
+END_TEST
+
 static bool has_no_core(void)
 {
     struct error why;
@@ -346,5 +362,6 @@ SUITE(privileges)
     TEST(a_confined_process_is_not_to_be_dumped);
     TEST(a_confined_process_gets_no_new_privileges);
     TEST(a_confined_process_leaves_no_core);
+    TEST(who_runs_commands_is_hidden_and_leaves_them_their_privileges);
     TEST_AS_ROOT(who_has_dropped_everything_can_still_be_confined);
 }

@@ -384,6 +384,23 @@ START_TEST(identity_auth_needs_a_name_and_a_password)
 }
 END_TEST
 
+START_TEST(a_token_command_stands_instead_of_a_password)
+{
+#define TOKEN "identity = \"auth\" username = \"gw\" token_command = \"/bin/t a\" "
+    is_right(BEHIND(TOKEN));
+    is_right(BEHIND(TOKEN "mechanism = \"XOAUTH2\" "));
+    (void)config_of(BEHIND(TOKEN "password_file = \"/p\" "));
+    error_is("porteiro.conf:4: upstreams.x.token_command: ", "instead of password_file");
+    count_is(1, 0);
+    (void)config_of(BEHIND(TOKEN "mechanism = \"PLAIN\" "));
+    error_is("porteiro.conf:4: upstreams.x.mechanism: ", "XOAUTH2");
+    count_is(1, 0);
+    (void)config_of(BEHIND("identity = \"auth\" mechanism = \"XOAUTH2\" username = \"gw\" "));
+    error_is("porteiro.conf:4: upstreams.x.token_command: ", "is missing");
+    count_is(1, 0);
+}
+END_TEST
+
 START_TEST(the_keys_of_an_account_mean_nothing_without_identity_auth)
 {
     (void)config_of(BEHIND("mechanism = \"PLAIN\" " ACCOUNT));
@@ -560,6 +577,7 @@ SUITE(check)
     TEST(what_is_set_for_a_check_that_does_not_take_place_is_an_error);
     TEST(a_servers_certificate_is_looked_at_where_something_says_which);
     TEST(identity_auth_needs_a_name_and_a_password);
+    TEST(a_token_command_stands_instead_of_a_password);
     TEST(the_keys_of_an_account_mean_nothing_without_identity_auth);
     TEST(identity_master_needs_a_name_and_a_password);
     TEST(the_keys_of_a_master_user_mean_nothing_without_identity_master);

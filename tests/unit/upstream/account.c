@@ -100,6 +100,40 @@ START_TEST(a_file_that_everybody_can_read_is_a_warning)
 }
 END_TEST
 
+START_TEST(an_account_with_a_command_waits_for_its_tokens)
+{
+    (void)config_of(
+        HOSTNAME "listeners = { r = { bind = [\"127.0.0.1:2525\"] role = \"refuse\" } }\n"
+                 "upstreams = { first = { servers = { a = { address = \"10.0.0.5:25\" } } }"
+                 " second = { identity = \"auth\" username = \"gw\" token_command = \"/bin/true\""
+                 " servers = { a = { address = \"10.0.0.6:25\" } } } }\n");
+    accounts = accounts_prepare(config, findings);
+    count_is(0, 0);
+    const struct account *a = account_of(accounts, &config->upstreams[1]);
+    ck_assert_ptr_nonnull(a);
+    ck_assert_str_eq(a->credentials.secret, "");
+    ck_assert_uint_eq(a->credentials.mechanisms, SMTP_AUTH_XOAUTH2);
+    ck_assert_int_eq(accounts_take_token(accounts, 1, 7, span_of("first")), 0);
+    ck_assert_int_eq(accounts_take_token(accounts, 1, 8, span_of("second one")), 0);
+    ck_assert_str_eq(a->credentials.secret, "second one");
+    ck_assert_uint_eq(a->version, 8);
+}
+END_TEST
+
+START_TEST(a_token_that_is_none_or_for_nobody_changes_nothing)
+{
+    write_secret("open sesame", 0600);
+    prepare("username = \"gateway\"");
+    const struct span token = span_of("token");
+    ck_assert_int_eq(accounts_take_token(accounts, 0, 1, token), -1); /* logs in nowhere */
+    ck_assert_int_eq(accounts_take_token(accounts, 1, 1, token), -1); /* has a password */
+    ck_assert_int_eq(accounts_take_token(accounts, 2, 1, token), -1);
+    ck_assert_int_eq(accounts_take_token(accounts, SIZE_MAX, 1, token), -1);
+    ck_assert_str_eq(account_of(accounts, &config->upstreams[1])->credentials.secret,
+                     "open sesame");
+}
+END_TEST
+
 START_TEST(who_has_forgotten_logs_in_nowhere)
 {
     write_secret("open sesame", 0600);
@@ -118,5 +152,7 @@ SUITE(account)
     TEST(a_mechanism_of_the_configuration_is_the_only_one);
     TEST(a_file_without_a_password_is_an_error);
     TEST(a_file_that_everybody_can_read_is_a_warning);
+    TEST(an_account_with_a_command_waits_for_its_tokens);
+    TEST(a_token_that_is_none_or_for_nobody_changes_nothing);
     TEST(who_has_forgotten_logs_in_nowhere);
 }

@@ -55,7 +55,7 @@ static void open_pool(void)
 {
     servers = servers_create(&behind.context);
     ck_assert_ptr_nonnull(servers);
-    pool = pool_create(servers);
+    pool = pool_create(servers, NULL);
     ck_assert_ptr_nonnull(pool);
 }
 
@@ -934,7 +934,7 @@ END_TEST
 
 static void create_and_destroy(void)
 {
-    struct pool *p = pool_create(servers);
+    struct pool *p = pool_create(servers, NULL);
     bool is_null = p == NULL;
     pool_destroy(&p);
     if (is_null != failing_has_failed())
