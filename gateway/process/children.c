@@ -393,6 +393,10 @@ static void describe_end(int status, bool was_killed, char *out, size_t room)
 {
     if (was_killed)
         (void)snprintf(out, room, "killed: it did not answer");
+    else if (WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS)
+        (void)snprintf(out, room,
+                       "killed: it made a system call that its role may not (the kernel's log has "
+                       "its number)");
     else if (WIFSIGNALED(status))
         (void)snprintf(out, room, "signal %d (%s)", WTERMSIG(status), strsignal(WTERMSIG(status)));
     else
@@ -401,7 +405,7 @@ static void describe_end(int status, bool was_killed, char *out, size_t room)
 
 static void child_ended(struct master_state *m, struct post *p, int status)
 {
-    char reason[80];
+    char reason[120];
     struct child was = p->child;
     /* A process that was asked to end, or whose time is over, ends with 0. */
     bool is_good = WIFEXITED(status) && WEXITSTATUS(status) == 0;

@@ -1,6 +1,7 @@
 #include "process/role.h"
 
 #include "base/clock.h"
+#include "base/sandbox.h"
 #include "base/title.h"
 
 #include <signal.h>
@@ -83,9 +84,21 @@ void role_begin(struct role *r, const struct birth *birth,
     loop_at_turn_end(r->loop, on_turn_end, r);
 }
 
+/* What a role still needs when it has opened its own. Its log, its channels and its doors are
+ * descriptors that it has; unix sockets are opened by the master, but to saslauthd by auth. */
+static unsigned grants_of(const struct role *r)
+{
+    if (r->birth->role != PROCESS_AUTH)
+        return SANDBOX_INTERNET | SANDBOX_ACCEPT;
+    return r->config->auth.backend == BACKEND_SASLAUTHD ? SANDBOX_UNIX : SANDBOX_READ;
+}
+
 void role_run(struct role *r)
 {
     const struct message_empty empty = {0};
+    struct error why;
+    if (sandbox_enter(grants_of(r), &why) < 0)
+        fail("confining itself", &why);
     role_set_state(r, PROCESS_SERVING);
     if (r->master != NULL)
         (void)channel_send(r->master, MESSAGE_READY, &empty, span_make("", 0),

@@ -40,8 +40,11 @@ struct role {
 void role_begin(struct role *r, const struct birth *birth,
                 void (*on_message)(struct role *r, const struct message *m));
 
-/* Says that it serves, turns its loop until that is stopped, and frees what role_begin has made. */
+/* Gives up the system calls that the role doesn't need to serve, says that it serves, and turns its
+ * loop until that is stopped. */
 void role_run(struct role *r);
+
+/* Frees what role_begin has made. */
 void role_end(struct role *r);
 
 /* Changes the state, in the shared mapping and in the title. */

@@ -70,6 +70,14 @@ def test_a_process_is_not_dumpable(gateway, role):
 
 
 @pytest.mark.release
+@pytest.mark.parametrize("role", OWNERS)
+def test_a_process_may_make_the_system_calls_of_its_role_alone(gateway, role):
+    """A filter of seccomp(2) is in force; which calls it takes, unit tests say."""
+    for pid in gateway.pids(role):
+        assert status_of(pid)["Seccomp"] == "2"
+
+
+@pytest.mark.release
 @pytest.mark.parametrize("role", ["worker", "control"])
 def test_the_root_of_a_process_is_empty(gateway, role):
     for pid in gateway.pids(role):
@@ -172,6 +180,17 @@ def test_kill_9_under_load_loses_no_acknowledged_message_and_the_process_is_repl
         assert load.failures == []
     assert len(gateway.wait_event("process_died", count=2)["reason"]) > 0
     assert "signal 9" in gateway.events("process_died")[0]["reason"]
+
+
+def test_a_process_that_made_a_forbidden_system_call_is_told_in_plain_words(new_gateway, new_smtp):
+    """By the signal with which the kernel ends it."""
+    gateway = new_gateway(new_smtp())
+    gateway.may_lose = {"process_died"}
+    old = gateway.pids("worker")[:1]
+    os.kill(old[0], signal.SIGSYS)
+    gateway.wait_replaced("worker", old)
+    reason = gateway.wait_event("process_died", pid=old[0])["reason"]
+    assert "a system call that its role may not" in reason
 
 
 def test_sessions_of_other_workers_do_not_notice_a_killed_one(new_gateway, new_smtp):
