@@ -180,7 +180,7 @@ def test_clients_that_are_just_talking_read_their_421_and_an_end_in_good_order(n
     for client in clients:
         while (reply := client.reply()).startswith("250 "):
             pass
-        assert reply.startswith("421 4.3.2 ")
+        assert reply.startswith(("421 4.3.2 ", "421 4.7.0 "))  # or it has chatted too long before
         assert client.is_closed()
         client.drop()
     assert gateway.wait() == 0
