@@ -127,6 +127,14 @@ void errors_note(struct errors *e, const char *format, ...)
     va_end(args);
 }
 
+void errors_note_at(struct errors *e, const struct place *at, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    add(e, FINDING_NOTE, at, format, args);
+    va_end(args);
+}
+
 size_t errors_count(const struct errors *e)
 {
     return e->count[FINDING_ERROR];

@@ -42,8 +42,10 @@ void errors_add_at(struct errors *e, const struct place *at, const char *format,
 void errors_warn_at(struct errors *e, const struct place *at, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* A remark: neither an error nor a warning, shown by -t alone. */
+/* Remarks: neither errors nor warnings, shown by -t alone. */
 void errors_note(struct errors *e, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void errors_note_at(struct errors *e, const struct place *at, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
 
 size_t errors_count(const struct errors *e);
 size_t warnings_count(const struct errors *e);

@@ -108,19 +108,29 @@ static void list_choices(const struct setting *s, char *out, size_t room)
                                  s->choices[i]);
 }
 
+/* Which of the choices it is, or -1 and what would do. */
+static int find_choice(const struct setting *s, const char *text, struct error *why)
+{
+    char choices[256];
+    for (int i = 0; s->choices[i] != NULL; i++)
+        if (strcmp(text, s->choices[i]) == 0)
+            return i;
+    list_choices(s, choices, sizeof choices);
+    return error_set(why, "\"%s\" is unknown here; write %s", text, choices);
+}
+
 static int store_choice(const struct setting *s, const struct value *v, void *base,
                         struct error *why)
 {
     char choices[256];
-    for (int i = 0; v->type == VALUE_TEXT && s->choices[i] != NULL; i++)
-        if (strcmp(v->text, s->choices[i]) == 0) {
-            *(int *)member(s, base) = i;
-            return 0;
-        }
     list_choices(s, choices, sizeof choices);
-    if (v->type == VALUE_TEXT)
-        return error_set(why, "\"%s\" is unknown here; write %s", v->text, choices);
-    return error_set(why, "must be %s, in quotes", choices);
+    if (v->type != VALUE_TEXT)
+        return error_set(why, "must be %s, in quotes", choices);
+    int found = find_choice(s, v->text, why);
+    if (found < 0)
+        return -1;
+    *(int *)member(s, base) = found;
+    return 0;
 }
 
 static int store_number(const struct setting *s, const struct value *v, void *base,
@@ -176,7 +186,8 @@ static int store_list(const struct setting *s, const struct value *v, void *base
     struct text_list list = {arena_alloc(a, (v->list.count + 1) * sizeof *list.items),
                              v->list.count};
     for (size_t i = 0; i < v->list.count; i++) {
-        if (s->check != NULL && s->check(v->list.items[i], why) < 0)
+        if ((s->check != NULL && s->check(v->list.items[i], why) < 0) ||
+            (s->choices != NULL && find_choice(s, v->list.items[i], why) < 0))
             return -1;
         if (list.items == NULL ||
             (list.items[i] = arena_copy(a, span_of(v->list.items[i]))) == NULL)

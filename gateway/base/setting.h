@@ -33,7 +33,7 @@ struct setting {
     size_t offset;              /* of the member, whose type the kind says */
     const char *preset;         /* the default; items of a list are separated by spaces */
     int64_t min, max;           /* of numbers; for lists of how many; max = 0: no bound */
-    const char *const *choices; /* ends with NULL */
+    const char *const *choices; /* of a choice; of each item of a list: ends with NULL */
     int (*check)(const char *text, struct error *why); /* of a text, of each item of a list */
     const char *help;                                  /* one line, for the manual */
     const char *example; /* a value for the manual, where the default says nothing */

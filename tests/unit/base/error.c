@@ -110,11 +110,14 @@ START_TEST(a_line_at_a_place_begins_with_it)
     struct errors *e = errors_create();
     errors_add_at(e, &at, "%s is unknown", "pink");
     errors_warn_at(e, &at, "odd");
+    errors_note_at(e, &at, "by the way");
     errors_each(e, show, &s);
-    ck_assert_uint_eq(s.count, 2);
+    ck_assert_uint_eq(s.count, 3);
     ck_assert(s.kinds[0] == FINDING_ERROR && s.kinds[1] == FINDING_WARNING);
     ck_assert_str_eq(s.texts[0], "porteiro.conf:31: pink is unknown");
     ck_assert_str_eq(s.texts[1], "porteiro.conf:31: odd");
+    ck_assert_str_eq(s.texts[2], "porteiro.conf:31: by the way");
+    ck_assert(s.kinds[2] == FINDING_NOTE);
     ck_assert(errors_count(e) == 1 && warnings_count(e) == 1);
     errors_destroy(&e);
 }

@@ -10,7 +10,7 @@ struct house {
     int colour;
     int64_t floors, depth, pause_ms, room;
     bool is_open;
-    struct text_list guests;
+    struct text_list guests, flag;
 };
 
 static const char *const colours[] = {"red", "green", "blue", NULL};
@@ -20,7 +20,7 @@ static int check_name(const char *text, struct error *why)
     return strchr(text, ' ') == NULL ? 0 : error_set(why, "\"%s\" has a space", text);
 }
 
-enum { NAME, KEY, COLOUR, FLOORS, DEPTH, PAUSE, ROOM, OPEN, GUESTS, ANYBODY, SETTINGS };
+enum { NAME, KEY, COLOUR, FLOORS, DEPTH, PAUSE, ROOM, OPEN, GUESTS, ANYBODY, FLAG, SETTINGS };
 
 static const struct setting settings[SETTINGS] = {
     [NAME] = {"name", SETTING_TEXT, offsetof(struct house, name), .preset = "Casa",
@@ -40,6 +40,8 @@ static const struct setting settings[SETTINGS] = {
     [GUESTS] = {"guests", SETTING_TEXT_LIST, offsetof(struct house, guests), .preset = "ana rui",
                 .min = 1, .max = 3, .check = check_name},
     [ANYBODY] = {"anybody", SETTING_TEXT_LIST, offsetof(struct house, guests), .preset = ""},
+    [FLAG] = {"flag", SETTING_TEXT_LIST, offsetof(struct house, flag), .preset = "green red",
+              .choices = colours},
 };
 
 static struct value of_text(const char *text)
@@ -220,6 +222,17 @@ START_TEST(a_value_of_another_kind_is_refused_with_a_reason)
                           settings[cases[i].which].name, type);
             ck_assert(outcome == 0 || why.text[0] != '\0');
         }
+}
+END_TEST
+
+START_TEST(each_item_of_a_list_of_choices_is_one_of_them)
+{
+    const char *items[] = {"blue", "red", "pink"};
+    ck_assert_int_eq(store(FLAG, of_list(items, 2)), 0);
+    ck_assert_uint_eq(house.flag.count, 2);
+    ck_assert_str_eq(house.flag.items[0], "blue");
+    ck_assert_int_eq(store(FLAG, of_list(items, 3)), -1);
+    ck_assert_str_eq(why.text, "\"pink\" is unknown here; write \"red\" or \"green\" or \"blue\"");
 }
 END_TEST
 
@@ -511,6 +524,7 @@ SUITE(setting)
     TEST(a_size_is_digits_and_perhaps_a_unit);
     TEST(a_refusal_says_what_stands_there_and_what_would_do);
     TEST(a_value_of_another_kind_is_refused_with_a_reason);
+    TEST(each_item_of_a_list_of_choices_is_one_of_them);
     TEST(a_text_is_kept_as_a_copy);
     TEST(a_choice_is_its_index);
     TEST(numbers_within_their_bounds_are_stored);
