@@ -5,8 +5,8 @@ enum {
     LINE = 512,                                  /* RFC 5321 section 4.5.3.1.4 */
     MAIL_LINE = LINE + 26 + 17 + 500 + 10 + 120, /* SIZE, BODY, AUTH, SMTPUTF8; RET with ENVID */
     RCPT_LINE = LINE + 500,                      /* NOTIFY and ORCPT: RFC 3461 section 4 */
-    COMMAND_LINE_MAX = 2048, /* of any: clients put a long response behind AUTH too */
-    AUTH_LINE_MAX = 12288,   /* RFC 4954 section 4 */
+    COMMAND_LINE_MAX = 2048,
+    AUTH_LINE_MAX = 12288, /* RFC 4954 section 4; clients put a long response behind AUTH too */
 };
 
 enum {
@@ -34,7 +34,7 @@ static const struct verb {
     {"EHLO", ANY, on_ehlo, LINE, true, 0, 0},
     {"HELO", ANY, on_helo, LINE, true, 0, 0},
     {"STARTTLS", SMTP_CLEAR, on_starttls, LINE, true, SECURE, SMTP_REPLY_tls_active},
-    {"AUTH", SMTP_GREETED, on_auth, COMMAND_LINE_MAX, true, SMTP_READY | SMTP_IN_ENVELOPE,
+    {"AUTH", SMTP_GREETED, on_auth, AUTH_LINE_MAX, true, SMTP_READY | SMTP_IN_ENVELOPE,
      SMTP_REPLY_auth_twice},
     {"MAIL", SMTP_READY, on_mail, MAIL_LINE, false, SMTP_IN_ENVELOPE, SMTP_REPLY_mail_nested},
     {"RCPT", SMTP_IN_ENVELOPE, on_rcpt, RCPT_LINE, false, 0, 0},
@@ -122,12 +122,15 @@ int smtp_server_next(struct smtp_server *s, struct span *in, struct smtp_event *
 {
     struct span line;
     bool is_auth = s->state == SMTP_IN_AUTH;
-    size_t max = is_auth ? AUTH_LINE_MAX : COMMAND_LINE_MAX;
+    if (!s->lines.is_skipping)
+        s->is_auth_line = is_auth || span_starts_nocase(*in, "AUTH ");
+    size_t max = s->is_auth_line ? AUTH_LINE_MAX : COMMAND_LINE_MAX;
     *event = (struct smtp_event){.ends_group = true};
     switch (line_take(&s->lines, max, in, &line)) {
     case LINE_MORE: return 0;
     case LINE_TOO_LONG:
-        refuse(event, is_auth ? SMTP_REPLY_auth_too_long : SMTP_REPLY_line_too_long, span_of(""));
+        refuse(event, s->is_auth_line ? SMTP_REPLY_auth_too_long : SMTP_REPLY_line_too_long,
+               span_of(""));
         return 1;
     case LINE_BARE: refuse(event, SMTP_REPLY_line_bare, span_of("")); return 1;
     case LINE_WHOLE: break;

@@ -27,6 +27,7 @@ struct smtp_server {
     bool may_vouch;   /* who that is, too: LOGIN */
     unsigned offered; /* enum smtp_extension: what EHLO told, so which parameters may come */
     struct line_reader lines;
+    bool is_auth_line; /* the one that is being read: AUTH, or of an exchange */
 };
 
 enum smtp_event_kind {

@@ -749,7 +749,6 @@ START_TEST(a_command_has_as_many_octets_as_the_extensions_allow_it)
         {"RCPT TO:<a@b> ORCPT=rfc822;", 1012},
         {"MAIL FROM:<a@b> ", 1185},
         {"XX ", 2048},
-        {"AUTH PLAIN ", 2048},
     };
     static char input[2100];
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -782,6 +781,23 @@ START_TEST(a_response_has_12288_octets_at_most)
     say_bytes(&input, padded(line, "", "\r\n", 12289));
     say(&input, "NOOP\r\n");
     check(IMPLICIT, span_of(input.text), "EHLO c\nAUTH PLAIN\n500 5.5.6\nNOOP\n");
+}
+END_TEST
+
+START_TEST(auth_with_its_first_response_has_12288_octets_at_most)
+{
+    static char line[12300];
+    static struct said input, expected;
+    struct span command = padded(line, "auth PLAIN ", "\r\n", 12288);
+    say(&input, "EHLO c\r\n");
+    say_bytes(&input, command);
+    say(&expected, "EHLO c\nAUTH PLAIN with %.*s\n", (int)command.size - 13, line + 11);
+    check(IMPLICIT, span_of(input.text), expected.text);
+    say_nothing(&input);
+    say(&input, "EHLO c\r\n");
+    say_bytes(&input, padded(line, "AUTH PLAIN ", "\r\n", 12289));
+    say(&input, "NOOP\r\n");
+    check(IMPLICIT, span_of(input.text), "EHLO c\n500 5.5.6\nNOOP\n");
 }
 END_TEST
 
@@ -915,6 +931,7 @@ SUITE(smtp_server)
     TEST(a_command_that_is_too_long_is_refused_and_the_next_is_whole);
     TEST(a_command_has_as_many_octets_as_the_extensions_allow_it);
     TEST(a_response_has_12288_octets_at_most);
+    TEST(auth_with_its_first_response_has_12288_octets_at_most);
     TEST(a_nul_or_another_control_character_is_no_part_of_a_command);
     TEST(tls_makes_forget_what_was_said_before);
     TEST(a_login_holds_over_rset_and_ehlo);
