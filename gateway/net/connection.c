@@ -777,6 +777,26 @@ void connection_tls_fingerprint(const struct connection *c, char out[TLS_FINGERP
         tls_peer_fingerprint(c->ssl, out);
 }
 
+int connection_channel_binding(const struct connection *c, struct channel_binding *out)
+{
+    static const char label[] = "EXPORTER-Channel-Binding";
+    *out = (struct channel_binding){.name = "tls-exporter", .size = 32};
+    if (c->ssl == NULL || !SSL_is_init_finished(c->ssl))
+        return -1;
+    if (SSL_version(c->ssl) == TLS1_3_VERSION)
+        return SSL_export_keying_material(c->ssl, out->bytes, out->size, label, sizeof label - 1,
+                                          NULL, 0, 0) == 1
+                   ? 0
+                   : -1;
+    if (SSL_get_extms_support(c->ssl) != 1)
+        return -1;
+    out->name = "tls-unique"; /* the first Finished: the client's, unless the session is resumed */
+    bool is_own = SSL_is_server(c->ssl) == SSL_session_reused(c->ssl);
+    out->size =
+        (is_own ? SSL_get_finished : SSL_get_peer_finished)(c->ssl, out->bytes, sizeof out->bytes);
+    return out->size > 0 && out->size <= sizeof out->bytes ? 0 : -1;
+}
+
 const char *connection_error(const struct connection *c)
 {
     return c->error != NULL ? c->error : c->phase == FAILED ? "out of memory" : "";

@@ -78,5 +78,17 @@ const char *connection_certificate_name(const struct connection *c, char *out);
 /* The SHA-256 of the peer's certificate, as "AB:CD:..."; "" where it has shown none. */
 void connection_tls_fingerprint(const struct connection *c, char out[TLS_FINGERPRINT_SIZE]);
 
+/* What a login can be bound to this one TLS connection with. */
+struct channel_binding {
+    const char *name;
+    size_t size;
+    unsigned char bytes[64];
+};
+
+/* "tls-exporter" of TLS 1.3 (RFC 9266), "tls-unique" of TLS 1.2 (RFC 5929), the latter with the
+ * extended master secret alone (RFC 7627: without it two connections could have the same). Returns
+ * 0, or -1: it has none. */
+int connection_channel_binding(const struct connection *c, struct channel_binding *out);
+
 /* Why it failed. */
 const char *connection_error(const struct connection *c);
