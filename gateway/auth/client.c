@@ -171,10 +171,26 @@ static struct auth_process *least_busy(struct auth_client *c)
     return best;
 }
 
-struct auth_exchange *auth_begin(struct auth_client *c, enum auth_service service,
-                                 const char *mechanism, const struct span *response,
+static struct message_auth_start start_of(const struct auth_exchange *e,
+                                          const struct auth_request *request)
+{
+    const struct channel_binding *b = request->binding;
+    struct message_auth_start start = {.exchange = e->ticket,
+                                       .service = (uint32_t)request->service,
+                                       .mechanism = (uint32_t)request->mechanism,
+                                       .has_response = request->response != NULL};
+    if (b != NULL && b->size <= sizeof start.binding_bytes) {
+        start.binding_size = (uint32_t)b->size;
+        (void)span_copy(span_of(b->name), start.binding_name, sizeof start.binding_name); /* fits */
+        memcpy(start.binding_bytes, b->bytes, b->size);
+    }
+    return start;
+}
+
+struct auth_exchange *auth_begin(struct auth_client *c, const struct auth_request *request,
                                  auth_answer_fn *fn, void *owner)
 {
+    const struct span *response = request->response;
     struct auth_exchange *e = calloc(1, sizeof *e);
     if (e == NULL)
         return NULL;
@@ -183,7 +199,8 @@ struct auth_exchange *auth_begin(struct auth_client *c, enum auth_service servic
         free(e);
         return NULL;
     }
-    e->is_cachable = c->cache != NULL && response != NULL && strcmp(mechanism, "PLAIN") == 0 &&
+    e->is_cachable = c->cache != NULL && response != NULL &&
+                     request->mechanism == MECHANISM_PLAIN &&
                      auth_cache_entry_of(c->cache, *response, e->account, &e->entry) == 0;
     if (e->is_cachable && auth_cache_knows(c->cache, &e->entry, loop_now(c->loop))) {
         loop_soon(c->loop, &e->soon, answer_from_cache, e);
@@ -195,9 +212,7 @@ struct auth_exchange *auth_begin(struct auth_client *c, enum auth_service servic
         return NULL;
     }
     e->process = p;
-    struct message_auth_start start = {
-        .exchange = e->ticket, .service = (uint32_t)service, .has_response = response != NULL};
-    (void)snprintf(start.mechanism, sizeof start.mechanism, "%s", mechanism); /* known names fit */
+    const struct message_auth_start start = start_of(e, request);
     p->open++;
     if (channel_send(p->channel, MESSAGE_AUTH_START, &start,
                      response == NULL ? span_make("", 0) : *response, -1) < 0)

@@ -3,8 +3,9 @@
 
 #include "auth/cache.h"
 #include "base/span.h"
+#include "config/mechanisms.h"
 #include "ipc/messages.h"
-#include "net/loop.h"
+#include "net/connection.h"
 
 struct auth_client;
 struct auth_exchange;
@@ -28,12 +29,17 @@ void auth_client_destroy(struct auth_client **client);
  * AUTH_UNAVAILABLE. */
 void auth_client_add(struct auth_client *c, int fd);
 
+struct auth_request {
+    enum auth_service service;
+    enum mechanism mechanism;
+    const struct span *response;           /* the client's first, decoded; NULL: it waits for a
+                                              challenge */
+    const struct channel_binding *binding; /* NULL: -PLUS is not offered */
+};
+
 /* Begins an exchange with the least busy process, or with the cache, where it knows the answer to
- * PLAIN; `response` is the client's first, decoded, or
- * NULL when it waits for a challenge. NULL when there is no process that takes it: the answer is
- * AUTH_UNAVAILABLE then. */
-struct auth_exchange *auth_begin(struct auth_client *c, enum auth_service service,
-                                 const char *mechanism, const struct span *response,
+ * PLAIN. NULL when there is no process that takes it: the answer is AUTH_UNAVAILABLE then. */
+struct auth_exchange *auth_begin(struct auth_client *c, const struct auth_request *request,
                                  auth_answer_fn *fn, void *owner);
 
 /* The client's response to a challenge. Returns 0, or -1: the process is gone, and the exchange is

@@ -1,6 +1,7 @@
 #include "config/check.h"
 
 #include "config/grammar.h"
+#include "config/mechanisms.h"
 #include "config/networks.h"
 
 #include <ifaddrs.h>
@@ -389,6 +390,7 @@ void config_check(struct config *c, struct errors *errors)
     check_tls(&k);
     check_listeners(&k);
     check_upstreams(&k);
+    mechanisms_check(c, errors);
 }
 
 const struct upstream_config *config_find_upstream(const struct config *c, const char *name)

@@ -101,10 +101,12 @@ struct listener_config {
     struct network_list xclient_networks, xclient_login_networks; /* of the lists above */
     const struct tls_config *tls_block;            /* `certificate`; NULL for role refuse */
     const struct upstream_config *upstream_config; /* `upstream`; NULL for role refuse */
+    unsigned mechanisms; /* what can succeed of auth.mechanisms: a bit for each enum mechanism */
 };
 
 struct auth_config {
     struct place place;
+    struct text_list mechanisms;
     int backend;    /* enum auth_backend */
     int login_name; /* enum login_name, LOGIN_NAME_OF_BACKEND replaced by what it means */
     const char *sasldb, *saslauthd, *service, *realm;

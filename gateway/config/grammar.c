@@ -1,6 +1,7 @@
 #include "config/grammar.h"
 
 #include "base/log.h"
+#include "config/mechanisms.h"
 
 #include <string.h>
 #include <sys/un.h>
@@ -265,6 +266,11 @@ unsigned listener_key_roles(const char *key)
 }
 
 static const struct setting auth_settings[] = {
+    {"mechanisms", SETTING_TEXT_LIST, AT(auth_config, mechanisms),
+     .preset = "PLAIN LOGIN SCRAM-SHA-256 EXTERNAL", .min = 1, .max = MECHANISM_COUNT,
+     .choices = mechanism_names,
+     .help = "of PLAIN, LOGIN, SCRAM-SHA-256, SCRAM-SHA-256-PLUS, CRAM-MD5 and EXTERNAL; offered "
+             "where they can succeed"},
     {"backend", SETTING_CHOICE, AT(auth_config, backend), .preset = "sasldb", .choices = backends,
      .help =
          "who knows the passwords: sasldb, or saslauthd (PAM, LDAP, IMAP; PLAIN and LOGIN alone)"},

@@ -49,11 +49,16 @@ struct message_token {
 
 enum auth_service { AUTH_SMTP, AUTH_POP3 };
 
+enum { AUTH_BINDING_NAME_SIZE = 16, AUTH_BINDING_MAX = 64 };
+
 struct message_auth_start {
     struct ticket exchange;
     uint32_t service;      /* enum auth_service */
+    uint32_t mechanism;    /* enum mechanism */
     uint32_t has_response; /* else the client waits for a challenge */
-    char mechanism[24];
+    uint32_t binding_size; /* of the client's TLS connection; 0: -PLUS is not offered */
+    char binding_name[AUTH_BINDING_NAME_SIZE];
+    unsigned char binding_bytes[AUTH_BINDING_MAX];
 };
 
 struct message_auth_step {

@@ -42,7 +42,8 @@ void auth_main(const struct birth *birth)
     const struct sasl_service_options options = {.loop = a.role.loop,
                                                  .config = a.role.config,
                                                  .log = &a.role.log,
-                                                 .backend = birth->mapping->backend};
+                                                 .backend = birth->mapping->backend,
+                                                 .secret = birth->mapping->sasl_secret};
     a.service = sasl_service_create(&options, &why);
     if (a.service == NULL) {
         log_event(&a.role.log, EVENT_process_failed, field_text(KEY_reason, why.text));

@@ -28,7 +28,8 @@ int mapping_create(struct mapping *m, size_t max_connections, struct error *why)
         .backend = (void *)(base + backend),
         .auth_cache = (void *)(base + auth_cache),
     };
-    if (getrandom(m->auth_cache_key, sizeof m->auth_cache_key, 0) != sizeof m->auth_cache_key)
+    if (getrandom(m->auth_cache_key, sizeof m->auth_cache_key, 0) != sizeof m->auth_cache_key ||
+        getrandom(m->sasl_secret, sizeof m->sasl_secret, 0) != sizeof m->sasl_secret)
         return error_set(why, "getrandom: %s", strerror(errno));
     return 0;
 }

@@ -5,6 +5,7 @@
 #include "auth/cache.h"
 #include "base/error.h"
 #include "sasl/backend.h"
+#include "sasl/secrets.h"
 #include "telemetry/counters.h"
 #include "telemetry/processes.h"
 #include "telemetry/sessions.h"
@@ -18,7 +19,8 @@ struct mapping {
     struct health *health;
     struct backend *backend;
     struct auth_cache_table *auth_cache;
-    unsigned char auth_cache_key[AUTH_CACHE_KEY_SIZE]; /* inherited, and not in the mapping */
+    /* Inherited, and not in the mapping. */
+    unsigned char auth_cache_key[AUTH_CACHE_KEY_SIZE], sasl_secret[SASL_SECRET_SIZE];
 };
 
 /* Lays it out for `max_connections` sessions. Returns 0, or -1 and why. */

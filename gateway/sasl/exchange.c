@@ -1,5 +1,8 @@
 #include "sasl/exchange.h"
 
+#include "config/mechanisms.h"
+#include "sasl/secrets.h"
+
 #include <errno.h>
 #include <sasl/sasl.h>
 #include <sasl/saslplug.h>
@@ -7,13 +10,16 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { CALLBACKS_OF_EXCHANGE = 3, PASSWORD_MAX = 1024 };
+enum { CALLBACKS_OF_EXCHANGE = 4, PASSWORD_MAX = 1024 };
 
 struct sasl_exchange {
     sasl_conn_t *connection;
-    bool is_started;
-    bool has_password; /* the library has given it, to be asked about elsewhere */
-    char mechanism[24];
+    enum mechanism mechanism;
+    bool is_started, has_spoken;    /* the client has sent more than nothing */
+    bool has_password;              /* the library has given it, to be asked about elsewhere */
+    sasl_channel_binding_t binding; /* size 0: there is none */
+    char binding_name[AUTH_BINDING_NAME_SIZE];
+    unsigned char binding_bytes[AUTH_BINDING_MAX];
     char account[ACCOUNT_SIZE]; /* of who logs in; "" as long as nobody does */
     char login[ACCOUNT_SIZE];   /* what the store is asked for */
     struct buffer password;     /* for who is asked elsewhere */
@@ -44,15 +50,50 @@ static bool is_asked_elsewhere(void)
     return config_in_use->auth.backend == BACKEND_SASLAUTHD;
 }
 
+/* What libsasl2 runs of the mechanisms; the others are put together from these by who asks. */
+static const struct run {
+    enum mechanism mechanism;
+    const char *plugin;
+    bool needs_secrets; /* see sasl/secrets.h */
+} runs[] = {
+    {MECHANISM_PLAIN, "libplain.", false},
+    {MECHANISM_SCRAM, "libscram.", true},
+    {MECHANISM_SCRAM_PLUS, "libscram.", true},
+    {MECHANISM_CRAM_MD5, "libcrammd5.", true},
+};
+
+enum { RUNS = sizeof runs / sizeof *runs };
+
+/* LOGIN comes as PLAIN. */
+static bool is_wanted(enum mechanism m)
+{
+    unsigned set = 0;
+    for (size_t i = 0; i < config_in_use->listener_count; i++)
+        set |= config_in_use->listeners[i].mechanisms;
+    return m == MECHANISM_PLAIN || (set >> m & 1) != 0;
+}
+
+/* NULL: it is not run here, or not wanted. */
+static const struct run *find(enum mechanism m)
+{
+    for (size_t i = 0; i < RUNS; i++)
+        if (runs[i].mechanism == m && is_wanted(m))
+            return &runs[i];
+    return NULL;
+}
+
 /* The library asks for its settings by name, again at each login. No file is read for them. */
 static int get_option(void *context, const char *plugin, const char *option, const char **result,
                       unsigned *size)
 {
     static const char *const fixed[][2] = {
-        {"mech_list", "PLAIN LOGIN"},
+        {"mech_list", "PLAIN SCRAM-SHA-256 CRAM-MD5"},
         {"log_level", "0"},
     };
-    (void)context, (void)plugin;
+    const struct sasl_exchange *e = context;
+    const struct run *run = e == NULL ? NULL : find(e->mechanism);
+    bool needs_secrets = run != NULL && run->needs_secrets;
+    (void)plugin;
     *result = NULL;
     for (size_t i = 0; i < sizeof fixed / sizeof *fixed; i++)
         if (strcmp(option, fixed[i][0]) == 0)
@@ -60,7 +101,9 @@ static int get_option(void *context, const char *plugin, const char *option, con
     if (strcmp(option, "pwcheck_method") == 0)
         *result = is_asked_elsewhere() ? NO_METHOD : "auxprop";
     if (strcmp(option, "auxprop_plugin") == 0)
-        *result = is_asked_elsewhere() ? NO_STORE : "sasldb";
+        *result = is_asked_elsewhere() ? NO_STORE
+                  : needs_secrets      ? "sasldb " SASL_SECRETS_PLUGIN
+                                       : "sasldb";
     if (strcmp(option, "sasldb_path") == 0)
         *result = config_in_use->auth.sasldb;
     if (size != NULL)
@@ -72,12 +115,11 @@ static int get_option(void *context, const char *plugin, const char *option, con
  * stranger. */
 static int verify_file(void *context, const char *file, sasl_verify_type_t type)
 {
-    static const char *const wanted[] = {"libplain.", "liblogin."};
     (void)context;
     if (type != SASL_VRFY_PLUGIN)
         return SASL_OK;
-    for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++)
-        if (strstr(file, wanted[i]) != NULL)
+    for (size_t i = 0; i < RUNS; i++)
+        if (is_wanted(runs[i].mechanism) && strstr(file, runs[i].plugin) != NULL)
             return SASL_OK;
     return strstr(file, "libsasldb.") != NULL && config_in_use->auth.backend == BACKEND_SASLDB
                ? SASL_OK
@@ -96,9 +138,8 @@ static int identify(struct span given, char account[ACCOUNT_SIZE], char login[AC
 }
 
 /* What is looked up is what the store knows the account as, however the user writes it. What is no
- * name is looked up too: that takes as long as a wrong password, and libsasl2's LOGIN forgets to
- * free the password when this function fails. Whom one would act for is the same if it is the same
- * account, and else nobody. */
+ * name is looked up too: that takes as long as a wrong password. Whom one would act for is the same
+ * if it is the same account, and else nobody. */
 static int canonical_user(sasl_conn_t *connection, void *context, const char *in, unsigned in_size,
                           unsigned flags, const char *realm, char *out, unsigned out_max,
                           unsigned *out_size)
@@ -183,6 +224,7 @@ static const sasl_callback_t *callbacks(void)
 static const sasl_callback_t *callbacks_of(struct sasl_exchange *e)
 {
     size_t count = 0;
+    e->callbacks[count++] = (sasl_callback_t){SASL_CB_GETOPT, CALLBACK(get_option), e};
     e->callbacks[count++] = (sasl_callback_t){SASL_CB_CANON_USER, CALLBACK(canonical_user), e};
     if (is_asked_elsewhere())
         e->callbacks[count++] =
@@ -191,7 +233,31 @@ static const sasl_callback_t *callbacks_of(struct sasl_exchange *e)
     return e->callbacks;
 }
 
-int sasl_start(const struct config *config, struct error *why)
+/* Is all there that is to be offered? */
+static int check_plugins(struct error *why)
+{
+    sasl_conn_t *probe = NULL;
+    const char *list = NULL;
+    const char *missing = NULL;
+    int result = sasl_server_new("smtp", config_in_use->hostname, config_in_use->auth.realm, NULL,
+                                 NULL, NULL, 0, &probe);
+    if (result == SASL_OK)
+        (void)sasl_listmech(probe, NULL, "", " ", "", &list, NULL, NULL); /* else it has none */
+    for (size_t i = 0; i < RUNS; i++) {
+        enum mechanism m = runs[i].mechanism;
+        if (m == MECHANISM_SCRAM_PLUS)
+            m = MECHANISM_SCRAM; /* the other is listed where there is a binding */
+        if (find(runs[i].mechanism) != NULL &&
+            (list == NULL || strstr(list, mechanism_names[m]) == NULL))
+            missing = mechanism_names[m];
+    }
+    sasl_dispose(&probe);
+    if (missing != NULL)
+        return error_set(why, "libsasl2 lacks %s; install libsasl2-modules", missing);
+    return 0;
+}
+
+int sasl_start(const struct config *config, const unsigned char *secret, struct error *why)
 {
     config_in_use = config;
     int result = sasl_server_init(callbacks(), "porteiro");
@@ -199,18 +265,7 @@ int sasl_start(const struct config *config, struct error *why)
         result = sasl_auxprop_add_plugin(NO_STORE, make_no_store);
     if (result != SASL_OK)
         return error_set(why, "libsasl2: %s", sasl_errstring(result, NULL, NULL));
-    sasl_conn_t *probe = NULL;
-    const char *list = "";
-    result =
-        sasl_server_new("smtp", config->hostname, config->auth.realm, NULL, NULL, NULL, 0, &probe);
-    if (result == SASL_OK)
-        result = sasl_listmech(probe, NULL, "", " ", "", &list, NULL, NULL);
-    bool has_both =
-        result == SASL_OK && strstr(list, "PLAIN") != NULL && strstr(list, "LOGIN") != NULL;
-    sasl_dispose(&probe);
-    if (!has_both)
-        return error_set(why, "libsasl2 lacks PLAIN or LOGIN; install libsasl2-modules");
-    return 0;
+    return sasl_secrets_add(secret, why) < 0 ? -1 : check_plugins(why);
 }
 
 void sasl_stop(void)
@@ -218,16 +273,32 @@ void sasl_stop(void)
     sasl_done();
 }
 
-struct sasl_exchange *sasl_exchange_create(enum auth_service service, const char *mechanism)
+/* A binding that is not critical: the library would offer -PLUS alone. */
+static int bind_channel(struct sasl_exchange *e, const struct message_auth_start *start)
+{
+    if (start->binding_size == 0 || start->binding_size > sizeof e->binding_bytes)
+        return SASL_OK;
+    (void)snprintf(e->binding_name, sizeof e->binding_name, "%.*s", (int)sizeof start->binding_name,
+                   start->binding_name); /* fits, or is none */
+    memcpy(e->binding_bytes, start->binding_bytes, start->binding_size);
+    e->binding = (sasl_channel_binding_t){
+        .name = e->binding_name, .len = start->binding_size, .data = e->binding_bytes};
+    return sasl_setprop(e->connection, SASL_CHANNEL_BINDING, &e->binding);
+}
+
+struct sasl_exchange *sasl_exchange_create(const struct message_auth_start *start)
 {
     struct sasl_exchange *e = calloc(1, sizeof *e);
     if (e == NULL)
         return NULL;
     e->password.limit = PASSWORD_MAX;
-    (void)snprintf(e->mechanism, sizeof e->mechanism, "%s", mechanism); /* a longer one is none */
-    if (sasl_server_new(service == AUTH_POP3 ? "pop" : "smtp", config_in_use->hostname,
+    /* One that we don't run is found by nobody. */
+    e->mechanism =
+        start->mechanism < MECHANISM_COUNT ? (enum mechanism)start->mechanism : MECHANISM_EXTERNAL;
+    if (sasl_server_new(start->service == AUTH_POP3 ? "pop" : "smtp", config_in_use->hostname,
                         config_in_use->auth.realm, NULL, NULL, callbacks_of(e), 0,
-                        &e->connection) != SASL_OK)
+                        &e->connection) != SASL_OK ||
+        bind_channel(e, start) != SASL_OK)
         sasl_exchange_destroy(&e);
     return e;
 }
@@ -265,24 +336,55 @@ static enum auth_outcome outcome_of(int result)
     case SASL_DISABLED:
     case SASL_EXPIRED:
     case SASL_BADPARAM:
+    case SASL_BADBINDING:
     case SASL_NOMECH: return is_store_away() ? AUTH_UNAVAILABLE : AUTH_WRONG;
     default: return AUTH_UNAVAILABLE;
     }
 }
 
-enum sasl_step sasl_exchange_step(struct sasl_exchange *e, const struct span *response,
-                                  enum auth_outcome *outcome, struct span *out)
+/* SCRAM's first message begins with what the client knows of channel bindings (RFC 5802 section 6).
+ * The library lets a binding be used without -PLUS and -PLUS without one, so that it is looked at
+ * here. "y": the client could, and was told that we can't; where that isn't so somebody between us
+ * has changed what we offered. */
+static bool is_binding_right(const struct sasl_exchange *e, struct span first)
+{
+    bool is_offered = e->binding.len > 0;
+    struct span flag = span_split(&first, ',');
+    if (e->mechanism != MECHANISM_SCRAM_PLUS)
+        return span_equals(flag, "n") || (span_equals(flag, "y") && !is_offered);
+    if (!is_offered || flag.size < 2 || memcmp(flag.data, "p=", 2) != 0)
+        return false;
+    span_skip(&flag, 2);
+    return span_equals(flag, e->binding_name);
+}
+
+static int run_step(struct sasl_exchange *e, const struct span *response, struct span *out)
 {
     const char *challenge = NULL; /* the library leaves it alone when there is none */
     unsigned size = 0;
-    trouble.text[0] = '\0';
     const char *data = response == NULL ? NULL : response->data;
     unsigned data_size = response == NULL ? 0 : (unsigned)response->size;
+    const struct run *run = find(e->mechanism);
+    bool is_first = !e->has_spoken && data_size > 0;
+    e->has_spoken = e->has_spoken || is_first;
+    if (run == NULL)
+        return SASL_NOMECH;
+    if (is_first && (1U << e->mechanism & MECHANISMS_SCRAM) != 0 && !is_binding_right(e, *response))
+        return SASL_BADBINDING;
     int result = e->is_started ? sasl_server_step(e->connection, data, data_size, &challenge, &size)
-                               : sasl_server_start(e->connection, e->mechanism, data, data_size,
-                                                   &challenge, &size);
+                               : sasl_server_start(e->connection, mechanism_names[e->mechanism],
+                                                   data, data_size, &challenge, &size);
     e->is_started = true;
     *out = span_make(challenge == NULL ? "" : challenge, challenge == NULL ? 0 : size);
+    return result;
+}
+
+enum sasl_step sasl_exchange_step(struct sasl_exchange *e, const struct span *response,
+                                  enum auth_outcome *outcome, struct span *out)
+{
+    trouble.text[0] = '\0';
+    *out = span_make("", 0);
+    int result = run_step(e, response, out);
     if (result == SASL_CONTINUE)
         return SASL_STEP_CHALLENGE;
     *outcome = outcome_of(result);

@@ -9,13 +9,14 @@
 
 struct sasl_exchange;
 
-/* Loads the library and the plugins that the configuration needs, no others. Returns 0, or -1 and
- * why. */
-int sasl_start(const struct config *config, struct error *why);
+/* Loads the library and the plugins that the configuration needs, no others. `secret`: see
+ * sasl/secrets.h. Returns 0, or -1 and why. */
+int sasl_start(const struct config *config, const unsigned char *secret, struct error *why);
 void sasl_stop(void);
 
-/* A fresh exchange for every attempt, whatever became of the last. NULL without memory. */
-struct sasl_exchange *sasl_exchange_create(enum auth_service service, const char *mechanism);
+/* A fresh exchange for every attempt, whatever became of the last. What `start` names and isn't
+ * there fails at the first step. NULL without memory. */
+struct sasl_exchange *sasl_exchange_create(const struct message_auth_start *start);
 void sasl_exchange_destroy(struct sasl_exchange **e);
 
 /* SASL_STEP_ASK: as good as SASL_STEP_DONE, if the backend knows the password. */

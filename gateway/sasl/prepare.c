@@ -2,6 +2,7 @@
 #include "base/privileges.h"
 #include "sasl/exchange.h"
 #include "sasl/saslauthd.h"
+#include "sasl/secrets.h"
 #include "sasl/service.h"
 
 #include <errno.h>
@@ -10,6 +11,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+/* Nobody logs in here. */
+static const unsigned char no_secret[SASL_SECRET_SIZE];
+
 static int try_sasldb(const void *what, struct error *why)
 {
     const struct config *config = what;
@@ -17,7 +21,7 @@ static int try_sasldb(const void *what, struct error *why)
     if (fd < 0)
         return error_set(why, "%s: %s", config->auth.sasldb, strerror(errno));
     (void)close(fd); /* was only read */
-    return sasl_start(config, why);
+    return sasl_start(config, no_secret, why);
 }
 
 /* What would help, beside what is wrong. */
@@ -62,7 +66,7 @@ static int try_saslauthd(const void *what, struct error *why)
 
 static int try_library(const void *what, struct error *why)
 {
-    return sasl_start(what, why);
+    return sasl_start(what, no_secret, why);
 }
 
 /* It may be started after us; where we may not go, we never get in. */

@@ -122,12 +122,10 @@ static void start(struct worker *w, const struct message *m)
 {
     struct message_auth_start start = *(const struct message_auth_start *)m->payload;
     struct open_exchange *o = &w->open[start.exchange.slot];
-    start.mechanism[sizeof start.mechanism - 1] = '\0';
     close_exchange(o); /* the worker has forgotten it */
     o->worker = w;
     o->generation = start.exchange.generation;
-    o->exchange =
-        sasl_exchange_create(start.service == AUTH_POP3 ? AUTH_POP3 : AUTH_SMTP, start.mechanism);
+    o->exchange = sasl_exchange_create(&start);
     if (o->exchange == NULL)
         send_done(o, AUTH_UNAVAILABLE, span_of("out of memory"));
     else
@@ -169,7 +167,7 @@ struct sasl_service *sasl_service_create(const struct sasl_service_options *opti
     if (s == NULL)
         abort(); /* out of memory at the start */
     s->options = *options;
-    if (sasl_start(options->config, why) < 0) {
+    if (sasl_start(options->config, options->secret, why) < 0) {
         free(s);
         return NULL;
     }

@@ -18,7 +18,8 @@ struct sasl_service_options {
     struct loop *loop;
     const struct config *config;
     const struct event_log *log;
-    struct backend *backend; /* of all auth processes */
+    struct backend *backend;     /* of all auth processes */
+    const unsigned char *secret; /* see sasl/secrets.h */
 };
 
 /* NULL and why when the library doesn't start. */

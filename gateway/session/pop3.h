@@ -3,6 +3,7 @@
 
 #include "protocol/pop3/server.h"
 #include "protocol/pop3/tunnel.h"
+#include "session/login.h"
 #include "session/registry.h"
 #include "upstream/pop3_link.h"
 
@@ -14,9 +15,8 @@ struct pop3_session {
     bool is_waiting;  /* for somebody else than the client, who is paused */
     bool is_quitting; /* ends when the replies have gone */
     unsigned commands, errors;
-    char *user;             /* as it was typed */
-    struct buffer password; /* from the client's login to that upstream */
-    struct auth_exchange *exchange;
+    char *user;         /* of USER */
+    struct login login; /* its password is kept until the upstream has been told */
 
     struct waiter waiter;
     struct server *permit; /* for a connection to this server */

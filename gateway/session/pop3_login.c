@@ -1,5 +1,4 @@
 /* POP3 up to the login: TLS, and who the user is. */
-#include "base/base64.h"
 #include "session/kinds.h"
 #include "session/pop3.h"
 
@@ -7,15 +6,14 @@
 #include <unistd.h>
 
 enum {
-    AUTH_TIMEOUT_MS = 30000,
-    RESPONSE_MAX = 9216, /* decoded, of lines of 12,288 octets */
     REPLIES_MAX = 16 * 1024,
-    PASSWORD_MAX = 1024,
-    COMMANDS_MAX = 100, /* without a login */
+    PASSWORD_MAX = 1024, /* of what the server behind can be told */
+    COMMANDS_MAX = 100,  /* without a login */
     ERRORS_MAX = 10,
 };
 
 static void on_client(void *owner, enum connection_event event, struct span *in);
+static void on_answer(void *owner, const struct login_answer *a);
 static void take_commands(struct pop3_session *s, struct span *in);
 static void ask_to_end(struct session *base);
 static void end_now(struct session *base);
@@ -100,7 +98,7 @@ int pop3_session_create(struct registry *r, const struct listener_config *listen
     }
     s->server.state = POP3_CLEAR;
     s->replies.limit = REPLIES_MAX;
-    s->password.limit = PASSWORD_MAX;
+    login_init(&s->login, &s->base, AUTH_POP3, on_answer, s);
     s->take = take_commands;
     session_begin(&s->base, r, &pop3_kind, listener, row, peer);
     if (session_accept(&s->base, fd, peer, on_client) > 0)
@@ -114,7 +112,7 @@ void pop3_end(struct pop3_session *s, bool is_polite)
     struct server *permit = s->permit;
     if (is_polite)
         pop3_flush(s);
-    auth_cancel(&s->exchange);
+    login_end(&s->login);
     waiter_stop(&s->waiter);
     pop3_link_close(&s->link);
     if (s->upstream != NULL)
@@ -122,7 +120,6 @@ void pop3_end(struct pop3_session *s, bool is_polite)
     connection_close(&s->upstream); /* without QUIT: nothing is deleted that was not asked for */
     s->permit = NULL;
     buffer_clear(&s->replies);
-    buffer_clear(&s->password);
     free(s->user);
     s->base.is_polite = is_polite;
     session_destroy(&s->base);
@@ -156,7 +153,7 @@ static void ask_to_end(struct session *base)
 
 void pop3_refuse_login(struct pop3_session *s, enum pop3_reply_name name, const char *argument)
 {
-    buffer_clear(&s->password);
+    login_end(&s->login);
     free(s->base.account);
     s->base.account = NULL;
     pop3_server_login_ended(&s->server);
@@ -165,7 +162,7 @@ void pop3_refuse_login(struct pop3_session *s, enum pop3_reply_name name, const 
 
 static void logged_in(struct pop3_session *s, struct span account)
 {
-    if (session_login(&s->base, account) < 0) {
+    if (session_login(&s->base, account, login_mechanism(&s->login)) < 0) {
         end_with(s, POP3_REPLY_out_of_memory);
         return;
     }
@@ -175,16 +172,13 @@ static void logged_in(struct pop3_session *s, struct span account)
 
 static void unavailable(struct pop3_session *s, struct span reason)
 {
-    auth_cancel(&s->exchange);
-    session_add(&s->base, COUNTER_logins_unavailable, 1);
-    session_event(&s->base, EVENT_login_unavailable, field_span(KEY_reason, reason));
+    session_login_unavailable(&s->base, login_mechanism(&s->login), reason);
     pop3_refuse_login(s, POP3_REPLY_auth_unavailable, NULL);
 }
 
 static void wrong(struct pop3_session *s)
 {
-    session_event(&s->base, EVENT_login_failed, field_text(KEY_reason, "wrong credentials"));
-    wait_for(s, SESSION_AUTH_DELAY, session_login_failed(&s->base));
+    wait_for(s, SESSION_AUTH_DELAY, session_login_failed(&s->base, login_mechanism(&s->login), 0));
 }
 
 static void delayed(struct pop3_session *s)
@@ -194,56 +188,38 @@ static void delayed(struct pop3_session *s)
     pop3_continue(s);
 }
 
-static void on_answer(void *owner, const struct auth_answer *answer)
+/* Name and password go to the server behind in a line each. */
+static bool can_be_told(const struct login *l)
+{
+    struct span password = login_password(l);
+    return password.size <= PASSWORD_MAX && !line_has_control(password) &&
+           !line_has_control(login_user(l));
+}
+
+static void take(struct pop3_session *s, const struct login_answer *a)
+{
+    switch (a->result) {
+    case LOGIN_CHALLENGE: pop3_say(s, POP3_REPLY_auth_continue, a->challenge); return;
+    case LOGIN_CHECK: wait_for(s, SESSION_AUTH_CHECK, LOGIN_TIMEOUT_MS); return;
+    case LOGIN_GOOD: logged_in(s, a->text); return;
+    case LOGIN_WRONG: wrong(s); return;
+    case LOGIN_UNAVAILABLE: unavailable(s, a->text); return;
+    case LOGIN_NOT_OFFERED: pop3_refuse_login(s, POP3_REPLY_auth_mechanism, NULL); return;
+    case LOGIN_NOT_BASE64: pop3_refuse_login(s, POP3_REPLY_auth_base64, NULL); return;
+    }
+}
+
+static void on_answer(void *owner, const struct login_answer *a)
 {
     struct pop3_session *s = owner;
-    if (!answer->is_done)
-        return;         /* PLAIN needs no second step; the time-out ends one that asks */
-    s->exchange = NULL; /* freed with its answer */
-    if (answer->outcome == AUTH_GOOD) {
-        logged_in(s, answer->text);
-        return;
-    }
-    if (answer->outcome == AUTH_UNAVAILABLE) {
-        unavailable(s, answer->text);
-    } else {
+    bool is_useless = a->result == LOGIN_GOOD && !can_be_told(&s->login);
+    if (is_useless || a->result == LOGIN_WRONG) {
         wrong(s);
         return;
     }
-    pop3_continue(s);
-}
-
-/* Keeps the name, as it was typed. Returns 0, or -1 without memory. */
-static int take_user(struct pop3_session *s, struct span name)
-{
-    char *user = malloc(name.size + 1);
-    if (user == NULL)
-        return -1;
-    (void)span_copy(name, user, name.size + 1); /* fits */
-    free(s->user);
-    s->user = user;
-    return 0;
-}
-
-/* Asks with the message of PLAIN (RFC 4616): identity NUL user NUL password. The password is kept
- * for the server behind. */
-static void check(struct pop3_session *s, struct span message)
-{
-    struct span rest = message;
-    (void)span_split(&rest, '\0');
-    struct span user = span_split(&rest, '\0');
-    buffer_clear(&s->password);
-    bool is_clean = memchr(rest.data, '\0', rest.size) == NULL && !line_has_control(rest) &&
-                    !line_has_control(user);
-    if (!is_clean || take_user(s, user) < 0 || buffer_append(&s->password, rest) < 0) {
-        wrong(s);
-        return;
-    }
-    s->exchange = auth_begin(s->base.context->auth, AUTH_POP3, "PLAIN", &message, on_answer, s);
-    if (s->exchange == NULL)
-        unavailable(s, span_of("no auth process takes it"));
-    else
-        wait_for(s, SESSION_AUTH_CHECK, AUTH_TIMEOUT_MS);
+    take(s, a);
+    if (a->result != LOGIN_GOOD)
+        pop3_continue(s);
 }
 
 /* ---- commands ---- */
@@ -251,6 +227,7 @@ static void check(struct pop3_session *s, struct span message)
 static void on_capa(struct pop3_session *s, const struct pop3_event *event)
 {
     bool is_secure = s->server.state != POP3_CLEAR;
+    char mechanisms[LOGIN_LIST_MAX];
     uint64_t size;
     unsigned offered =
         servers_offer(s->base.context->servers, s->base.listener->upstream_config, &size);
@@ -264,8 +241,12 @@ static void on_capa(struct pop3_session *s, const struct pop3_event *event)
         failed |= buffer_append(&s->replies, span_of("UIDL\r\n"));
     failed |= buffer_append(&s->replies, span_of("RESP-CODES\r\nAUTH-RESP-CODE\r\nPIPELINING\r\n"
                                                  "IMPLEMENTATION Porteiro\r\n"));
-    failed |= buffer_append(&s->replies,
-                            span_of(is_secure ? "USER\r\nSASL PLAIN\r\n.\r\n" : "STLS\r\n.\r\n"));
+    if (!is_secure)
+        failed |= buffer_append(&s->replies, span_of("STLS\r\n.\r\n"));
+    else
+        failed |= buffer_printf(&s->replies, "%sSASL%s\r\n.\r\n",
+                                login_takes_passwords(&s->login) ? "USER\r\n" : "",
+                                login_list(&s->login, mechanisms));
     s->is_quitting = s->is_quitting || failed;
 }
 
@@ -281,54 +262,59 @@ static void on_stls(struct pop3_session *s, const struct pop3_event *event)
 
 static void on_user(struct pop3_session *s, const struct pop3_event *event)
 {
-    if (take_user(s, event->text) < 0)
+    if (!login_takes_passwords(&s->login)) {
+        pop3_refuse_login(s, POP3_REPLY_auth_mechanism, NULL);
+        return;
+    }
+    char *user = malloc(event->text.size + 1);
+    if (user == NULL) {
         s->is_quitting = true;
+        return;
+    }
+    (void)span_copy(event->text, user, event->text.size + 1); /* fits */
+    free(s->user);
+    s->user = user;
     pop3_say(s, POP3_REPLY_user_ok, NULL);
 }
 
 static void on_pass(struct pop3_session *s, const struct pop3_event *event)
 {
-    struct buffer message = {.limit = RESPONSE_MAX};
-    int failed = buffer_append(&message, span_make("\0", 1));
-    failed |= buffer_append(&message, span_of(s->user));
-    failed |= buffer_append(&message, span_make("\0", 1));
-    failed |= buffer_append(&message, event->text);
-    if (failed)
-        pop3_refuse_login(s, POP3_REPLY_auth_invalid, NULL);
-    else
-        check(s, buffer_bytes(&message));
-    buffer_clear(&message);
+    struct login_answer a;
+    login_with_password(&s->login, span_of(s->user), event->text, &a);
+    take(s, &a);
 }
 
-static void take_response(struct pop3_session *s, struct span response)
+/* AUTH by itself asks which there are, a line each. */
+static void list_mechanisms(struct pop3_session *s)
 {
-    char bytes[RESPONSE_MAX];
-    ssize_t size = span_equals(response, "=") ? 0 : base64_decode(response, bytes, sizeof bytes);
-    if (size < 0) {
-        pop3_refuse_login(s, POP3_REPLY_auth_base64, NULL);
-        return;
+    char mechanisms[LOGIN_LIST_MAX];
+    struct span rest = span_of(login_list(&s->login, mechanisms));
+    int failed = buffer_append(&s->replies, span_of("+OK Mechanisms follow\r\n"));
+    (void)span_split(&rest, ' '); /* before the first space is nothing */
+    while (rest.size > 0) {
+        failed |= buffer_append(&s->replies, span_split(&rest, ' '));
+        failed |= buffer_append(&s->replies, span_of("\r\n"));
     }
-    check(s, span_make(bytes, (size_t)size));
-    explicit_bzero(bytes, (size_t)size);
+    failed |= buffer_append(&s->replies, span_of(".\r\n"));
+    s->is_quitting = s->is_quitting || failed;
 }
 
 static void on_auth(struct pop3_session *s, const struct pop3_event *event)
 {
+    struct login_answer a;
     if (event->text.size == 0) {
-        if (buffer_append(&s->replies, span_of("+OK Mechanisms follow\r\nPLAIN\r\n.\r\n")) < 0)
-            s->is_quitting = true;
-    } else if (!span_equals_nocase(event->text, "PLAIN")) {
-        pop3_refuse_login(s, POP3_REPLY_auth_mechanism, NULL);
-    } else if (event->has_response) {
-        take_response(s, event->response);
-    } else {
-        pop3_say(s, POP3_REPLY_auth_continue, "");
+        list_mechanisms(s);
+        return;
     }
+    login_begin(&s->login, event->text, event->has_response ? &event->response : NULL, &a);
+    take(s, &a);
 }
 
 static void on_auth_response(struct pop3_session *s, const struct pop3_event *event)
 {
-    take_response(s, event->response);
+    struct login_answer a;
+    login_respond(&s->login, event->response, &a);
+    take(s, &a);
 }
 
 static void on_auth_cancel(struct pop3_session *s, const struct pop3_event *event)
@@ -348,8 +334,10 @@ static void on_refused(struct pop3_session *s, const struct pop3_event *event)
 {
     char argument[64];
     (void)span_copy(event->text, argument, sizeof argument);
-    if (s->server.state == POP3_IN_AUTH)
+    if (s->server.state == POP3_IN_AUTH) {
+        login_end(&s->login); /* a line that can't be a response ends the exchange */
         pop3_server_login_ended(&s->server);
+    }
     pop3_say(s, event->refusal, argument);
     s->is_quitting = s->is_quitting || event->refusal == POP3_REPLY_no_mail_client;
 }

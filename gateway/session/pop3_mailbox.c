@@ -50,7 +50,7 @@ static void login_refused(struct pop3_session *s, const struct pop3_reply *reply
 
 static void mailbox_answered(struct pop3_session *s, const struct pop3_reply *reply)
 {
-    buffer_clear(&s->password);
+    login_end(&s->login);
     if (!reply->is_ok) {
         login_refused(s, reply);
         return;
@@ -118,10 +118,13 @@ static void log_in(struct pop3_session *s, struct pop3_link *l)
     const struct account *master =
         account_of(servers_context(s->base.context->servers)->accounts, u);
     char name[ACCOUNT_SIZE] = "", both[LOGIN_NAME_MAX]; /* who has logged in has a name */
-    (void)account_login_name((enum login_name)a->login_name, span_of(s->user), s->base.account,
-                             a->realm, name);
+    struct span given = login_user(&s->login);
+    if (given.size == 0)
+        given = span_of(s->base.account); /* SCRAM: what was typed has stayed in the auth process */
+    (void)account_login_name((enum login_name)a->login_name, given, s->base.account, a->realm,
+                             name);
     if (master == NULL) {
-        pop3_link_login(l, span_of(name), buffer_bytes(&s->password));
+        pop3_link_login(l, span_of(name), login_password(&s->login));
         return;
     }
     int size =

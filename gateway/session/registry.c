@@ -218,7 +218,7 @@ void session_speaks_for(struct session *s, const struct address *other)
     session_show(s);
 }
 
-int session_login(struct session *s, struct span account)
+int session_login(struct session *s, struct span account, const char *mechanism)
 {
     char certificate[CERTIFICATE_NAME_SIZE];
     s->account = malloc(account.size + 1);
@@ -226,16 +226,22 @@ int session_login(struct session *s, struct span account)
         return -1;
     (void)span_copy(account, s->account, account.size + 1); /* fits */
     session_show(s);
-    session_event(s, EVENT_login, field_text(KEY_tls_version, connection_tls_version(s->client)),
+    session_event(s, EVENT_login, field_text(KEY_mechanism, mechanism),
+                  field_text(KEY_tls_version, connection_tls_version(s->client)),
                   field_text(KEY_cipher, connection_tls_cipher(s->client)),
                   field_text(KEY_certificate, connection_certificate_name(s->client, certificate)));
     session_add(s, COUNTER_logins, 1);
     return 0;
 }
 
-int64_t session_login_failed(struct session *s)
+int64_t session_login_failed(struct session *s, const char *mechanism, int code)
 {
     session_add(s, COUNTER_login_failures, 1);
+    if (code == 0)
+        session_event(s, EVENT_login_failed, field_text(KEY_mechanism, mechanism));
+    else
+        session_event(s, EVENT_login_failed, field_text(KEY_mechanism, mechanism),
+                      field_number(KEY_code, code));
     return (int64_t)LOGIN_DELAY_MS << s->login_failures++; /* three at most */
 }
 
@@ -244,6 +250,13 @@ void session_count_messages(struct session *s, uint32_t messages, uint32_t delet
     s->messages = messages;
     s->deleted = deleted;
     session_set_messages(&s->context->table, s->row, messages, deleted);
+}
+
+void session_login_unavailable(const struct session *s, const char *mechanism, struct span reason)
+{
+    session_add(s, COUNTER_logins_unavailable, 1);
+    session_event(s, EVENT_login_unavailable, field_text(KEY_mechanism, mechanism),
+                  field_span(KEY_reason, reason));
 }
 
 bool session_is_guessing(const struct session *s)

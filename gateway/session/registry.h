@@ -124,10 +124,14 @@ void session_show(const struct session *s);
 void session_speaks_for(struct session *s, const struct address *other);
 
 /* Takes the account's name. Returns 0, or -1 without memory. */
-int session_login(struct session *s, struct span account);
+int session_login(struct session *s, struct span account, const char *mechanism);
 
-/* Counts another wrong login. Returns for how many ms its answer is held back: longer each time. */
-int64_t session_login_failed(struct session *s);
+/* Counts and logs another wrong login, with the reply's code (0: it has none). Returns for how many
+ * ms its answer is held back: longer each time. */
+int64_t session_login_failed(struct session *s, const char *mechanism, int code);
+
+/* Counts and logs a login that couldn't be judged. */
+void session_login_unavailable(const struct session *s, const char *mechanism, struct span reason);
 
 /* Another message, or one deleted: in the row as well. */
 void session_count_messages(struct session *s, uint32_t messages, uint32_t deleted);

@@ -5,13 +5,12 @@
 #include "message/body.h"
 #include "message/headers.h"
 #include "protocol/smtp/server.h"
+#include "session/login.h"
 #include "session/pace.h"
 #include "session/registry.h"
 #include "session/smtp_replies.h"
 
 struct arena;
-
-enum { SMTP_AUTH_RESPONSE_MAX = 9216 }; /* decoded, of lines of 12,288 octets */
 
 enum recipient_state {
     RECIPIENT_NEW,      /* its RCPT is to be asked upstream */
@@ -91,9 +90,7 @@ struct smtp_session {
     unsigned errors, junk; /* 5yz, and commands that lead nowhere, since a message was taken */
     char *helo;
     char *told_name, *told_helo; /* by XCLIENT, of whom the client speaks for; NULL: not known */
-    struct buffer
-        login; /* of an exchange with LOGIN: what PLAIN would say, as far as it is known */
-    struct auth_exchange *exchange;
+    struct login login;
     struct transaction *transaction; /* NULL between messages */
     struct smtp_link *link; /* of the transaction; one that was told whose it is stays behind it */
 };
@@ -131,6 +128,7 @@ void smtp_xclient_end(struct smtp_session *s);
 void smtp_auth_begin(struct smtp_session *s, const struct smtp_event *event);
 void smtp_auth_response(struct smtp_session *s, const struct smtp_event *event);
 void smtp_auth_cancel(struct smtp_session *s, const struct smtp_event *event);
+void smtp_auth_answered(void *owner, const struct login_answer *a);
 void smtp_auth_timed_out(struct smtp_session *s);
 void smtp_auth_delayed(struct smtp_session *s);
 

@@ -55,7 +55,7 @@ int smtp_session_create(struct registry *r, const struct listener_config *listen
     smtp_replies_init(&s->replies);
     s->server =
         (struct smtp_server){.state = SMTP_CONNECTED, .needs_tls = true, .needs_auth = true};
-    s->login.limit = SMTP_AUTH_RESPONSE_MAX;
+    login_init(&s->login, &s->base, AUTH_SMTP, smtp_auth_answered, s);
     s->take = smtp_take_commands;
     session_begin(&s->base, r, &smtp_kind, listener, row, peer);
     smtp_xclient_begin(s);
@@ -68,13 +68,12 @@ int smtp_session_create(struct registry *r, const struct listener_config *listen
 
 void smtp_end(struct smtp_session *s, bool is_polite)
 {
-    auth_cancel(&s->exchange);
+    login_end(&s->login);
     smtp_transaction_end(s);
     pool_give_back(s->base.context->pool, &s->link);
     smtp_replies_clear(&s->replies);
     free(s->helo);
     smtp_xclient_end(s);
-    buffer_clear(&s->login);
     s->base.is_polite = is_polite;
     session_destroy(&s->base);
 }
@@ -274,9 +273,10 @@ static void on_client(void *owner, enum connection_event event, struct span *in)
 
 static void on_hello(struct smtp_session *s, const struct smtp_event *event)
 {
-    char text[512];
+    char text[640], mechanisms[LOGIN_LIST_MAX];
     uint64_t max_size;
     unsigned extensions = offered(s, &max_size);
+    bool has_auth = !s->server.needs_tls && s->server.needs_auth;
     smtp_reset(s);
     char *helo = malloc(event->text.size + 1);
     if (helo == NULL) {
@@ -294,10 +294,10 @@ static void on_hello(struct smtp_session *s, const struct smtp_event *event)
     }
     (void)snprintf(
         text, sizeof text,
-        "%s\nPIPELINING\nSIZE %llu\nLIMITS RCPTMAX=%lld\nENHANCEDSTATUSCODES%s%s%s%s%s%s%s",
+        "%s\nPIPELINING\nSIZE %llu\nLIMITS RCPTMAX=%lld\nENHANCEDSTATUSCODES%s%s%s%s%s%s%s%s",
         s->base.context->config->hostname, (unsigned long long)max_size,
         (long long)s->base.listener->max_recipients, s->server.needs_tls ? "\nSTARTTLS" : "",
-        !s->server.needs_tls && s->server.needs_auth ? "\nAUTH PLAIN LOGIN" : "",
+        has_auth ? "\nAUTH" : "", has_auth ? login_list(&s->login, mechanisms) : "",
         (extensions & SMTP_8BITMIME) != 0 ? "\n8BITMIME" : "",
         (extensions & SMTP_SMTPUTF8) != 0 ? "\nSMTPUTF8" : "",
         (extensions & SMTP_DSN) != 0 ? "\nDSN" : "",
@@ -357,7 +357,7 @@ static void on_refused(struct smtp_session *s, const struct smtp_event *event)
                   field_text(KEY_reply, smtp_reply_text(event->refusal)),
                   field_span(KEY_reason, event->text));
     if (s->server.state == SMTP_IN_AUTH) {
-        auth_cancel(&s->exchange); /* a line that can't be a response ends the exchange */
+        login_end(&s->login); /* a line that can't be a response ends the exchange */
         smtp_server_auth_ended(&s->server, false);
     }
     smtp_say(s, event->refusal, argument);

@@ -36,7 +36,7 @@ static int log_in(struct smtp_session *s, const char *account)
 {
     free(s->base.account); /* of a login before; the network is trusted with any */
     s->base.account = NULL;
-    return session_login(&s->base, span_of(account));
+    return session_login(&s->base, span_of(account), NULL);
 }
 
 void smtp_xclient(struct smtp_session *s, const struct smtp_event *event)

@@ -23,7 +23,7 @@ pytest_plugins = [
     "fixtures.scripted",
 ]
 
-PROGRAMS = ["curl", "dovecot", "fetchmail", "mpop", "msmtp", "node", "openssl", "perl", "php", "postfix", "saslpasswd2",
+PROGRAMS = ["curl", "dovecot", "fetchmail", "gsasl", "mpop", "msmtp", "mutt", "node", "openssl", "perl", "php", "postfix", "saslpasswd2",
             "setpriv", "swaks"]
 
 

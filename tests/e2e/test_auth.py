@@ -1,5 +1,6 @@
-"""AUTH: PLAIN and LOGIN against sasldb."""
+"""AUTH: what all mechanisms have in common; PLAIN, LOGIN and CRAM-MD5 against sasldb."""
 import base64
+import hmac
 import os
 import subprocess
 import time
@@ -70,6 +71,19 @@ def test_passwords_with_spaces_quotes_and_backslashes_log_in(gateway):
             else:
                 client.ask(f"AUTH LOGIN {encoded('carol')}", "334 ")
                 client.ask(encoded(PASSWORDS["carol"]), "235 2.7.0 ")
+
+
+def test_cram_md5_is_offered_where_it_is_asked_for_and_no_user_is_told_apart(new_gateway, new_smtp):
+    gateway = new_gateway(new_smtp(), auth={"mechanisms": ["CRAM-MD5", "PLAIN"]})
+    replies = []
+    with smtp(gateway, user=None) as client:
+        assert "AUTH PLAIN CRAM-MD5" in client.hello()
+        for name, password in (("alice", "wrong"), ("nobody", "wrong"), ("alice", PASSWORDS["alice"])):
+            challenge = base64.b64decode(client.ask("AUTH CRAM-MD5", "334 ")[4:])
+            digest = hmac.new(password.encode(), challenge, "md5").hexdigest()
+            replies.append(client.send(encoded(f"{name} {digest}")).reply())
+    assert without_id(replies[0]) == without_id(replies[1]) == "535 5.7.8 User name or password is wrong"
+    assert replies[2].startswith("235 2.7.0 ")
 
 
 # ---- the account ----
@@ -222,10 +236,15 @@ def test_an_overlong_line_of_an_exchange_is_500_5_5_6(client):
     client.ask(f"AUTH PLAIN {RIGHT}", "235 2.7.0 ")
 
 
-def test_an_overlong_auth_command_is_500_and_the_session_goes_on(client):
-    """RFC 4954 section 4: with an initial response it is still a command line."""
-    client.ask("AUTH PLAIN " + "A" * 20000, "500 5.5.")
+def test_an_overlong_auth_command_is_500_5_5_6_and_the_session_goes_on(client):
+    client.ask("AUTH PLAIN " + "A" * 20000, "500 5.5.6 ")
     client.ask(f"AUTH PLAIN {RIGHT}", "235 2.7.0 ")
+
+
+def test_an_initial_response_may_be_as_long_as_another(client):
+    longest = plain_response("alice", "x" * 9190)
+    assert 12250 < len(f"AUTH PLAIN {longest}\r\n") <= 12288
+    client.ask(f"AUTH PLAIN {longest}", "535 5.7.8 ")
 
 
 def test_responses_up_to_12288_octets_are_read(client):

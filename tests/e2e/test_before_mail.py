@@ -55,7 +55,7 @@ def test_auth_is_never_offered_before_tls(clear):
 def test_auth_is_offered_after_tls_and_starttls_no_more(gateway, door):
     with smtp(gateway, user=None, door=door) as client:
         offered = client.hello()
-    assert "AUTH PLAIN LOGIN" in offered and "STARTTLS" not in offered
+    assert "AUTH PLAIN LOGIN SCRAM-SHA-256" in offered and "STARTTLS" not in offered
 
 
 def test_auth_is_not_offered_to_who_has_logged_in(gateway):

@@ -12,7 +12,7 @@ from pwd import getpwnam
 
 import pytest
 
-from fixtures import build
+from fixtures import build, scram
 from fixtures.clients import PASSWORDS, Smtp, message, plain_response, pop3, smtp
 from fixtures.load import Load
 from fixtures.processes import descriptors_of, exists, has_in_memory, is_stopped, status_of, title_of
@@ -224,7 +224,7 @@ def test_exchanges_of_a_killed_auth_process_are_454(new_gateway, new_smtp, new_p
     gateway = new_gateway(new_smtp(), new_pop3(), auth={"processes": 1})
     gateway.may_lose = {"process_died"}
     with smtp(gateway, user=None) as client, pop3(gateway, user=None) as reader:
-        client.ask("AUTH PLAIN", "334 ")
+        scram.begin(client, scram.Scram("alice", PASSWORDS["alice"]))
         old = gateway.pids("auth")
         os.kill(old[0], signal.SIGKILL)
         client.expect("454 4.7.0 ")

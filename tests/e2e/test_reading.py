@@ -1,4 +1,5 @@
 """A mailbox is read: through 995 and by STLS, by real clients, from a real Dovecot."""
+import base64
 import hashlib
 import poplib
 import subprocess
@@ -218,9 +219,50 @@ def test_auth_plain_without_an_initial_response(gateway, box, door):
         client.ask("STAT", f"+OK {len(AWKWARD)} ")
 
 
+def test_auth_login_in_two_answers(gateway, box):
+    with pop3(gateway, user=None) as client:
+        for initial in ("", " " + base64.b64encode(ALICE.encode()).decode()):
+            client.send(f"AUTH LOGIN{initial}")
+            if not initial:
+                assert client.line() == b"+ VXNlcm5hbWU6"
+                client.send(base64.b64encode(b"nobody").decode())
+            assert client.line() == b"+ UGFzc3dvcmQ6"
+            password = PASSWORDS["alice"] if initial else "wrong"
+            client.ask(base64.b64encode(password.encode()).decode(), "+OK" if initial else "-ERR [AUTH] ")
+        client.ask("STAT", f"+OK {len(AWKWARD)} ")
+
+
+def test_an_empty_response_is_an_equals_sign_behind_auth_alone(gateway):
+    with pop3(gateway, user=None) as client:
+        client.ask("AUTH PLAIN =", "-ERR [AUTH] ")
+        client.send("AUTH PLAIN")
+        assert client.line() == b"+ "
+        client.ask("=", "-ERR This is not base64")
+
+
+@pytest.mark.parametrize("mechanism", ["SCRAM-SHA-256", "EXTERNAL", "CRAM-MD5"])
+def test_what_the_server_behind_could_not_be_told_is_not_offered(gateway, mechanism):
+    with pop3(gateway, user=None) as client:
+        client.ask(f"AUTH {mechanism}", "-ERR Authentication mechanism is not offered")
+    note = next(line for line in gateway.check().stdout.split("\n") if "listeners.pop3s:" in line)
+    assert note.startswith(f"note: {gateway.config_file}:")
+    assert "no SCRAM-SHA-256, EXTERNAL: the server behind is told the user's own password" in note
+
+
+def test_auth_lines_have_12288_octets_at_most(gateway):
+    with pop3(gateway, user=None) as client:
+        longest = plain_response(ALICE, "x" * 9180)
+        assert 12250 < len(f"AUTH PLAIN {longest}\r\n") <= 12288
+        client.ask(f"AUTH PLAIN {longest}", "-ERR [AUTH] ")
+        client.send("AUTH PLAIN")
+        assert client.line() == b"+ "
+        client.ask("A" * 20000, "-ERR Line is too long")
+        client.ask(f"AUTH PLAIN {plain_response(ALICE, 'wrong')}", "-ERR [AUTH] ")
+
+
 def test_auth_alone_lists_the_mechanisms(gateway):
     with pop3(gateway, user=None) as client:
-        assert client.ask_many("AUTH") == [b"PLAIN"]
+        assert client.ask_many("AUTH") == [b"PLAIN", b"LOGIN"]
 
 
 def test_auth_pipelined_with_its_response(gateway, box):
@@ -327,7 +369,7 @@ def test_capa_before_tls_offers_stls_and_no_login(gateway):
 def test_capa_after_tls_offers_the_login_and_no_stls(gateway, door):
     with pop3(gateway, user=None, door=door) as client:
         offered = client.ask_many("CAPA")
-    assert {b"USER", b"SASL PLAIN", b"TOP", b"UIDL", b"RESP-CODES", b"PIPELINING"} <= set(offered)
+    assert {b"USER", b"SASL PLAIN LOGIN", b"TOP", b"UIDL", b"RESP-CODES", b"PIPELINING"} <= set(offered)
     assert b"STLS" not in offered
 
 

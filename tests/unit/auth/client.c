@@ -53,7 +53,9 @@ static void on_answer(void *owner, const struct auth_answer *a);
 
 static void begin_login(struct session *s, const struct span *response)
 {
-    s->exchange = auth_begin(client, AUTH_SMTP, "PLAIN", response, on_answer, s);
+    const struct auth_request request = {
+        .service = AUTH_SMTP, .mechanism = MECHANISM_PLAIN, .response = response};
+    s->exchange = auth_begin(client, &request, on_answer, s);
 }
 
 static void on_answer(void *owner, const struct auth_answer *a)
@@ -128,11 +130,26 @@ static void begin_one(void)
 START_TEST(a_process_is_told_mechanism_service_and_first_response)
 {
     begin_one();
-    ck_assert_str_eq(processes[0].start.mechanism, "PLAIN");
+    ck_assert_uint_eq(processes[0].start.mechanism, MECHANISM_PLAIN);
+    ck_assert_uint_eq(processes[0].start.binding_size, 0);
     ck_assert_uint_eq(processes[0].start.service, AUTH_SMTP);
     ck_assert_uint_eq(processes[0].start.has_response, 1);
     ck_assert_uint_eq(processes[0].size, 11);
     ck_assert_mem_eq(processes[0].text, "\0ana\0secret", 11);
+}
+END_TEST
+
+START_TEST(a_process_is_told_what_binds_the_client_to_its_connection)
+{
+    const struct channel_binding binding = {.name = "tls-exporter", .size = 5, .bytes = "bound"};
+    const struct auth_request request = {
+        .service = AUTH_SMTP, .mechanism = MECHANISM_SCRAM_PLUS, .binding = &binding};
+    open_process(&processes[0]);
+    sessions[0].exchange = auth_begin(client, &request, on_answer, &sessions[0]);
+    UNTIL(processes[0].starts == 1);
+    ck_assert_str_eq(processes[0].start.binding_name, "tls-exporter");
+    ck_assert_uint_eq(processes[0].start.binding_size, 5);
+    ck_assert_mem_eq(processes[0].start.binding_bytes, "bound", 5);
 }
 END_TEST
 
@@ -143,11 +160,12 @@ START_TEST(an_empty_response_is_not_the_same_as_none)
     begin_login(&sessions[0], &empty);
     UNTIL(processes[0].starts == 1);
     ck_assert_uint_eq(processes[0].start.has_response, 1);
-    sessions[1].exchange = auth_begin(client, AUTH_POP3, "LOGIN", NULL, on_answer, &sessions[1]);
+    const struct auth_request request = {.service = AUTH_POP3, .mechanism = MECHANISM_CRAM_MD5};
+    sessions[1].exchange = auth_begin(client, &request, on_answer, &sessions[1]);
     UNTIL(processes[0].starts == 2);
     ck_assert_uint_eq(processes[0].start.has_response, 0);
     ck_assert_uint_eq(processes[0].start.service, AUTH_POP3);
-    ck_assert_str_eq(processes[0].start.mechanism, "LOGIN");
+    ck_assert_uint_eq(processes[0].start.mechanism, MECHANISM_CRAM_MD5);
 }
 END_TEST
 
@@ -410,7 +428,7 @@ END_TEST
 
 START_TEST(other_messages_are_passed_over)
 {
-    static const char payload[64];
+    static const char payload[256]; /* the largest fits */
     begin_one();
     for (unsigned type = 0; type < MESSAGE_COUNT; type++)
         if (type != MESSAGE_AUTH_CHALLENGE && type != MESSAGE_AUTH_DONE)
@@ -561,6 +579,7 @@ SUITE(client)
 {
     tcase_add_checked_fixture(tests, begin, end);
     TEST(a_process_is_told_mechanism_service_and_first_response);
+    TEST(a_process_is_told_what_binds_the_client_to_its_connection);
     TEST(an_empty_response_is_not_the_same_as_none);
     TEST(challenges_and_responses_go_to_and_fro_until_it_is_done);
     LOOP_TEST(an_outcome_is_told_as_it_was_sent_and_one_that_is_none_as_unavailable, outcomes);

@@ -3,6 +3,8 @@
 
 #include "config/folder.h"
 
+static const unsigned char store_secret[] = "thirty-two octets of a secret...";
+
 /* Adds a user, or gives him another password. */
 static inline void store_set(const char *realm, const char *user, const char *password)
 {

@@ -1,0 +1,235 @@
+#include "session/login.h"
+
+#include "base/base64.h"
+#include "session/registry.h"
+
+enum { CHALLENGE_MAX = (LOGIN_CHALLENGE_SIZE - 1) / 4 * 3 };
+
+void login_init(struct login *l, const struct session *s, enum auth_service service, login_fn *fn,
+                void *owner)
+{
+    *l = (struct login){.session = s, .service = service, .fn = fn, .owner = owner};
+    l->plain.limit = LOGIN_RESPONSE_MAX;
+}
+
+/* ---- what is offered ---- */
+
+/* Of what can succeed at the listener, what can with this client. */
+static unsigned offered(const struct login *l)
+{
+    struct channel_binding binding;
+    unsigned set = l->session->listener->mechanisms;
+    if ((set >> MECHANISM_SCRAM_PLUS & 1) != 0 &&
+        connection_channel_binding(l->session->client, &binding) < 0)
+        set &= ~(1U << MECHANISM_SCRAM_PLUS);
+    return set;
+}
+
+const char *login_list(const struct login *l, char out[LOGIN_LIST_MAX])
+{
+    size_t used = 0;
+    unsigned set = offered(l);
+    out[0] = '\0';
+    for (int m = 0; m < MECHANISM_COUNT; m++)
+        if ((set >> m & 1) != 0) {
+            used += span_copy(span_of(" "), out + used, LOGIN_LIST_MAX - used);
+            used += span_copy(span_of(mechanism_names[m]), out + used, LOGIN_LIST_MAX - used);
+        }
+    return out;
+}
+
+bool login_takes_passwords(const struct login *l)
+{
+    return (l->session->listener->mechanisms & MECHANISMS_PASSWORD) != 0;
+}
+
+/* ---- answers ---- */
+
+static void answer(struct login_answer *out, enum login_result result, const char *text)
+{
+    out->result = result;
+    out->text = span_of(text);
+}
+
+static void challenge(struct login_answer *out, struct span text)
+{
+    if (text.size > CHALLENGE_MAX) {
+        answer(out, LOGIN_WRONG, ""); /* SCRAM's repeats what the client has sent */
+        return;
+    }
+    (void)base64_encode(text, out->challenge);
+    answer(out, LOGIN_CHALLENGE, out->challenge);
+}
+
+static void on_answer(void *owner, const struct auth_answer *a)
+{
+    static const enum login_result results[] = {[AUTH_GOOD] = LOGIN_GOOD,
+                                                [AUTH_WRONG] = LOGIN_WRONG,
+                                                [AUTH_UNAVAILABLE] = LOGIN_UNAVAILABLE,
+                                                [AUTH_MALFORMED] = LOGIN_WRONG};
+    struct login *l = owner;
+    struct login_answer out;
+    if (!a->is_done) {
+        challenge(&out, a->text);
+    } else {
+        l->exchange = NULL; /* freed with its answer */
+        out = (struct login_answer){.result = results[a->outcome], .text = a->text};
+    }
+    l->fn(l->owner, &out);
+}
+
+/* ---- exchanges ---- */
+
+static void ask(struct login *l, enum mechanism mechanism, const struct span *response,
+                struct login_answer *out)
+{
+    struct channel_binding binding;
+    bool is_bound = (offered(l) >> MECHANISM_SCRAM_PLUS & 1) != 0 &&
+                    connection_channel_binding(l->session->client, &binding) == 0;
+    const struct auth_request request = {.service = l->service,
+                                         .mechanism = mechanism,
+                                         .response = response,
+                                         .binding = is_bound ? &binding : NULL};
+    l->exchange = auth_begin(l->session->context->auth, &request, on_answer, l);
+    if (l->exchange == NULL)
+        answer(out, LOGIN_UNAVAILABLE, "no auth process takes it");
+    else
+        answer(out, LOGIN_CHECK, "");
+}
+
+/* Adds a NUL and an answer to what PLAIN would say. Returns 0, or -1: no name or password is like
+ * that. */
+static int add_answer(struct login *l, struct span said)
+{
+    return (said.size > 0 && memchr(said.data, '\0', said.size) != NULL) ||
+                   buffer_append(&l->plain, span_make("", 1)) < 0 ||
+                   buffer_append(&l->plain, said) < 0
+               ? -1
+               : 0;
+}
+
+static void take_plain(struct login *l, struct login_answer *out)
+{
+    const struct span said = buffer_bytes(&l->plain);
+    ask(l, MECHANISM_PLAIN, &said, out);
+}
+
+/* LOGIN: the name, then the password. */
+static void take_login(struct login *l, struct span said, struct login_answer *out)
+{
+    if (add_answer(l, said) < 0) {
+        answer(out, LOGIN_WRONG, "");
+    } else if (l->has_name) {
+        take_plain(l, out);
+    } else {
+        l->has_name = true;
+        challenge(out, span_of("Password:"));
+    }
+}
+
+/* `response` is decoded, or NULL: none came with AUTH. */
+static void take(struct login *l, const struct span *response, struct login_answer *out)
+{
+    if (l->exchange != NULL) {
+        if (auth_step(l->exchange, *response) < 0)
+            answer(out, LOGIN_UNAVAILABLE, "the auth process is gone");
+        else
+            answer(out, LOGIN_CHECK, "");
+        return;
+    }
+    switch (l->mechanism) {
+    case MECHANISM_LOGIN:
+        if (response == NULL)
+            challenge(out, span_of("Username:"));
+        else
+            take_login(l, *response, out);
+        return;
+    case MECHANISM_PLAIN:
+        if (response == NULL)
+            challenge(out, span_of(""));
+        else if (buffer_append(&l->plain, *response) < 0)
+            answer(out, LOGIN_UNAVAILABLE, "out of memory");
+        else
+            take_plain(l, out);
+        return;
+    default: ask(l, l->mechanism, response, out); return;
+    }
+}
+
+/* "=" stands for an empty response where it comes with AUTH. */
+static void decode_and_take(struct login *l, struct span response, bool is_initial,
+                            struct login_answer *out)
+{
+    char bytes[LOGIN_RESPONSE_MAX];
+    bool is_empty = is_initial && span_equals(response, "=");
+    ssize_t size = is_empty ? 0 : base64_decode(response, bytes, sizeof bytes);
+    if (size < 0) {
+        answer(out, LOGIN_NOT_BASE64, "");
+        return;
+    }
+    const struct span decoded = span_make(bytes, (size_t)size);
+    take(l, &decoded, out);
+    explicit_bzero(bytes, (size_t)size);
+}
+
+void login_begin(struct login *l, struct span mechanism, const struct span *response,
+                 struct login_answer *out)
+{
+    unsigned set = offered(l);
+    int m = 0;
+    login_end(l);
+    while (m < MECHANISM_COUNT && !span_equals_nocase(mechanism, mechanism_names[m]))
+        m++;
+    if (m == MECHANISM_COUNT || (set >> m & 1) == 0) {
+        answer(out, LOGIN_NOT_OFFERED, "");
+        return;
+    }
+    l->mechanism = (enum mechanism)m;
+    if (response == NULL)
+        take(l, NULL, out);
+    else
+        decode_and_take(l, *response, true, out);
+}
+
+void login_respond(struct login *l, struct span response, struct login_answer *out)
+{
+    decode_and_take(l, response, false, out);
+}
+
+void login_with_password(struct login *l, struct span user, struct span password,
+                         struct login_answer *out)
+{
+    login_end(l);
+    l->mechanism = MECHANISM_PLAIN;
+    if (add_answer(l, user) < 0 || add_answer(l, password) < 0)
+        answer(out, LOGIN_WRONG, "");
+    else
+        take_plain(l, out);
+}
+
+struct span login_user(const struct login *l)
+{
+    struct span rest = buffer_bytes(&l->plain);
+    (void)span_split(&rest, '\0');
+    return span_split(&rest, '\0');
+}
+
+struct span login_password(const struct login *l)
+{
+    struct span rest = buffer_bytes(&l->plain);
+    (void)span_split(&rest, '\0');
+    (void)span_split(&rest, '\0');
+    return rest;
+}
+
+const char *login_mechanism(const struct login *l)
+{
+    return mechanism_names[l->mechanism];
+}
+
+void login_end(struct login *l)
+{
+    auth_cancel(&l->exchange);
+    buffer_clear(&l->plain);
+    l->has_name = false;
+}

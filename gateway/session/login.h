@@ -1,0 +1,81 @@
+/* A session's login, as SMTP (RFC 4954) and POP3 (RFC 1939, RFC 5034) have it in common: what is
+ * offered, and one exchange after the other. Base64 is decoded and bounded here; PLAIN and LOGIN
+ * are put together here, so that an auth process is asked once; the others run there.
+ *
+ * Nothing here answers the client or changes the session: whoever asks does that. */
+#pragma once
+
+#include "auth/client.h"
+#include "base/buffer.h"
+
+struct session;
+
+enum {
+    LOGIN_RESPONSE_MAX = 9216, /* decoded, of lines of 12,288 octets */
+    LOGIN_TIMEOUT_MS = 30000,  /* for the auth process */
+    LOGIN_LIST_MAX = 96,
+    LOGIN_CHALLENGE_SIZE = 500, /* in base64, with a NUL: what a reply's line holds */
+};
+
+enum login_result {
+    LOGIN_CHALLENGE,   /* `text` is the client's to answer, in base64 */
+    LOGIN_CHECK,       /* an auth process is asked: its answer comes by login_fn */
+    LOGIN_GOOD,        /* `text` is the account */
+    LOGIN_WRONG,       /* the credentials */
+    LOGIN_UNAVAILABLE, /* `text` says why */
+    LOGIN_NOT_OFFERED, /* the mechanism */
+    LOGIN_NOT_BASE64,  /* the response */
+};
+
+/* `text` is valid during the call that brought it. */
+struct login_answer {
+    enum login_result result;
+    struct span text;
+    char challenge[LOGIN_CHALLENGE_SIZE];
+};
+
+typedef void login_fn(void *owner, const struct login_answer *answer);
+
+/* Lies in the session that it is of. */
+struct login {
+    const struct session *session;
+    enum auth_service service;
+    login_fn *fn;
+    void *owner;
+    enum mechanism mechanism; /* of the last exchange */
+    bool has_name;            /* LOGIN: what comes next is the password */
+    struct buffer plain;      /* what PLAIN says (RFC 4616), as far as it is known */
+    struct auth_exchange *exchange;
+};
+
+/* The caller's session outlives it; `fn` is called with `owner`. */
+void login_init(struct login *l, const struct session *s, enum auth_service service, login_fn *fn,
+                void *owner);
+
+/* The names of what is offered now, each with a space before it; "": nothing. */
+const char *login_list(const struct login *l, char out[LOGIN_LIST_MAX]);
+
+/* Is a name and a password in clear, as of USER and PASS, taken? */
+bool login_takes_passwords(const struct login *l);
+
+/* AUTH: begins an exchange; `response` is what came with it, in base64, or NULL. */
+void login_begin(struct login *l, struct span mechanism, const struct span *response,
+                 struct login_answer *out);
+
+/* The client's answer to a challenge, in base64. */
+void login_respond(struct login *l, struct span response, struct login_answer *out);
+
+/* USER and PASS. */
+void login_with_password(struct login *l, struct span user, struct span password,
+                         struct login_answer *out);
+
+/* Name and password that were right, as they were typed, where they were said; valid until
+ * login_end. */
+struct span login_user(const struct login *l);
+struct span login_password(const struct login *l);
+
+/* "PLAIN", of the last exchange: for the log. */
+const char *login_mechanism(const struct login *l);
+
+/* Forgets the exchange and what was said in it. */
+void login_end(struct login *l);
