@@ -36,6 +36,7 @@ enum upstream_tls {
 enum upstream_identity {
     IDENTITY_NONE,
     IDENTITY_AUTH,
+    IDENTITY_XFORWARD,
     IDENTITY_XCLIENT,
     IDENTITY_PASSWORD,
     IDENTITY_MASTER

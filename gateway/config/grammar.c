@@ -109,7 +109,8 @@ static const char *const protocols[] = {"smtp", "pop3", NULL};
 static const char *const upstream_tls[] = {"none",   "opportunistic", "require",
                                            "verify", "implicit",      NULL};
 static const char *const upstream_tls_versions[] = {"TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3", NULL};
-static const char *const identities[] = {"none", "auth", "xclient", "password", "master", NULL};
+static const char *const identities[] = {"none",     "auth",   "xforward", "xclient",
+                                         "password", "master", NULL};
 static const char *const upstream_mechanisms[] = {"", "PLAIN", "LOGIN", "XOAUTH2", NULL};
 static const char *const backends[] = {"sasldb", "saslauthd", NULL};
 static const char *const login_names[] = {"", "given", "account", "local", NULL};
@@ -322,10 +323,11 @@ static const struct setting upstream_settings[] = {
     {"identity", SETTING_CHOICE, AT(upstream_config, identity), .preset = "none",
      .choices = identities,
      .help =
-         "smtp: none or auth (the gateway's own account; both with shared connections) or "
-         "xclient (one client a connection); pop3: password (the user's own, the default), xclient "
-         "(it is also told the client's address) or master (a master user; the user's password "
-         "stays here)"},
+         "smtp: none, auth (the gateway's own account), xforward (tells Postfix's log; all with "
+         "shared connections) or xclient (one client a connection); pop3: password (the user's "
+         "own, "
+         "the default), xclient (it is also told the client's address) or master (a master user; "
+         "the user's password stays here)"},
     {"username", SETTING_TEXT, AT(upstream_config, username), .preset = "", .check = check_word,
      .help = "identity auth: the gateway's account"},
     {"password_file", SETTING_TEXT, AT(upstream_config, password_file), .preset = "",
@@ -436,6 +438,7 @@ bool upstream_identity_is_for(int identity, int protocol)
     static const unsigned protocols_of[] = {
         [IDENTITY_NONE] = 1 << UPSTREAM_SMTP,
         [IDENTITY_AUTH] = 1 << UPSTREAM_SMTP,
+        [IDENTITY_XFORWARD] = 1 << UPSTREAM_SMTP,
         [IDENTITY_XCLIENT] = 1 << UPSTREAM_SMTP | 1 << UPSTREAM_POP3,
         [IDENTITY_PASSWORD] = 1 << UPSTREAM_POP3,
         [IDENTITY_MASTER] = 1 << UPSTREAM_POP3,

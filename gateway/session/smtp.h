@@ -116,6 +116,15 @@ void smtp_give_up(struct smtp_session *s);
 /* Frees the session and all that it has. `is_polite`: what was written is to arrive. */
 void smtp_end(struct smtp_session *s, bool is_polite);
 
+/* ---- smtp_identity ---- */
+
+/* Fills in the transaction's values for XCLIENT. */
+void smtp_identity_fill_in(struct smtp_session *s);
+
+/* Queues what is said of the client before MAIL, as far as the server wants to know. Returns 0, or
+ * -1: too many commands. */
+int smtp_identity_forward(struct smtp_session *s);
+
 /* ---- smtp_xclient ---- */
 
 /* Whom the client may speak for, by its own address. */

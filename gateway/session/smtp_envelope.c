@@ -243,37 +243,13 @@ static void answer_rest(struct smtp_session *s, enum smtp_reply_name name)
 
 /* ---- taking a connection ---- */
 
-static const char *xclient_address(struct transaction *t, const struct address *a)
-{
-    char host[ADDRESS_TEXT_SIZE];
-    address_format_host(a, host);
-    return arena_printf(t->arena, address_is_v6(a) ? "IPV6:%s" : "%s", host);
-}
-
-static void fill_in_identity(struct smtp_session *s)
-{
-    struct transaction *t = s->transaction;
-    struct address local;
-    const struct address *client = &s->base.client_address;
-    connection_local(s->base.client, &local);
-    t->values = (struct xclient_values){
-        .value = {[XCLIENT_NAME] = s->told_name == NULL ? "[UNAVAILABLE]" : s->told_name,
-                  [XCLIENT_PROTO] = "ESMTP",
-                  [XCLIENT_HELO] = s->told_helo == NULL ? s->helo : s->told_helo,
-                  [XCLIENT_LOGIN] = s->base.account,
-                  [XCLIENT_ADDR] = xclient_address(t, client),
-                  [XCLIENT_PORT] = arena_printf(t->arena, "%u", address_port(client)),
-                  [XCLIENT_DESTADDR] = xclient_address(t, &local),
-                  [XCLIENT_DESTPORT] = arena_printf(t->arena, "%u", address_port(&local))}};
-}
-
 static void take(struct smtp_session *s, bool wants_new)
 {
     struct transaction *t = s->transaction;
     const struct upstream_config *u = s->base.listener->upstream_config;
     bool is_told = u->identity == IDENTITY_XCLIENT;
     if (is_told)
-        fill_in_identity(s);
+        smtp_identity_fill_in(s);
     t->request = (struct pool_request){.upstream = u,
                                        .values = is_told ? &t->values : NULL,
                                        .wants_new = wants_new,
@@ -355,7 +331,10 @@ static int send_mail(struct smtp_session *s)
     struct transaction *t = s->transaction;
     struct buffer line = {.limit = LINE_MAX_SIZE};
     char size[24] = "";
-    int failed = buffer_printf(&line, "MAIL FROM:<%s>", t->sender);
+    int failed = 0;
+    if (s->base.listener->upstream_config->identity == IDENTITY_XFORWARD)
+        failed = smtp_identity_forward(s);
+    failed |= buffer_printf(&line, "MAIL FROM:<%s>", t->sender);
     if (t->declared_size > 0 && has(s, SMTP_SIZE))
         (void)snprintf(size, sizeof size, "%" PRIu64,
                        t->declared_size + RECEIVED_MAX + MISSING_MAX); /* fits */
@@ -557,8 +536,8 @@ static void replied(struct smtp_session *s, const struct smtp_link_event *event)
 {
     if (s->transaction == NULL || event->command == SMTP_COMMAND_RSET)
         return; /* a RSET of ours */
-    if (may_be_replaced(s->transaction) && event->command == SMTP_COMMAND_MAIL &&
-        event->reply->code == 421) {
+    if (may_be_replaced(s->transaction) && event->reply->code == 421 &&
+        (event->command == SMTP_COMMAND_MAIL || event->command == SMTP_COMMAND_XFORWARD)) {
         replace_link(s); /* it was about to close, and has said so only now */
         return;
     }

@@ -111,8 +111,13 @@ static void tell_extensions(struct look *k, const struct smtp_capabilities *c)
 static void tell_identity(struct look *k, const struct smtp_capabilities *c)
 {
     bool is_xclient = (c->extensions & SMTP_XCLIENT) != 0;
+    bool is_xforward = (c->extensions & SMTP_XFORWARD) != 0;
     tell(k, "AUTH", (c->extensions & SMTP_AUTH) != 0 ? "offered" : "not offered");
     tell(k, "XCLIENT", is_xclient ? "offered to us" : "not offered to us");
+    tell(k, "XFORWARD", is_xforward ? "offered to us" : "not offered to us");
+    if (k->upstream.identity == IDENTITY_XFORWARD && !is_xforward)
+        tell_wrong(k, "identity = \"xforward\" goes without; in Postfix: "
+                      "smtpd_authorized_xforward_hosts");
     if (k->upstream.identity == IDENTITY_XCLIENT && !is_xclient)
         tell_wrong(k,
                    "identity = \"xclient\" needs it; in Postfix: smtpd_authorized_xclient_hosts");

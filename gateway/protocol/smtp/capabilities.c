@@ -21,6 +21,7 @@ static const struct {
     {"CHUNKING", SMTP_CHUNKING},
     {"XCLIENT", SMTP_XCLIENT},
     {"AUTH", SMTP_AUTH},
+    {"XFORWARD", SMTP_XFORWARD},
 };
 
 static void add_xclient(struct smtp_capabilities *c, struct span names)
@@ -50,6 +51,8 @@ static void add_line(struct smtp_capabilities *c, struct span line)
         (void)span_number(span_trim(line), INT64_MAX, &c->size); /* else no limit is told */
     else if (span_equals_nocase(keyword, "XCLIENT"))
         add_xclient(c, line);
+    else if (span_equals_nocase(keyword, "XFORWARD"))
+        c->xforward |= xforward_parse(line);
     else if (span_equals_nocase(keyword, "AUTH"))
         c->mechanisms |= smtp_mechanisms_parse(line);
     else if (span_starts_nocase(keyword, "AUTH=")) /* as before RFC 2554 */
@@ -71,20 +74,19 @@ size_t xclient_command(const struct xclient_values *values, unsigned wanted, uns
     size_t used = (size_t)snprintf(out, 513, "XCLIENT");
     const size_t start = used, limit = 510; /* room for CRLF */
     for (; *next < XCLIENT_COUNT; (*next)++) {
-        char attribute[540], encoded[512];
+        char attribute[540];
         if ((wanted >> *next & 1) == 0 || values->value[*next] == NULL)
             continue;
-        if (xtext_encode(span_of(values->value[*next]), encoded, sizeof encoded) == 0)
-            continue; /* too long to tell */
-        int size = snprintf(attribute, sizeof attribute, " %s=%s", xclient_names[*next], encoded);
+        size_t size = xtext_attribute(xclient_names[*next], values->value[*next], attribute,
+                                      sizeof attribute);
         /* PORT takes ADDR's room along, so that both stand in one command. */
         size_t reserve = *next == XCLIENT_PORT ? 64 : 0;
-        if (start + (size_t)size + reserve > limit)
-            continue; /* likewise */
-        if (used + (size_t)size + reserve > limit)
+        if (size == 0 || start + size + reserve > limit)
+            continue; /* too long to tell */
+        if (used + size + reserve > limit)
             break;
-        memcpy(out + used, attribute, (size_t)size);
-        used += (size_t)size;
+        memcpy(out + used, attribute, size);
+        used += size;
     }
     if (used == start)
         return 0;

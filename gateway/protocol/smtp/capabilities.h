@@ -3,6 +3,7 @@
 
 #include "protocol/smtp/login.h"
 #include "protocol/smtp/parameters.h"
+#include "protocol/smtp/xforward.h"
 
 /* Attributes that XCLIENT may carry, in the order in which we send them: ADDR and PORT last. */
 enum xclient_attribute {
@@ -23,6 +24,7 @@ extern const char *const xclient_names[];
 struct smtp_capabilities {
     unsigned extensions; /* enum smtp_extension */
     unsigned xclient;    /* a bit for each enum xclient_attribute */
+    unsigned xforward;   /* a bit for each enum xforward_attribute */
     unsigned mechanisms; /* of AUTH, enum smtp_mechanism */
     uint64_t size;       /* of SIZE; 0: no limit told */
 };

@@ -11,6 +11,7 @@ enum smtp_command {
     SMTP_COMMAND_STARTTLS,
     SMTP_COMMAND_XCLIENT,
     SMTP_COMMAND_AUTH, /* and what answers its challenges */
+    SMTP_COMMAND_XFORWARD,
     SMTP_COMMAND_MAIL,
     SMTP_COMMAND_RCPT,
     SMTP_COMMAND_DATA,

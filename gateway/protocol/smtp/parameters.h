@@ -16,6 +16,7 @@ enum smtp_extension {
     SMTP_CHUNKING = 1 << 7,
     SMTP_XCLIENT = 1 << 8,
     SMTP_AUTH = 1 << 9,
+    SMTP_XFORWARD = 1 << 10,
 };
 
 /* Spans point into the line; an empty one was not given. */

@@ -1,5 +1,7 @@
 #include "protocol/smtp/xtext.h"
 
+#include <stdio.h>
+
 static const char digits[] = "0123456789ABCDEF";
 
 static bool is_plain(char c)
@@ -67,4 +69,13 @@ size_t xtext_encode(struct span s, char *out, size_t room)
     if (room > 0)
         out[used] = '\0';
     return used;
+}
+
+size_t xtext_attribute(const char *name, const char *value, char *out, size_t room)
+{
+    int used = snprintf(out, room, " %s=", name);
+    if (used < 0 || (size_t)used >= room)
+        return 0;
+    size_t size = xtext_encode(span_of(value), out + used, room - (size_t)used);
+    return size == 0 ? 0 : (size_t)used + size;
 }

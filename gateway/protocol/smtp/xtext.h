@@ -16,3 +16,6 @@ ssize_t xtext_decode(struct span s, char *out, size_t room);
 /* Encodes into `out`, which has `room` octets, with a closing NUL. Returns the length, or 0 when it
  * doesn't fit (or is empty). */
 size_t xtext_encode(struct span s, char *out, size_t room);
+
+/* " NAME=value" of a command, encoded, with a closing NUL. Returns its length, or 0 likewise. */
+size_t xtext_attribute(const char *name, const char *value, char *out, size_t room);

@@ -61,7 +61,7 @@ START_TEST(a_line_of_the_reply_to_ehlo_says_what_rfc_5321_says)
         {"host\nxclient addr  Port", SMTP_XCLIENT, 1 << XCLIENT_ADDR | 1 << XCLIENT_PORT, 0},
         {"host\nXCLIENT SESSION TTL FORWARD", SMTP_XCLIENT, 0, 0},
         {"host\nXCLIENT ADDRESS", SMTP_XCLIENT, 0, 0},
-        {"host\nXFORWARD ADDR", 0, 0, 0},
+        {"host\nXFORWARD ADDR", SMTP_XFORWARD, 0, 0},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct smtp_capabilities c = smtp_capabilities_parse(span_of(cases[i].text));

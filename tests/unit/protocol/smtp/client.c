@@ -323,8 +323,8 @@ START_TEST(commands_and_replies_keep_their_order_round_and_round_the_ring)
 }
 END_TEST
 
-static const char *const names[] = {"GREETING", "EHLO", "STARTTLS", "XCLIENT", "AUTH", "MAIL",
-                                    "RCPT",     "DATA", "DOT",      "RSET",    "QUIT"};
+static const char *const names[] = {"GREETING", "EHLO", "STARTTLS", "XCLIENT", "AUTH", "XFORWARD",
+                                    "MAIL",     "RCPT", "DATA",     "DOT",     "RSET", "QUIT"};
 
 struct run {
     const char *expected;

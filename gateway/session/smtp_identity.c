@@ -1,0 +1,49 @@
+/* Whom the server behind is told about: by XCLIENT, once a connection, or by XFORWARD, before each
+ * MAIL. */
+#include "base/arena.h"
+#include "session/smtp.h"
+
+static const char *told_address(struct transaction *t, const struct address *a)
+{
+    char host[ADDRESS_TEXT_SIZE];
+    address_format_host(a, host);
+    return arena_printf(t->arena, address_is_v6(a) ? "IPV6:%s" : "%s", host);
+}
+
+void smtp_identity_fill_in(struct smtp_session *s)
+{
+    struct transaction *t = s->transaction;
+    struct address local;
+    const struct address *client = &s->base.client_address;
+    connection_local(s->base.client, &local);
+    t->values = (struct xclient_values){
+        .value = {[XCLIENT_NAME] = s->told_name == NULL ? "[UNAVAILABLE]" : s->told_name,
+                  [XCLIENT_PROTO] = "ESMTP",
+                  [XCLIENT_HELO] = s->told_helo == NULL ? s->helo : s->told_helo,
+                  [XCLIENT_LOGIN] = s->base.account,
+                  [XCLIENT_ADDR] = told_address(t, client),
+                  [XCLIENT_PORT] = arena_printf(t->arena, "%u", address_port(client)),
+                  [XCLIENT_DESTADDR] = told_address(t, &local),
+                  [XCLIENT_DESTPORT] = arena_printf(t->arena, "%u", address_port(&local))}};
+}
+
+int smtp_identity_forward(struct smtp_session *s)
+{
+    struct transaction *t = s->transaction;
+    const struct smtp_capabilities *c = smtp_link_capabilities(s->link);
+    const struct address *client = &s->base.client_address;
+    const struct xforward_values values = {
+        .value = {[XFORWARD_NAME] = s->told_name,
+                  [XFORWARD_ADDR] = told_address(t, client),
+                  [XFORWARD_PORT] = arena_printf(t->arena, "%u", address_port(client)),
+                  [XFORWARD_PROTO] = "ESMTP",
+                  [XFORWARD_HELO] = s->told_helo == NULL ? s->helo : s->told_helo,
+                  [XFORWARD_IDENT] = t->id,
+                  [XFORWARD_SOURCE] = "REMOTE"}};
+    unsigned next = 0;
+    char line[513];
+    int failed = 0;
+    while (!failed && xforward_command(&values, c->xforward, &next, line) > 0)
+        failed = smtp_link_command(s->link, SMTP_COMMAND_XFORWARD, span_of(line));
+    return failed;
+}
