@@ -374,18 +374,33 @@ static void finish(struct pool_request *r, struct smtp_link *l, enum pool_failur
     r->done(r->owner, l, failure);
 }
 
+/* A connection for one client alone? */
+static bool is_own(const struct pool_request *r)
+{
+    return r->values != NULL || r->login != NULL;
+}
+
+/* Why the identity can't be told to it, or NULL. */
+static const char *obstacle(const struct pool_request *r)
+{
+    const struct smtp_capabilities *c = smtp_link_capabilities(r->link);
+    if (r->login != NULL && smtp_mechanism_choose(r->login->mechanisms, c->mechanisms) == 0)
+        return "AUTH with PLAIN or LOGIN is not offered";
+    if (r->values != NULL && (c->extensions & SMTP_XCLIENT) == 0)
+        return "XCLIENT is not offered; in Postfix: smtpd_authorized_xclient_hosts";
+    return NULL;
+}
+
 /* The link is greeted: it is handed over, or told first. */
 static void greeted(struct pool *p, struct pool_request *r)
 {
     struct smtp_link *l = r->link;
-    if (r->values == NULL || r->is_telling) {
+    if (!is_own(r) || r->is_telling) {
         finish(r, l, POOL_DOWN);
         return;
     }
-    if ((smtp_link_capabilities(l)->extensions & SMTP_XCLIENT) == 0) {
-        const struct smtp_link_event lost = {
-            .loss = LOSS_IDENTITY,
-            .reason = "XCLIENT is not offered; in Postfix: smtpd_authorized_xclient_hosts"};
+    const struct smtp_link_event lost = {.loss = LOSS_IDENTITY, .reason = obstacle(r)};
+    if (lost.reason != NULL) {
         enum pool_failure failure = count_loss(p, server_of(l), &lost);
         r->link = NULL;
         end(p, l);
@@ -393,7 +408,27 @@ static void greeted(struct pool *p, struct pool_request *r)
         return;
     }
     r->is_telling = true;
-    smtp_link_tell(l, r->values);
+    if (r->login != NULL)
+        smtp_link_log_in(l, r->login);
+    else
+        smtp_link_tell(l, r->values);
+}
+
+/* It has answered the client's login: another server isn't asked, since that is its word. */
+static void refused(struct pool *p, struct pool_request *r, const struct smtp_link_event *event)
+{
+    enum pool_failure failure = POOL_BUSY;
+    bool is_gateways = event->code < 520 || event->code == 530 || event->code == 534 ||
+                       event->code == 538; /* TLS or another mechanism is wanted */
+    if (event->code >= 500)
+        failure = is_gateways ? POOL_REFUSED : POOL_WRONG;
+    (void)error_set(&r->why, "%s", event->reason);
+    if (failure == POOL_REFUSED)
+        log_event(p->context->log, EVENT_upstream_refuses,
+                  field_text(KEY_upstream, pool_server_name(r->link)),
+                  field_text(KEY_reason, event->reason));
+    pool_discard(p, &r->link);
+    finish(r, NULL, failure);
 }
 
 static void on_request_link(void *owner, struct smtp_link *l, const struct smtp_link_event *event)
@@ -407,6 +442,10 @@ static void on_request_link(void *owner, struct smtp_link *l, const struct smtp_
         greeted(p, r);
         if (was_trial)
             servers_wake(p->servers, server_upstream(s));
+        return;
+    }
+    if (r->login != NULL && event->loss == LOSS_LOGIN) {
+        refused(p, r, event);
         return;
     }
     /* A fresh one from the pool may have died there: that says nothing of its server. */
@@ -426,7 +465,7 @@ static void on_request_link(void *owner, struct smtp_link *l, const struct smtp_
 static int try_server(struct pool *p, struct pool_request *r, struct server *s)
 {
     struct kept *k = kept_of(s);
-    bool is_told = r->values != NULL;
+    bool is_told = is_own(r);
     r->is_kept = false;
     if (!is_told && !r->wants_new && k->idle_count > 0) {
         r->is_kept = true;

@@ -11,13 +11,16 @@ enum pool_failure {
     POOL_DOWN,    /* no server answers */
     POOL_BUSY,    /* no connection became free in time */
     POOL_REFUSED, /* the server refuses the gateway, or the identity */
+    POOL_WRONG,   /* the server refuses the client's login */
 };
 
 /* Who wants a connection. The caller fills in the first part, and keeps it until `done`. */
 struct pool_request {
     const struct upstream_config *upstream;
-    const struct xclient_values *values; /* what to tell; NULL: nothing, the connection is shared */
-    bool wants_new;                      /* none that has waited in the pool */
+    /* What is told, or the client's own login; both NULL: nothing, the connection is shared. */
+    const struct xclient_values *values;
+    const struct smtp_credentials *login;
+    bool wants_new; /* none that has waited in the pool */
     /* `link` is NULL on failure. It is the owner's, with smtp_link_set_owner. May be called from
      * within pool_take. */
     void (*done)(void *owner, struct smtp_link *link, enum pool_failure failure);
@@ -29,6 +32,7 @@ struct pool_request {
     struct waiter waiter;
     uint64_t tried;
     enum pool_failure failure;
+    struct error why;         /* what the server has said to the login */
     bool is_telling, is_kept; /* `link` is being told; it has waited in the pool */
 };
 

@@ -74,14 +74,20 @@ static void log_no_tls(const struct smtp_link *l, const char *reason)
                   field_text(KEY_reason, reason));
 }
 
-static void lose(struct smtp_link *l, enum smtp_link_loss loss, const char *reason)
+static void lose_with(struct smtp_link *l, enum smtp_link_loss loss, int code, const char *reason)
 {
-    const struct smtp_link_event event = {.kind = LINK_LOST, .loss = loss, .reason = reason};
+    const struct smtp_link_event event = {
+        .kind = LINK_LOST, .loss = loss, .code = code, .reason = reason};
     if (loss == LOSS_TLS)
         log_no_tls(l, reason);
     connection_close(&l->connection);
     l->is_lost = true;
     l->fn(l->owner, l, &event);
+}
+
+static void lose(struct smtp_link *l, enum smtp_link_loss loss, const char *reason)
+{
+    lose_with(l, loss, 0, reason);
 }
 
 static int connect_now(struct smtp_link *l, struct error *why)
@@ -240,7 +246,7 @@ static void lose_reply(struct smtp_link *l, enum smtp_link_loss loss, const char
 {
     int size = (int)(reply->text.size < 200 ? reply->text.size : 200);
     (void)error_set(&l->why, "%s: %d %.*s", what, reply->code, size, reply->text.data);
-    lose(l, loss, l->why.text);
+    lose_with(l, loss, reply->code, l->why.text);
 }
 
 static void start_tls(struct smtp_link *l)
@@ -286,7 +292,7 @@ static void be_ready(struct smtp_link *l)
     tell(l, LINK_READY);
 }
 
-/* The next line of the gateway's own login. */
+/* The next line of a login. */
 static void log_in(struct smtp_link *l)
 {
     struct buffer line = {.limit = LOGIN_LINE_MAX};
@@ -315,10 +321,12 @@ static void login_answered(struct smtp_link *l, const struct smtp_reply *reply)
         l->is_logged_in = true;
         be_ready(l);
     } else {
+        /* What it can't do now for a client says nothing of others. */
+        bool is_refusal = reply->code >= 500 || l->is_told;
         lose_reply(l,
-                   reply->code == 421  ? LOSS_BUSY
-                   : reply->code < 500 ? LOSS_REFUSED
-                                       : LOSS_LOGIN,
+                   reply->code == 421 ? LOSS_BUSY
+                   : is_refusal       ? LOSS_LOGIN
+                                      : LOSS_REFUSED,
                    "AUTH", reply);
     }
 }
@@ -376,6 +384,13 @@ void smtp_link_tell(struct smtp_link *l, const struct xclient_values *values)
     l->next_value = 0;
     l->is_told = true;
     tell_next(l);
+}
+
+void smtp_link_log_in(struct smtp_link *l, const struct smtp_credentials *credentials)
+{
+    l->options.login = credentials;
+    l->is_told = true;
+    begin_login(l);
 }
 
 static void told(struct smtp_link *l, const struct smtp_reply *reply)

@@ -26,7 +26,7 @@ enum smtp_link_loss {
     LOSS_BUSY,     /* it has greeted with 421 */
     LOSS_REFUSED,  /* it has greeted or answered EHLO with another refusal */
     LOSS_IDENTITY, /* it doesn't take the identity: XCLIENT isn't offered, or refused */
-    LOSS_LOGIN,    /* it doesn't take the gateway's own login */
+    LOSS_LOGIN,    /* it doesn't take the login, the gateway's own or that of smtp_link_log_in */
 };
 
 struct smtp_link_event {
@@ -34,6 +34,7 @@ struct smtp_link_event {
     enum smtp_command command;
     const struct smtp_reply *reply;
     enum smtp_link_loss loss;
+    int code; /* of the reply for which it was lost, or 0 */
     const char *reason;
 };
 
@@ -67,6 +68,10 @@ void smtp_link_set_owner(struct smtp_link *l, smtp_link_fn *fn, void *owner);
  * or LINK_LOST follows. The values must stay until then.
  */
 void smtp_link_tell(struct smtp_link *l, const struct xclient_values *values);
+
+/* Logs in as a client: LINK_READY or LINK_LOST follows, until when the credentials must stay. One
+ * of their mechanisms is among those of its capabilities. The link is that client's from now on. */
+void smtp_link_log_in(struct smtp_link *l, const struct smtp_credentials *credentials);
 
 /* Queues a command; they go together with smtp_link_flush. Returns 0, or -1: too many. */
 int smtp_link_command(struct smtp_link *l, enum smtp_command command, struct span line);

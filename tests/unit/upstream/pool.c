@@ -480,6 +480,86 @@ START_TEST(where_one_server_refuses_the_identity_the_next_is_tried)
 }
 END_TEST
 
+/* ---- a client's own login ---- */
+
+static const struct smtp_credentials ana = {
+    .user = "ana", .secret = "pw", .mechanisms = SMTP_AUTH_PLAIN | SMTP_AUTH_LOGIN};
+
+static struct taker *take_with_login(size_t i)
+{
+    struct taker *t = &takers[i];
+    *t = (struct taker){
+        .request = {.upstream = upstream(), .login = &ana, .done = on_done, .owner = t}};
+    pool_take(pool, &t->request);
+    return t;
+}
+
+#define ANAS_LOGIN "AUTH PLAIN AGFuYQBwdw==\r\n"
+
+START_TEST(a_clients_login_is_made_before_the_connection_is_handed_over)
+{
+    begin(1, "");
+    struct taker *t = take_with_login(0);
+    struct peer *p = greets(0, "250 AUTH PLAIN\r\n");
+    hears(p, ANAS_LOGIN);
+    ck_assert_uint_eq(t->done, 0);
+    peer_say(p, "235 welcome\r\n");
+    has_link(t);
+    ck_assert(smtp_link_is_told(t->link)); /* it never serves another */
+    pool_give_back(pool, &t->link);
+    hears(p, "QUIT\r\n");
+}
+END_TEST
+
+static const struct {
+    const char *reply;
+    enum pool_failure failure;
+} refusals[] = {
+    {"535 5.7.8 no\r\n", POOL_WRONG},    {"525 5.7.13 no\r\n", POOL_WRONG},
+    {"530 5.7.0 no\r\n", POOL_REFUSED},  {"534 5.7.9 no\r\n", POOL_REFUSED},
+    {"538 5.7.11 no\r\n", POOL_REFUSED}, {"503 5.5.1 no\r\n", POOL_REFUSED},
+    {"454 4.7.0 no\r\n", POOL_BUSY},
+};
+
+/* One server has answered: the other isn't asked, and neither is out. */
+START_TEST(a_refused_login_is_told_by_its_reply)
+{
+    begin(2, "");
+    struct taker *t = take_with_login(0);
+    struct peer *p = greets(0, "250 AUTH PLAIN\r\n");
+    hears(p, ANAS_LOGIN);
+    peer_say(p, refusals[_i].reply);
+    has_failed(t, refusals[_i].failure);
+    ck_assert_ptr_nonnull(strstr(t->request.why.text, " no"));
+    ck_assert_uint_ne(state_of(0), SERVER_DOWN);
+    nobody_comes(1);
+}
+END_TEST
+
+START_TEST(a_server_that_offers_no_login_refuses_the_gateway)
+{
+    begin(1, "");
+    struct taker *t = take_with_login(0);
+    (void)greets(0, "250 AUTH CRAM-MD5\r\n");
+    has_failed(t, POOL_REFUSED);
+    ck_assert_uint_eq(lines_with("AUTH with PLAIN or LOGIN is not offered"), 1);
+}
+END_TEST
+
+START_TEST(a_server_lost_within_a_login_is_followed_by_the_next)
+{
+    begin(2, "");
+    struct taker *t = take_with_login(0);
+    struct peer *p = greets(0, "250 AUTH PLAIN\r\n");
+    hears(p, ANAS_LOGIN);
+    peer_close(p);
+    p = greets(1, "250 AUTH PLAIN\r\n");
+    hears(p, ANAS_LOGIN);
+    peer_say(p, "235 welcome\r\n");
+    has_link(t);
+}
+END_TEST
+
 START_TEST(an_identity_that_all_refuse_is_told_as_refused)
 {
     begin(1, "max_connections = 2");
@@ -1058,6 +1138,10 @@ SUITE(pool)
     TEST(a_fresh_one_that_speaks_or_ends_is_thrown_away);
     TEST(a_server_that_does_not_offer_xclient_refuses_the_gateway);
     TEST(where_one_server_refuses_the_identity_the_next_is_tried);
+    TEST(a_clients_login_is_made_before_the_connection_is_handed_over);
+    LOOP_TEST(a_refused_login_is_told_by_its_reply, refusals);
+    TEST(a_server_that_offers_no_login_refuses_the_gateway);
+    TEST(a_server_lost_within_a_login_is_followed_by_the_next);
     TEST(an_identity_that_all_refuse_is_told_as_refused);
     TEST(the_next_server_is_tried_when_one_fails);
     TEST(a_server_that_breaks_off_before_it_has_greeted_is_out);
