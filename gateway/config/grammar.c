@@ -324,10 +324,9 @@ static const struct setting upstream_settings[] = {
      .choices = identities,
      .help =
          "smtp: none, auth (the gateway's own account), xforward (tells Postfix's log; all with "
-         "shared connections) or xclient (one client a connection); pop3: password (the user's "
-         "own, "
-         "the default), xclient (it is also told the client's address) or master (a master user; "
-         "the user's password stays here)"},
+         "shared connections), xclient or password (the user's own; both one client a "
+         "connection); pop3: password (the default), xclient (it is also told the client's "
+         "address) or master (a master user; the user's password stays here)"},
     {"username", SETTING_TEXT, AT(upstream_config, username), .preset = "", .check = check_word,
      .help = "identity auth: the gateway's account"},
     {"password_file", SETTING_TEXT, AT(upstream_config, password_file), .preset = "",
@@ -440,7 +439,7 @@ bool upstream_identity_is_for(int identity, int protocol)
         [IDENTITY_AUTH] = 1 << UPSTREAM_SMTP,
         [IDENTITY_XFORWARD] = 1 << UPSTREAM_SMTP,
         [IDENTITY_XCLIENT] = 1 << UPSTREAM_SMTP | 1 << UPSTREAM_POP3,
-        [IDENTITY_PASSWORD] = 1 << UPSTREAM_POP3,
+        [IDENTITY_PASSWORD] = 1 << UPSTREAM_SMTP | 1 << UPSTREAM_POP3,
         [IDENTITY_MASTER] = 1 << UPSTREAM_POP3,
     };
     return (protocols_of[identity] >> protocol & 1) != 0;

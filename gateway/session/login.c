@@ -222,6 +222,15 @@ struct span login_password(const struct login *l)
     return rest;
 }
 
+int login_name(const struct login *l, const char *account, char out[ACCOUNT_SIZE])
+{
+    const struct auth_config *a = &l->session->context->config->auth;
+    struct span given = login_user(l);
+    if (given.size == 0)
+        given = span_of(account); /* SCRAM: what was typed has stayed in the auth process */
+    return account_login_name((enum login_name)a->login_name, given, account, a->realm, out);
+}
+
 const char *login_mechanism(const struct login *l)
 {
     return mechanism_names[l->mechanism];

@@ -5,6 +5,7 @@
  * Nothing here answers the client or changes the session: whoever asks does that. */
 #pragma once
 
+#include "auth/account.h"
 #include "auth/client.h"
 #include "base/buffer.h"
 
@@ -73,6 +74,10 @@ void login_with_password(struct login *l, struct span user, struct span password
  * login_end. */
 struct span login_user(const struct login *l);
 struct span login_password(const struct login *l);
+
+/* What the backend is told, and a server behind that is told the password: writes the name of
+ * `account` there. Returns 0, or -1: it can't be told. */
+int login_name(const struct login *l, const char *account, char out[ACCOUNT_SIZE]);
 
 /* "PLAIN", of the last exchange: for the log. */
 const char *login_mechanism(const struct login *l);

@@ -114,15 +114,10 @@ static void tell(struct pop3_session *s, struct pop3_link *l)
 static void log_in(struct pop3_session *s, struct pop3_link *l)
 {
     const struct upstream_config *u = s->base.listener->upstream_config;
-    const struct auth_config *a = &s->base.context->config->auth;
     const struct account *master =
         account_of(servers_context(s->base.context->servers)->accounts, u);
     char name[ACCOUNT_SIZE] = "", both[LOGIN_NAME_MAX]; /* who has logged in has a name */
-    struct span given = login_user(&s->login);
-    if (given.size == 0)
-        given = span_of(s->base.account); /* SCRAM: what was typed has stayed in the auth process */
-    (void)account_login_name((enum login_name)a->login_name, given, s->base.account, a->realm,
-                             name);
+    (void)login_name(&s->login, s->base.account, name);
     if (master == NULL) {
         pop3_link_login(l, span_of(name), login_password(&s->login));
         return;

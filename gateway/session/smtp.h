@@ -91,6 +91,7 @@ struct smtp_session {
     char *helo;
     char *told_name, *told_helo; /* by XCLIENT, of whom the client speaks for; NULL: not known */
     struct login login;
+    struct smtp_own *own;            /* his login at the server behind; NULL: none */
     struct transaction *transaction; /* NULL between messages */
     struct smtp_link *link; /* of the transaction; one that was told whose it is stays behind it */
 };
@@ -138,8 +139,21 @@ void smtp_auth_begin(struct smtp_session *s, const struct smtp_event *event);
 void smtp_auth_response(struct smtp_session *s, const struct smtp_event *event);
 void smtp_auth_cancel(struct smtp_session *s, const struct smtp_event *event);
 void smtp_auth_answered(void *owner, const struct login_answer *a);
+void smtp_auth_own_answered(struct smtp_session *s, const struct login_answer *a);
 void smtp_auth_timed_out(struct smtp_session *s);
 void smtp_auth_delayed(struct smtp_session *s);
+
+/* ---- smtp_login: the user's own login at the server behind (identity password) ---- */
+
+/* The account's password is right here: asks there. LOGIN_CHECK: smtp_auth_own_answered is called
+ * later. */
+void smtp_own_begin(struct smtp_session *s, struct span account, struct login_answer *out);
+
+/* Gives up what is asked, and overwrites the password. */
+void smtp_own_end(struct smtp_session *s);
+
+/* What he logs in with; NULL: he has not. */
+const struct smtp_credentials *smtp_own_credentials(const struct smtp_session *s);
 
 /* ---- smtp_envelope ---- */
 
@@ -152,6 +166,9 @@ void smtp_reset(struct smtp_session *s);
 
 /* The batch is read: whatever of it needs the upstream is sent, and the session waits. */
 void smtp_envelope_run(struct smtp_session *s);
+
+/* A connection that is the client's own already. */
+void smtp_envelope_adopt(struct smtp_session *s, struct smtp_link *link);
 
 /* The message is over, however: its connection is given back, all is forgotten. */
 void smtp_transaction_end(struct smtp_session *s);

@@ -40,24 +40,62 @@ static void good(struct smtp_session *s, struct span account)
         end_exchange(s, SMTP_REPLY_auth_ok);
 }
 
-static void take(struct smtp_session *s, const struct login_answer *a)
+/* The server behind has been asked (identity password): it has the last word. Returns whether the
+ * session goes on at once. */
+static bool take_own(struct smtp_session *s, const struct login_answer *a)
+{
+    if (a->result == LOGIN_CHECK) {
+        smtp_wait(s, SESSION_MAILBOX_LOGIN, LOGIN_TIMEOUT_MS);
+        return false;
+    }
+    if (a->result == LOGIN_GOOD) {
+        good(s, a->text);
+        return true;
+    }
+    session_event(&s->base, EVENT_mailbox_refused,
+                  field_text(KEY_upstream, s->base.listener->upstream),
+                  field_span(KEY_reason, a->text));
+    if (a->result == LOGIN_WRONG)
+        wrong(s);
+    else
+        unavailable(s, a->text);
+    smtp_own_end(s);
+    return a->result != LOGIN_WRONG;
+}
+
+static bool proven(struct smtp_session *s, struct span account)
+{
+    struct login_answer a = {.result = LOGIN_GOOD, .text = account};
+    if (s->base.listener->upstream_config->identity == IDENTITY_PASSWORD)
+        smtp_own_begin(s, account, &a);
+    return take_own(s, &a);
+}
+
+/* Returns whether the session goes on at once. */
+static bool take(struct smtp_session *s, const struct login_answer *a)
 {
     switch (a->result) {
-    case LOGIN_CHALLENGE: smtp_say(s, SMTP_REPLY_auth_challenge, a->challenge); return;
-    case LOGIN_CHECK: smtp_wait(s, SESSION_AUTH_CHECK, LOGIN_TIMEOUT_MS); return;
-    case LOGIN_GOOD: good(s, a->text); return;
-    case LOGIN_WRONG: wrong(s); return;
-    case LOGIN_UNAVAILABLE: unavailable(s, a->text); return;
-    case LOGIN_NOT_OFFERED: end_exchange(s, SMTP_REPLY_auth_mechanism); return;
-    case LOGIN_NOT_BASE64: end_exchange(s, SMTP_REPLY_auth_base64); return;
+    case LOGIN_CHALLENGE: smtp_say(s, SMTP_REPLY_auth_challenge, a->challenge); break;
+    case LOGIN_CHECK: smtp_wait(s, SESSION_AUTH_CHECK, LOGIN_TIMEOUT_MS); return false;
+    case LOGIN_GOOD: return proven(s, a->text);
+    case LOGIN_WRONG: wrong(s); return false;
+    case LOGIN_UNAVAILABLE: unavailable(s, a->text); break;
+    case LOGIN_NOT_OFFERED: end_exchange(s, SMTP_REPLY_auth_mechanism); break;
+    case LOGIN_NOT_BASE64: end_exchange(s, SMTP_REPLY_auth_base64); break;
     }
+    return true;
 }
 
 void smtp_auth_answered(void *owner, const struct login_answer *a)
 {
     struct smtp_session *s = owner;
-    take(s, a);
-    if (a->result != LOGIN_WRONG)
+    if (take(s, a))
+        smtp_continue(s);
+}
+
+void smtp_auth_own_answered(struct smtp_session *s, const struct login_answer *a)
+{
+    if (take_own(s, a))
         smtp_continue(s);
 }
 
@@ -65,14 +103,14 @@ void smtp_auth_begin(struct smtp_session *s, const struct smtp_event *event)
 {
     struct login_answer a;
     login_begin(&s->login, event->text, event->has_response ? &event->response : NULL, &a);
-    take(s, &a);
+    (void)take(s, &a); /* take_batch sees whether it waits */
 }
 
 void smtp_auth_response(struct smtp_session *s, const struct smtp_event *event)
 {
     struct login_answer a;
     login_respond(&s->login, event->response, &a);
-    take(s, &a);
+    (void)take(s, &a); /* as above */
 }
 
 void smtp_auth_cancel(struct smtp_session *s, const struct smtp_event *event)
@@ -83,6 +121,8 @@ void smtp_auth_cancel(struct smtp_session *s, const struct smtp_event *event)
 
 void smtp_auth_timed_out(struct smtp_session *s)
 {
-    unavailable(s, span_of("the auth process does not answer"));
+    unavailable(s, span_of(s->own == NULL ? "the auth process does not answer"
+                                          : "the server behind does not answer"));
+    smtp_own_end(s);
     smtp_continue(s);
 }

@@ -70,6 +70,7 @@ void smtp_end(struct smtp_session *s, bool is_polite)
 {
     login_end(&s->login);
     smtp_transaction_end(s);
+    smtp_own_end(s);
     pool_give_back(s->base.context->pool, &s->link);
     smtp_replies_clear(&s->replies);
     free(s->helo);
@@ -246,7 +247,7 @@ static void tls_timed_out(struct smtp_session *s)
 
 static void timed_out(struct smtp_session *s)
 {
-    if (s->base.state == SESSION_AUTH_CHECK)
+    if (s->base.state == SESSION_AUTH_CHECK || s->base.state == SESSION_MAILBOX_LOGIN)
         smtp_auth_timed_out(s);
     else if (s->base.state == SESSION_AUTH_DELAY)
         smtp_auth_delayed(s);

@@ -248,15 +248,28 @@ static void take(struct smtp_session *s, bool wants_new)
     struct transaction *t = s->transaction;
     const struct upstream_config *u = s->base.listener->upstream_config;
     bool is_told = u->identity == IDENTITY_XCLIENT;
+    const struct smtp_credentials *login = smtp_own_credentials(s);
+    if (u->identity == IDENTITY_PASSWORD && login == NULL) {
+        taken(s, NULL, POOL_REFUSED); /* who is in without a password has none to repeat */
+        return;
+    }
     if (is_told)
         smtp_identity_fill_in(s);
     t->request = (struct pool_request){.upstream = u,
                                        .values = is_told ? &t->values : NULL,
+                                       .login = login,
                                        .wants_new = wants_new,
                                        .done = taken,
                                        .owner = s};
     t->is_taking = true;
     pool_take(s->base.context->pool, &t->request);
+}
+
+void smtp_envelope_adopt(struct smtp_session *s, struct smtp_link *link)
+{
+    s->link = link;
+    smtp_link_set_owner(link, on_link, s);
+    smtp_link_rest(link);
 }
 
 void smtp_envelope_run(struct smtp_session *s)
@@ -295,7 +308,8 @@ static void taken(void *owner, struct smtp_link *link, enum pool_failure failure
     if (link == NULL) {
         static const enum smtp_reply_name names[] = {[POOL_DOWN] = SMTP_REPLY_upstream_down,
                                                      [POOL_BUSY] = SMTP_REPLY_upstream_busy,
-                                                     [POOL_REFUSED] = SMTP_REPLY_upstream_refuses};
+                                                     [POOL_REFUSED] = SMTP_REPLY_upstream_refuses,
+                                                     [POOL_WRONG] = SMTP_REPLY_upstream_refuses};
         answer_rest(s, names[failure]);
         answered(s);
         return;

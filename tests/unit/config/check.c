@@ -300,15 +300,20 @@ END_TEST
 
 #define UPSTREAM(keys) HOSTNAME TLS "upstreams = { " SMTP("") " x = { " keys " }\n}\n"
 
+#define MASTER "master_user = \"gw\" master_password_file = \"/p\" "
+
 START_TEST(an_identity_is_one_of_its_protocol)
 {
-    (void)config_of(UPSTREAM("identity = \"password\" " SERVERS("10.0.0.5:25")));
+    (void)config_of(UPSTREAM("identity = \"master\" " MASTER SERVERS("10.0.0.5:25")));
     error_is("porteiro.conf:4: upstreams.x.identity: ", "\"xclient\"");
     count_is(1, 0);
     (void)config_of(UPSTREAM("protocol = \"pop3\" identity = \"none\" " SERVERS("10.0.0.5:110")));
     error_is("porteiro.conf:4: upstreams.x.identity: ", "\"password\"");
     count_is(1, 0);
     is_right(UPSTREAM("identity = \"xclient\" " SERVERS("10.0.0.5:25")));
+    is_right(UPSTREAM("identity = \"password\" " SERVERS("10.0.0.5:25")));
+    ck_assert_int_eq(config->upstreams[1].tls, UPSTREAM_TLS_REQUIRE);
+    ck_assert(upstream_needs_password(&config->upstreams[1]));
     is_right(UPSTREAM("protocol = \"pop3\" identity = \"password\" " SERVERS("10.0.0.5:110")));
     is_right(UPSTREAM("protocol = \"pop3\" identity = \"xclient\" " SERVERS("10.0.0.5:110")));
     ck_assert(upstream_needs_password(&config->upstreams[1])); /* beside what XCLIENT tells */
@@ -412,7 +417,6 @@ START_TEST(the_keys_of_an_account_mean_nothing_without_identity_auth)
 END_TEST
 
 #define BEHIND_POP3(settings) UPSTREAM("protocol = \"pop3\" " settings SERVERS("10.0.0.5:110"))
-#define MASTER                "master_user = \"gw\" master_password_file = \"/p\" "
 
 START_TEST(identity_master_needs_a_name_and_a_password)
 {
