@@ -1,0 +1,107 @@
+#include "config/listing.h"
+
+#include "base/utf8.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* The whole text, the caller's to free; NULL having complained. It is read by its offset: whoever
+ * has opened it may look at it, too. */
+static char *read_all(int fd, const char *path, size_t *size, struct errors *errors)
+{
+    const struct place at = {path, 0};
+    struct stat is;
+    if (fstat(fd, &is) < 0 || !S_ISREG(is.st_mode)) {
+        errors_add_at(errors, &at, "is no file");
+        return NULL;
+    }
+    if (is.st_size > LISTING_MAX) {
+        errors_add_at(errors, &at, "is larger than %d MiB", LISTING_MAX >> 20);
+        return NULL;
+    }
+    char *text = malloc((size_t)is.st_size + 1);
+    ssize_t got = 1;
+    *size = 0;
+    while (text != NULL && got != 0 && *size < (size_t)is.st_size) {
+        got = pread(fd, text + *size, (size_t)is.st_size - *size, (off_t)*size);
+        if (got < 0 && errno != EINTR)
+            break;
+        *size += got > 0 ? (size_t)got : 0;
+    }
+    if (text != NULL && got >= 0)
+        return text;
+    errors_add_at(errors, &at, "%s", text == NULL ? "out of memory" : strerror(errno));
+    free(text);
+    return NULL;
+}
+
+static bool is_blank(char c)
+{
+    return c == ' ' || c == '\t';
+}
+
+/* Without a comment and blanks at its ends. */
+static struct span uncomment(struct span line)
+{
+    for (size_t i = 0; i < line.size; i++)
+        if (line.data[i] == '#' && (i == 0 || is_blank(line.data[i - 1])))
+            line.size = i;
+    return span_trim(line);
+}
+
+static bool has_control(struct span line)
+{
+    for (size_t i = 0; i < line.size; i++)
+        if (((unsigned char)line.data[i] < ' ' && line.data[i] != '\t') || line.data[i] == 0x7f)
+            return true;
+    return false;
+}
+
+/* Parts it. Returns what is wrong, or NULL. */
+static const char *part(struct span line, struct listing_line *out)
+{
+    size_t colon = 0;
+    if (line.size > LISTING_LINE_MAX)
+        return "the line is too long";
+    if (has_control(line) || !utf8_is_valid(line))
+        return "the line has control characters in it, or is not UTF-8";
+    while (colon < line.size &&
+           (line.data[colon] != ':' || (colon + 1 < line.size && !is_blank(line.data[colon + 1]))))
+        colon++;
+    if (colon == line.size)
+        return "write it as \"KEY: value\", with a blank behind the colon";
+    out->key = span_trim(span_make(line.data, colon));
+    out->value = span_trim(span_make(line.data + colon + 1, line.size - colon - 1));
+    if (out->key.size == 0)
+        return "nothing stands before the colon";
+    return out->value.size == 0 ? "nothing stands behind the colon" : NULL;
+}
+
+void listing_read(int fd, const char *path,
+                  void (*take)(void *owner, const struct listing_line *line), void *owner,
+                  struct errors *errors)
+{
+    struct listing_line line = {.at = {path, 0}};
+    size_t size;
+    char *text = read_all(fd, path, &size, errors);
+    struct span rest = span_make(text == NULL ? "" : text, text == NULL ? 0 : size);
+    if (rest.size >= 3 && memcmp(rest.data, "\xef\xbb\xbf", 3) == 0)
+        span_skip(&rest, 3); /* as some editors begin a file */
+    while (rest.size > 0) {
+        struct span found = span_split(&rest, '\n');
+        line.at.line++;
+        if (found.size > 0 && found.data[found.size - 1] == '\r')
+            found.size--;
+        found = uncomment(found);
+        if (found.size == 0)
+            continue;
+        const char *wrong = part(found, &line);
+        if (wrong != NULL)
+            errors_add_at(errors, &line.at, "%s", wrong);
+        else
+            take(owner, &line);
+    }
+    free(text);
+}
