@@ -2,7 +2,7 @@
  * and an entry that is half of one write and half of another matches no password. */
 #include "auth/cache.h"
 
-#include "auth/account.h"
+#include "auth/aliases.h"
 
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
@@ -53,7 +53,7 @@ int auth_cache_entry_of(const struct auth_cache *c, struct span response, char *
         return -1;
     struct span name = span_split(&response, '\0');
     if (response.size == 0 || memchr(response.data, '\0', response.size) != NULL ||
-        account_canonical(name, c->realm, account) < 0)
+        aliases_account(c->aliases, name, c->realm, account) < 0)
         return -1;
     size_t size = strlen(account) + 1;
     memcpy(said.text, account, size);

@@ -21,7 +21,8 @@ struct auth_cache {
     const unsigned char *key;       /* AUTH_CACHE_KEY_SIZE octets */
     unsigned generation;            /* one knows nothing of another: its store may be another */
     const char *realm;
-    int64_t lifetime_ns; /* 0: nothing is known, nothing is kept */
+    const struct sealed *aliases; /* NULL: none */
+    int64_t lifetime_ns;          /* 0: nothing is known, nothing is kept */
 };
 
 /* What PLAIN says (RFC 4616), as far as the cache is concerned. */

@@ -34,7 +34,7 @@ static const char always[] =
     "recvmmsg sendto sendmsg sendmmsg socketpair shutdown getsockopt setsockopt getsockname "
     "getpeername epoll_create1 epoll_ctl epoll_wait epoll_pwait epoll_pwait2 poll ppoll select "
     "_newselect pselect6 timerfd_create timerfd_settime timerfd_gettime "
-    "brk munmap mremap madvise futex getrandom "
+    "brk munmap mremap madvise memfd_create futex getrandom "
     "clock_gettime clock_getres clock_nanosleep nanosleep gettimeofday time alarm setitimer "
     "rt_sigaction rt_sigprocmask rt_sigreturn sigreturn rt_sigpending sigaltstack restart_syscall "
     "exit exit_group getpid getppid gettid getuid geteuid getgid getegid getresuid getresgid "

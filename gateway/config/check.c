@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+enum { WATCHED_MAX = 256 };
+
 struct checker {
     struct config *config;
     struct errors *errors;
@@ -56,6 +58,23 @@ static void check_names(const struct checker *k)
         errors_add_at(k->errors, &http, "http: this version serves no HTTP; write http = []");
 }
 
+/* A file to be watched; "" is none. */
+static void add_watched(const struct checker *k, enum watched_kind kind, const char *key,
+                        const char *path, const struct place *at)
+{
+    struct config *c = k->config;
+    if (path[0] == '\0')
+        return;
+    if (c->watched == NULL)
+        c->watched = arena_alloc(c->arena, WATCHED_MAX * sizeof *c->watched);
+    if (c->watched == NULL)
+        abort(); /* out of memory at the start */
+    if (c->watched_count == WATCHED_MAX)
+        errors_add_at(k->errors, at, "%s: more than %d watched files", key, WATCHED_MAX);
+    else
+        c->watched[c->watched_count++] = (struct watched_config){kind, key, path, *at};
+}
+
 static void check_auth(const struct checker *k)
 {
     static const enum login_name of_backend[] = {
@@ -63,6 +82,7 @@ static void check_auth(const struct checker *k)
     struct auth_config *a = &k->config->auth;
     if (a->login_name == LOGIN_NAME_OF_BACKEND)
         a->login_name = of_backend[a->backend];
+    add_watched(k, WATCHED_ALIASES, "auth.aliases", a->aliases, &a->place);
 }
 
 static void check_tls(const struct checker *k)

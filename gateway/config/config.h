@@ -110,8 +110,18 @@ struct auth_config {
     struct text_list mechanisms;
     int backend;    /* enum auth_backend */
     int login_name; /* enum login_name, LOGIN_NAME_OF_BACKEND replaced by what it means */
-    const char *sasldb, *saslauthd, *service, *realm;
+    const char *sasldb, *saslauthd, *service, *realm, *aliases;
     int64_t processes, cache_ms;
+};
+
+/* Files that are watched: a new version is in force two seconds after its last change. Later ones
+ * of a kind stand in their own keys. */
+enum watched_kind { WATCHED_ALIASES };
+
+struct watched_config {
+    enum watched_kind kind;
+    const char *key, *path;
+    struct place place;
 };
 
 struct control_group_config {
@@ -131,6 +141,8 @@ struct config {
     int64_t max_connections, shutdown_grace_ms, reload_grace_ms, drain_delay_ms;
     struct log_config log;
     struct auth_config auth;
+    struct watched_config *watched;
+    size_t watched_count;
     struct control_group_config *control_groups;
     size_t control_group_count;
     struct tls_config *tls;

@@ -284,6 +284,8 @@ static const struct setting auth_settings[] = {
      .help = "what saslauthd is told to be asked for; with PAM: /etc/pam.d/smtp"},
     {"realm", SETTING_TEXT, AT(auth_config, realm), .preset = "", .check = check_domain,
      .help = "appended to a user name that has none; \"\": hostname without its first label"},
+    {"aliases", SETTING_TEXT, AT(auth_config, aliases), .preset = "", .check = check_absolute,
+     .help = "file, watched: other name: account; COMPANY\\*: *@example.com maps a pattern"},
     {"login_name", SETTING_CHOICE, AT(auth_config, login_name), .preset = "",
      .choices = login_names,
      .help = "what the backend and identity = password are told: given (as typed), account "

@@ -1,6 +1,7 @@
 #include "control/service.h"
 
 #include "control/log_writer.h"
+#include "control/watched.h"
 #include "upstream/probe.h"
 
 #include <stdlib.h>
@@ -75,12 +76,39 @@ void control_service_destroy(struct control_service **service)
     *service = NULL;
 }
 
+static void log_wrong(void *owner, enum finding kind, const char *text)
+{
+    const struct control_service *s = owner;
+    if (kind == FINDING_ERROR)
+        log_event(s->options.upstream.log, EVENT_list_refused, field_text(KEY_reason, text));
+}
+
+/* Parses a file that the master has opened, and sends it back as a list. */
+static void parse_watched(struct control_service *s, const struct message *m)
+{
+    const struct config *c = s->options.upstream.config;
+    struct message_list list = {.index = ((const struct message_watched *)m->payload)->index};
+    struct errors *errors = errors_create();
+    size_t count = 0;
+    int fd = -1;
+    if (list.index < c->watched_count)
+        fd = watched_build(c, list.index, *m->fd, &count, errors);
+    list.count = (uint32_t)count;
+    errors_each(errors, log_wrong, s);
+    errors_destroy(&errors);
+    (void)channel_send(s->options.master, MESSAGE_LIST, &list, span_make("", 0), fd); /* as above */
+    if (fd >= 0)
+        (void)close(fd); /* the master has its own */
+}
+
 void control_service_message(struct control_service *s, const struct message *m)
 {
     if (m->type == MESSAGE_LOG_SOURCE && *m->fd >= 0) {
         log_writer_add(s->writer, message_take_fd(m));
     } else if (m->type == MESSAGE_LOG_TARGET && *m->fd >= 0) {
         log_writer_set_target(s->writer, message_take_fd(m));
+    } else if (m->type == MESSAGE_WATCHED && *m->fd >= 0) {
+        parse_watched(s, m);
     } else if (m->type == MESSAGE_ANSWER) {
         const struct message_answer *answer = m->payload;
         control_socket_answer(s->socket, answer->request, answer->is_good != 0, m->tail);

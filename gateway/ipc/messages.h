@@ -71,3 +71,14 @@ struct message_auth_done {
     struct ticket exchange;
     uint32_t outcome; /* enum auth_outcome */
 };
+
+/* A watched file, by its place in the configuration. */
+struct message_watched {
+    uint32_t index;
+};
+
+/* Without a descriptor it was wrong: the old one stays. */
+struct message_list {
+    uint32_t index;
+    uint32_t count; /* of its lines */
+};

@@ -39,11 +39,13 @@ void auth_main(const struct birth *birth)
     struct auth a = {.is_leaving = false};
     struct error why;
     role_begin(&a.role, birth, on_message);
-    const struct sasl_service_options options = {.loop = a.role.loop,
-                                                 .config = a.role.config,
-                                                 .log = &a.role.log,
-                                                 .backend = birth->mapping->backend,
-                                                 .secret = birth->mapping->sasl_secret};
+    const struct sasl_service_options options = {
+        .loop = a.role.loop,
+        .config = a.role.config,
+        .log = &a.role.log,
+        .backend = birth->mapping->backend,
+        .secret = birth->mapping->sasl_secret,
+        .aliases = files_list(birth->prepared->watched, a.role.config, WATCHED_ALIASES)};
     a.service = sasl_service_create(&options, &why);
     if (a.service == NULL) {
         log_event(&a.role.log, EVENT_process_failed, field_text(KEY_reason, why.text));

@@ -457,10 +457,14 @@ static void on_message(struct master_state *state, struct post *p, const struct 
         p->child.is_ready = true;
         if (is_control)
             send_log_target(p);
+        if (is_control)
+            files_ask_again(p->generation);
         choose_log(m);
         child_is_ready(m, p);
     } else if (is_control && message->type == MESSAGE_LOG_LOST) {
         send_log_target(p);
+    } else if (is_control && message->type == MESSAGE_LIST) {
+        files_take(p->generation, message);
     } else if (is_control && message->type == MESSAGE_RELOAD) {
         const struct message_request *r = message->payload;
         begin_reload(m, (struct asker){p->generation->number, r->request});
@@ -510,6 +514,8 @@ static void on_check(void *owner)
     process_tick(m->state.mapping.processes, m->state.slot, now);
     children_check(&m->state);
     tickets_turn(&m->state);
+    if (serving(m) != NULL && !m->state.is_stopping)
+        files_look(serving(m));
     if (m->state.is_stopping && now > m->kill_at_ns)
         kill_all(m);
     if (m->reload.next != NULL && now > m->reload.until_ns)

@@ -148,6 +148,7 @@ struct prepared *prepare(const char *file, struct errors *errors)
     p->tls = tls_prepare(p->config, errors);
     p->accounts = accounts_prepare(p->config, errors);
     helper_prepare(p->config, p->is_root ? &p->helper_user : NULL, errors);
+    p->watched = files_prepare(p->config, errors);
     sasl_prepare(p->config, p->is_root ? &p->auth_user : NULL, errors);
     if (errors_count(errors) > 0)
         prepared_destroy(&p);
@@ -161,6 +162,7 @@ void prepared_destroy(struct prepared **prepared)
         return;
     secret_forget(&p->secret);
     tls_contexts_destroy(&p->tls);
+    files_destroy(&p->watched, p->config->watched_count);
     accounts_destroy(&p->accounts);
     config_free(&p->config);
     free(p);

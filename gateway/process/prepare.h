@@ -6,6 +6,7 @@
 #include "config/config.h"
 #include "control/grant.h"
 #include "net/tls.h"
+#include "process/files.h"
 #include "process/secret.h"
 #include "upstream/account.h"
 
@@ -13,6 +14,7 @@
 struct prepared {
     struct config *config;
     struct tls_contexts *tls;
+    struct watched *watched; /* as many as the configuration names */
     struct accounts *accounts;
     struct secret secret;
     struct grants grants;

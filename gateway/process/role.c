@@ -40,6 +40,9 @@ static void on_master(void *owner, const struct message *m)
     if (m == NULL) {
         channel_destroy(&r->master);
         (void)signal(SIGTERM, SIG_DFL); /* nobody else could end us in good order now */
+    } else if (m->type == MESSAGE_LIST) {
+        files_replace(r->birth->prepared->watched, r->config, m);
+        return;
     }
     r->on_message(r, m);
 }

@@ -192,11 +192,13 @@ static void furnish(struct worker *w)
                                               .bell = b->bell,
                                               .log = &w->role.log,
                                               .counters = w->role.counters};
-    w->auth_cache = (struct auth_cache){.table = m->auth_cache,
-                                        .key = m->auth_cache_key,
-                                        .generation = b->generation,
-                                        .realm = w->role.config->auth.realm,
-                                        .lifetime_ns = w->role.config->auth.cache_ms * CLOCK_MS};
+    w->auth_cache = (struct auth_cache){
+        .table = m->auth_cache,
+        .key = m->auth_cache_key,
+        .generation = b->generation,
+        .realm = w->role.config->auth.realm,
+        .aliases = files_list(b->prepared->watched, w->role.config, WATCHED_ALIASES),
+        .lifetime_ns = w->role.config->auth.cache_ms * CLOCK_MS};
     w->servers = servers_create(&upstream);
     w->tokens = w->servers == NULL ? NULL : tokens_create(w->servers);
     if (w->tokens == NULL)

@@ -33,6 +33,9 @@ struct sasl_exchange {
 /* libsasl2 has one set of callbacks a process. */
 static const struct config *config_in_use;
 
+/* Other names of accounts; NULL: none. */
+static const struct sealed *aliases_in_use;
+
 /* What the library has said last of a trouble. */
 static struct error trouble;
 
@@ -130,7 +133,7 @@ static int verify_file(void *context, const char *file, sasl_verify_type_t type)
 static int identify(struct span given, char account[ACCOUNT_SIZE], char login[ACCOUNT_SIZE])
 {
     const struct auth_config *a = &config_in_use->auth;
-    return account_canonical(given, a->realm, account) < 0 ||
+    return aliases_account(aliases_in_use, given, a->realm, account) < 0 ||
                    account_login_name((enum login_name)a->login_name, given, account, a->realm,
                                       login) < 0
                ? -1
@@ -268,8 +271,14 @@ int sasl_start(const struct config *config, const unsigned char *secret, struct 
     return sasl_secrets_add(secret, why) < 0 ? -1 : check_plugins(why);
 }
 
+void sasl_use_aliases(const struct sealed *aliases)
+{
+    aliases_in_use = aliases;
+}
+
 void sasl_stop(void)
 {
+    sasl_use_aliases(NULL);
     sasl_done();
 }
 

@@ -3,7 +3,7 @@
  * else: the library keeps global state, and its look-ups wait for the store. */
 #pragma once
 
-#include "auth/account.h"
+#include "auth/aliases.h"
 #include "config/config.h"
 #include "ipc/messages.h"
 
@@ -13,6 +13,9 @@ struct sasl_exchange;
  * sasl/secrets.h. Returns 0, or -1 and why. */
 int sasl_start(const struct config *config, const unsigned char *secret, struct error *why);
 void sasl_stop(void);
+
+/* Has names looked up there first, as long as the library runs. Not owned. */
+void sasl_use_aliases(const struct sealed *aliases);
 
 /* A fresh exchange for every attempt, whatever became of the last. What `start` names and isn't
  * there fails at the first step. NULL without memory. */

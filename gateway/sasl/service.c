@@ -171,6 +171,7 @@ struct sasl_service *sasl_service_create(const struct sasl_service_options *opti
         free(s);
         return NULL;
     }
+    sasl_use_aliases(options->aliases);
     if (a->backend == BACKEND_SASLAUTHD &&
         (s->saslauthd = saslauthd_create(options->loop, a->saslauthd)) == NULL)
         abort(); /* as above */

@@ -18,8 +18,9 @@ struct sasl_service_options {
     struct loop *loop;
     const struct config *config;
     const struct event_log *log;
-    struct backend *backend;     /* of all auth processes */
-    const unsigned char *secret; /* see sasl/secrets.h */
+    struct backend *backend;      /* of all auth processes */
+    const unsigned char *secret;  /* see sasl/secrets.h */
+    const struct sealed *aliases; /* NULL: none */
 };
 
 /* NULL and why when the library doesn't start. */

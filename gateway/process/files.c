@@ -1,0 +1,162 @@
+/* Files are looked at once a second, by their path: that follows links, and sees a file that was
+ * replaced, put on another disk or mounted away; inotify tells of none of these. */
+#include "process/files.h"
+
+#include "base/clock.h"
+#include "control/watched.h"
+#include "process/children.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#define SETTLED_NS (2 * CLOCK_SECOND) /* an editor may write a file in several steps */
+
+/* ---- the start ---- */
+
+static int open_file(const char *path)
+{
+    return open(path,
+                O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY); /* a pipe is nobody's to await */
+}
+
+static void prepare_one(const struct config *config, size_t index, struct watched *w,
+                        struct errors *errors)
+{
+    const struct watched_config *c = &config->watched[index];
+    struct error why;
+    size_t count;
+    int fd = open_file(c->path);
+    if (fd < 0 || fstat(fd, &w->taken) < 0) {
+        errors_add_at(errors, &c->place, "%s: %s: %s", c->key, c->path, strerror(errno));
+    } else {
+        int list = watched_build(config, index, fd, &count, errors);
+        if (list >= 0 && sealed_map(&w->list, list, &why) < 0)
+            errors_add_at(errors, &c->place, "%s: %s: %s", c->key, c->path, why.text);
+        if (list >= 0)
+            (void)close(list); /* the mapping stays */
+    }
+    w->seen = w->taken;
+    if (fd >= 0)
+        (void)close(fd); /* was only read */
+}
+
+struct watched *files_prepare(const struct config *config, struct errors *errors)
+{
+    struct watched *all = calloc(config->watched_count + 1, sizeof *all);
+    if (all == NULL)
+        abort(); /* out of memory at the start */
+    for (size_t i = 0; i < config->watched_count; i++)
+        prepare_one(config, i, &all[i], errors);
+    return all;
+}
+
+void files_destroy(struct watched **watched, size_t count)
+{
+    for (size_t i = 0; *watched != NULL && i < count; i++)
+        sealed_unmap(&(*watched)[i].list);
+    free(*watched);
+    *watched = NULL;
+}
+
+const struct sealed *files_list(const struct watched *watched, const struct config *config,
+                                enum watched_kind kind)
+{
+    for (size_t i = 0; i < config->watched_count; i++)
+        if (config->watched[i].kind == kind)
+            return &watched[i].list;
+    return NULL;
+}
+
+/* ---- the master ---- */
+
+static bool is_same(const struct stat *a, const struct stat *b)
+{
+    return a->st_dev == b->st_dev && a->st_ino == b->st_ino && a->st_size == b->st_size &&
+           a->st_mtim.tv_sec == b->st_mtim.tv_sec && a->st_mtim.tv_nsec == b->st_mtim.tv_nsec &&
+           a->st_ctim.tv_sec == b->st_ctim.tv_sec && a->st_ctim.tv_nsec == b->st_ctim.tv_nsec;
+}
+
+/* Has control parse what is there now. */
+static void ask(struct generation *g, size_t index)
+{
+    struct watched *w = &g->prepared->watched[index];
+    const char *path = g->prepared->config->watched[index].path;
+    const struct message_watched m = {.index = (uint32_t)index};
+    struct channel *control = g->posts[g->post_count - 1].child.channel;
+    if (control == NULL)
+        return; /* another is started, and asked in the next second */
+    int fd = open_file(path);
+    if (fd < 0) {
+        log_event(&g->master->log, EVENT_list_refused, field_text(KEY_file, path),
+                  field_text(KEY_reason, strerror(errno)));
+        w->taken = w->seen;
+        return;
+    }
+    if (fstat(fd, &w->taken) == 0 &&
+        channel_send(control, MESSAGE_WATCHED, &m, span_make("", 0), fd) == 0)
+        w->is_asked = true;
+    (void)close(fd); /* control has its own */
+}
+
+void files_look(struct generation *g)
+{
+    int64_t now = loop_now(g->master->loop);
+    for (size_t i = 0; i < g->prepared->config->watched_count; i++) {
+        struct watched *w = &g->prepared->watched[i];
+        struct stat is = {.st_ino = 0}; /* as one that isn't there */
+        if (stat(g->prepared->config->watched[i].path, &is) < 0)
+            is = (struct stat){.st_ino = 0};
+        if (!is_same(&is, &w->seen))
+            w->changed_ns = now;
+        w->seen = is;
+        if (!w->is_asked && !is_same(&w->seen, &w->taken) && now - w->changed_ns >= SETTLED_NS)
+            ask(g, i);
+    }
+}
+
+void files_ask_again(struct generation *g)
+{
+    for (size_t i = 0; i < g->prepared->config->watched_count; i++) {
+        struct watched *w = &g->prepared->watched[i];
+        if (w->is_asked)
+            w->taken = (struct stat){.st_ino = 0};
+        w->is_asked = false;
+    }
+}
+
+void files_take(struct generation *g, const struct message *m)
+{
+    const struct message_list *said = m->payload;
+    const struct config *c = g->prepared->config;
+    struct error why;
+    if (said->index >= c->watched_count || !g->prepared->watched[said->index].is_asked)
+        return;
+    struct watched *w = &g->prepared->watched[said->index];
+    const char *path = c->watched[said->index].path;
+    w->is_asked = false;
+    if (*m->fd < 0)
+        return; /* control has said why */
+    if (sealed_map(&w->list, *m->fd, &why) < 0) {
+        log_event(&g->master->log, EVENT_list_refused, field_text(KEY_file, path),
+                  field_text(KEY_reason, why.text));
+        return;
+    }
+    for (size_t i = 0; i < g->post_count; i++)
+        if (g->posts[i].child.channel != NULL)
+            (void)channel_send(g->posts[i].child.channel, MESSAGE_LIST, said, span_make("", 0),
+                               *m->fd); /* one that takes nothing is hung, and killed */
+    log_event(&g->master->log, EVENT_list_taken, field_text(KEY_file, path),
+              field_number(KEY_count, said->count));
+}
+
+/* ---- everybody else ---- */
+
+void files_replace(struct watched *watched, const struct config *config, const struct message *m)
+{
+    const struct message_list *said = m->payload;
+    struct error why; /* the master has mapped it already */
+    if (said->index < config->watched_count && *m->fd >= 0)
+        (void)sealed_map(&watched[said->index].list, *m->fd, &why);
+}

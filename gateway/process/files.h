@@ -1,0 +1,39 @@
+/* Watched files: opened and watched by the master, parsed by control, read by all. */
+#pragma once
+
+#include "base/sealed.h"
+#include "config/config.h"
+
+#include <sys/stat.h>
+
+struct generation;
+struct message;
+
+/* One of the configuration's `watched`. */
+struct watched {
+    struct sealed list; /* what is in force */
+    struct stat seen;   /* what the path led to, when it was last looked at */
+    struct stat taken;  /* what `list` was made from, or what was refused */
+    int64_t changed_ns; /* when `seen` last was another */
+    bool is_asked;      /* control parses it */
+};
+
+/* All of the configuration, opened and parsed here; what is wrong is added to `errors`. */
+struct watched *files_prepare(const struct config *config, struct errors *errors);
+void files_destroy(struct watched **watched, size_t count);
+
+/* The list of that kind, for who reads it as long as the process lives; NULL: none. */
+const struct sealed *files_list(const struct watched *watched, const struct config *config,
+                                enum watched_kind kind);
+
+/* The master's: looks whether a file has changed, once a second. */
+void files_look(struct generation *g);
+
+/* The master's: control's answer. All processes of the generation are given the new list. */
+void files_take(struct generation *g, const struct message *m);
+
+/* The master's: another control answers nothing that the one before was asked. */
+void files_ask_again(struct generation *g);
+
+/* Everybody else's: the master has a new list. */
+void files_replace(struct watched *watched, const struct config *config, const struct message *m);
