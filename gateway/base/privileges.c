@@ -25,10 +25,14 @@ int privileges_find_user(const char *name, struct identity *out, struct error *w
 
 int privileges_find_groups(const char *name, struct identity *out, struct error *why)
 {
+    gid_t all[IDENTITY_GROUPS_MAX];
     int count = IDENTITY_GROUPS_MAX;
-    if (getgrouplist(name, out->gid, out->groups, &count) < 0)
+    if (getgrouplist(name, out->gid, all, &count) < 0)
         return error_set(why, "user \"%s\" is in more than %d groups", name, IDENTITY_GROUPS_MAX);
-    out->group_count = (size_t)count;
+    out->group_count = 0;
+    for (int i = 0; i < count; i++)
+        if (all[i] != out->gid)
+            out->groups[out->group_count++] = all[i];
     return 0;
 }
 

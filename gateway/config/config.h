@@ -89,6 +89,16 @@ struct upstream_config {
     size_t server_count;
 };
 
+/* Who may send without AUTH (`networks`, as `account`), or for others (`logins`, for those whom
+ * `account_from` names by message). */
+struct trusted_config {
+    const char *name;
+    struct place place;
+    struct text_list networks, logins;
+    const char *account, *account_from, *fallback;
+    struct network_list network_list; /* of `networks` */
+};
+
 struct listener_config {
     const char *name;
     struct place place;
@@ -100,6 +110,8 @@ struct listener_config {
     struct address *addresses; /* of `bind` */
     size_t address_count;
     struct network_list xclient_networks, xclient_login_networks; /* of the lists above */
+    struct trusted_config *trusted;
+    size_t trusted_count;
     const struct tls_config *tls_block;            /* `certificate`; NULL for role refuse */
     const struct upstream_config *upstream_config; /* `upstream`; NULL for role refuse */
     unsigned mechanisms; /* what can succeed of auth.mechanisms: a bit for each enum mechanism */

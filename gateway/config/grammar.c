@@ -80,6 +80,12 @@ static int check_file(const char *path, struct error *why)
 }
 
 /* What goes into a line of a protocol. */
+static int check_account_from(const char *text, struct error *why)
+{
+    return text[0] == '\0' || strcmp(text, "mail-auth") == 0 ? 0
+                                                             : error_set(why, "must be mail-auth");
+}
+
 static int check_word(const char *text, struct error *why)
 {
     for (const char *c = text; *c != '\0'; c++)
@@ -259,12 +265,32 @@ unsigned listener_key_roles(const char *key)
         {"complete_headers", SUBMISSION},
         {"xclient_from", SUBMISSION},
         {"xclient_login_from", SUBMISSION},
+        {"trusted", SUBMISSION},
     };
     for (size_t i = 0; i < sizeof narrowed / sizeof *narrowed; i++)
         if (strcmp(narrowed[i].key, key) == 0)
             return narrowed[i].roles;
     return SUBMISSION | POP3 | REFUSE;
 }
+
+static const struct setting trusted_settings[] = {
+    {"networks", SETTING_TEXT_LIST, AT(trusted_config, networks), .preset = "", .max = 1000,
+     .check = network_check, .help = "who sends from there needs neither TLS nor a login",
+     .example = "[\"10.1.9.0/24\"]"},
+    {"account", SETTING_TEXT, AT(trusted_config, account), .preset = "", .check = check_word,
+     .help = "as which account", .example = "\"printers@example.com\""},
+    {"logins", SETTING_TEXT_LIST, AT(trusted_config, logins), .preset = "", .max = 1000,
+     .check = check_word,
+     .help = "instead of networks: who has logged in as one of these sends for other accounts"},
+    {"account_from", SETTING_TEXT, AT(trusted_config, account_from), .preset = "",
+     .check = check_account_from,
+     .help = "how each message names its account: mail-auth (AUTH= of MAIL; Exim: "
+             "authenticated_sender)"},
+    {"fallback", SETTING_TEXT, AT(trusted_config, fallback), .preset = "", .check = check_word,
+     .help = "the account of a message that names none; \"\": 550 5.7.1"},
+    {.name = NULL}};
+const struct section section_trusted = {"trusted", trusted_settings,
+                                        "Who sends without a login, or for others"};
 
 static const struct setting auth_settings[] = {
     {"mechanisms", SETTING_TEXT_LIST, AT(auth_config, mechanisms),

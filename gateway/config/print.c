@@ -34,6 +34,17 @@ static void put_settings(struct printer *p, const struct section *s, const void 
         put_setting(p, key, base);
 }
 
+static void put_trusted(struct printer *p, const struct listener_config *l)
+{
+    put_open(p, section_trusted.name);
+    for (size_t i = 0; i < l->trusted_count; i++) {
+        put_open(p, l->trusted[i].name);
+        put_settings(p, &section_trusted, &l->trusted[i]);
+        put_close(p);
+    }
+    put_close(p);
+}
+
 static void put_listeners(struct printer *p, const struct config *c)
 {
     put_open(p, "listeners");
@@ -43,6 +54,8 @@ static void put_listeners(struct printer *p, const struct config *c)
         for (const struct setting *key = section_listener.settings; key->name != NULL; key++)
             if ((listener_key_roles(key->name) >> l->role & 1) != 0)
                 put_setting(p, key, l);
+        if (l->trusted_count > 0)
+            put_trusted(p, l);
         put_close(p);
     }
     put_close(p);
@@ -104,6 +117,7 @@ static const struct {
     {&section_log, "log.", {"log", NULL}},
     {&section_tls, "tls.NAME.", {"tls", "default", NULL}},
     {&section_listener, "listeners.NAME.", {"listeners", "submissions", NULL}},
+    {&section_trusted, "listeners.NAME.trusted.NAME.", {NULL}}, /* an example would be a door */
     {&section_auth, "auth.", {"auth", NULL}},
     {&section_upstream, "upstreams.NAME.", {"upstreams", "smtp", NULL}},
     {&section_server, "upstreams.NAME.servers.NAME.", {"upstreams", "smtp", "servers", "legacy"}},
@@ -111,8 +125,18 @@ static const struct {
 
 enum { REFERENCES = sizeof reference / sizeof *reference, HELP_COLUMN = 36, LINE_WIDTH = 100 };
 
-static const char control_groups_help[] =
-    "groups of users of porteiroctl, as { porteiro-admin = \"admin\" }: read, support or admin";
+/* Groups whose members have names of their own, and none by default. */
+static const struct {
+    const struct section *section;
+    const char *name, *help;
+} free_groups[] = {
+    {&section_top, "control_groups",
+     "groups of users of porteiroctl, as { porteiro-admin = \"admin\" }: read, support or admin"},
+    {&section_listener, "trusted",
+     "as { printers = { networks = [\"10.1.9.0/24\"]  account = \"printers@example.com\" } }"},
+};
+
+enum { FREE_GROUPS = sizeof free_groups / sizeof *free_groups };
 
 /* The default as it would stand in the file, or an example. */
 static int put_preset(const struct setting *key, struct buffer *out)
@@ -161,8 +185,11 @@ static void put_reference_keys(struct printer *p, const struct section *s)
 {
     for (const struct setting *key = s->settings; key->name != NULL; key++)
         put_reference_key(p, key);
-    if (s == &section_top)
-        p->failed |= buffer_printf(p->out, "# %s\ncontrol_groups   = { }\n", control_groups_help);
+    for (size_t i = 0; i < FREE_GROUPS; i++)
+        if (free_groups[i].section == s)
+            p->failed |=
+                buffer_printf(p->out, "%*s# %s\n%*s%-16s = { }\n", p->depth * INDENT, "",
+                              free_groups[i].help, p->depth * INDENT, "", free_groups[i].name);
 }
 
 /* All keys as one file that would be taken: each with its default, or an example. */
@@ -174,6 +201,8 @@ static int print_as_file(struct buffer *out)
     for (size_t i = 0; i < REFERENCES; i++) {
         const char *const *groups = reference[i].groups;
         bool is_inner = reference[i].section == &section_server;
+        if (reference[i].section == &section_trusted)
+            continue;
         if (!is_inner)
             p.failed |=
                 buffer_printf(out, "\n# %s\n", i == 0 ? "The gateway" : reference[i].section->help);
@@ -214,6 +243,19 @@ static int put_row(const char *path, const struct setting *key, struct buffer *o
     return failed;
 }
 
+static int put_free_groups(const struct section *s, const char *path, struct buffer *out)
+{
+    int failed = 0;
+    for (size_t i = 0; i < FREE_GROUPS; i++) {
+        if (free_groups[i].section != s)
+            continue;
+        failed |= buffer_printf(out, ".TP\n.BR %s%s \" = { }\"\n", path, free_groups[i].name);
+        failed |= put_roff(span_of(free_groups[i].help), out);
+        failed |= buffer_append(out, span_of("\n"));
+    }
+    return failed;
+}
+
 static int print_as_roff(struct buffer *out)
 {
     int failed = 0;
@@ -222,11 +264,7 @@ static int print_as_roff(struct buffer *out)
             buffer_printf(out, ".SS \"%s\"\n", i == 0 ? "The gateway" : reference[i].section->help);
         for (const struct setting *key = reference[i].section->settings; key->name != NULL; key++)
             failed |= put_row(reference[i].path, key, out);
-        if (i > 0)
-            continue;
-        failed |= buffer_printf(out, ".TP\n.BR control_groups \" = { }\"\n");
-        failed |= put_roff(span_of(control_groups_help), out);
-        failed |= buffer_append(out, span_of("\n"));
+        failed |= put_free_groups(reference[i].section, reference[i].path, out);
     }
     return failed;
 }

@@ -242,6 +242,22 @@ static void read_upstreams(struct reader *r, const config_setting_t *root)
     }
 }
 
+static void read_trusted(struct reader *r, const config_setting_t *group, const char *path,
+                         struct listener_config *l)
+{
+    const config_setting_t *at;
+    l->trusted = take(r, (members(group) + 1) * sizeof *l->trusted);
+    for (size_t i = 0; i < members(group); i++) {
+        struct trusted_config *t = &l->trusted[l->trusted_count];
+        if ((at = named_group(r, group, i, path, &t->name)) == NULL)
+            continue;
+        (void)read_settings(r, &section_trusted, at,
+                            arena_printf(r->config->arena, "%s.%s", path, t->name), NULL, t);
+        t->place = place_of(r, at);
+        l->trusted_count++;
+    }
+}
+
 /* Keys of a role other than the listener's are errors. */
 static void check_roles(struct reader *r, const config_setting_t *at, const char *path, int role)
 {
@@ -249,8 +265,9 @@ static void check_roles(struct reader *r, const config_setting_t *at, const char
         const config_setting_t *key = config_setting_get_elem(at, (unsigned)i);
         const char *name = config_setting_name(key);
         struct error why;
-        if (section_find(&section_listener, span_of(name)) == NULL ||
-            (listener_key_roles(name) >> role & 1) != 0)
+        bool is_known = section_find(&section_listener, span_of(name)) != NULL ||
+                        strcmp(name, section_trusted.name) == 0;
+        if (!is_known || (listener_key_roles(name) >> role & 1) != 0)
             continue;
         (void)error_set(&why, "means nothing for role \"%s\"", listener_role_name(role));
         complain(r, key, path, why.text);
@@ -259,6 +276,7 @@ static void check_roles(struct reader *r, const config_setting_t *at, const char
 
 static void read_listeners(struct reader *r, const config_setting_t *root)
 {
+    static const char *const groups[] = {"trusted", NULL};
     const config_setting_t *group = find_group(r, root, "", "listeners"), *at;
     enum { IMPLIED = 3 };
     r->config->listeners = take(r, (members(group) + IMPLIED) * sizeof *r->config->listeners);
@@ -267,12 +285,14 @@ static void read_listeners(struct reader *r, const config_setting_t *root)
         if ((at = named_group(r, group, i, "listeners", &l->name)) == NULL)
             continue;
         const char *path = arena_printf(r->config->arena, "listeners.%s", l->name);
-        uint64_t set = read_settings(r, &section_listener, at, path, NULL, l);
+        uint64_t set = read_settings(r, &section_listener, at, path, groups, l);
         l->place = place_of(r, at);
         if (l->role == ROLE_POP3 && !is_set(&section_listener, set, "idle_timeout"))
             l->idle_timeout_ms = 10 * 60 * 1000;
         if (l->role == ROLE_REFUSE && !is_set(&section_listener, set, "tls"))
             l->tls = LISTENER_TLS_NONE;
+        read_trusted(r, find_group(r, at, path, "trusted"),
+                     arena_printf(r->config->arena, "%s.trusted", path), l);
         check_roles(r, at, path, l->role);
         r->config->listener_count++;
     }

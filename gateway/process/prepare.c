@@ -1,6 +1,7 @@
 #include "process/prepare.h"
 
 #include "process/helper.h"
+#include "auth/trusted.h"
 #include "sasl/service.h"
 
 #include <errno.h>
@@ -149,6 +150,7 @@ struct prepared *prepare(const char *file, struct errors *errors)
     p->accounts = accounts_prepare(p->config, errors);
     helper_prepare(p->config, p->is_root ? &p->helper_user : NULL, errors);
     p->watched = files_prepare(p->config, errors);
+    trusted_prepare(p->config, errors);
     sasl_prepare(p->config, p->is_root ? &p->auth_user : NULL, errors);
     if (errors_count(errors) > 0)
         prepared_destroy(&p);

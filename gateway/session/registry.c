@@ -175,6 +175,7 @@ void session_destroy(struct session *s)
     connection_close(&s->client);
     session_free(&s->context->table, s->row);
     free(s->account);
+    free(s->sends_for);
     free(s);
     if (--r->count == 0 && r->on_empty != NULL)
         r->on_empty(r->empty_owner);
@@ -218,8 +219,14 @@ void session_speaks_for(struct session *s, const struct address *other)
     session_show(s);
 }
 
+const char *session_account(const struct session *s)
+{
+    return s->sends_for != NULL ? s->sends_for : s->account;
+}
+
 int session_login(struct session *s, struct span account, const char *mechanism)
 {
+    free(s->account); /* of a login before, by XCLIENT or from a trusted network */
     char certificate[CERTIFICATE_NAME_SIZE];
     s->account = malloc(account.size + 1);
     if (s->account == NULL)
@@ -279,7 +286,9 @@ void session_event_fields(const struct session *s, enum event event, const struc
     if (!event_is_logged(s->context->log, event))
         return;
     all[count++] = field_text(KEY_client, s->address);
-    all[count++] = field_text(KEY_account, s->account);
+    all[count++] = field_text(KEY_account, session_account(s));
+    if (s->sends_for != NULL)
+        all[count++] = field_text(KEY_login, s->account);
     for (; fields->kind != FIELD_END && count < FIELDS_MAX - 1; fields++)
         all[count++] = *fields;
     all[count].kind = FIELD_END;

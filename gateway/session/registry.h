@@ -49,6 +49,7 @@ struct session {
     struct connection *client;
     struct address client_address; /* of the connection, or of whom a trusted client speaks for */
     char *account;                 /* canonical; NULL before the login */
+    char *sends_for;               /* the account whose message it is, where it is another's */
     int64_t started_ns, started_wall_ns;
     uint64_t bytes;    /* to the client in POP3, of messages in SMTP */
     uint32_t messages; /* taken by the upstream; read from a mailbox */
@@ -122,6 +123,10 @@ void session_show(const struct session *s);
 /* The client speaks for another from now on; NULL: for somebody whose address it doesn't know. Logs
  * it. */
 void session_speaks_for(struct session *s, const struct address *other);
+
+/* Whose the message is that is under way: the account that has logged in, or another that it sends
+ * for; NULL before the login. */
+const char *session_account(const struct session *s);
 
 /* Takes the account's name. Returns 0, or -1 without memory. */
 int session_login(struct session *s, struct span account, const char *mechanism);

@@ -133,6 +133,15 @@ void smtp_xclient_begin(struct smtp_session *s);
 void smtp_xclient(struct smtp_session *s, const struct smtp_event *event);
 void smtp_xclient_end(struct smtp_session *s);
 
+/* ---- smtp_trusted ---- */
+
+/* Does the client come from a network that may send without AUTH? */
+void smtp_trusted_begin(struct smtp_session *s);
+
+/* Whose message is it that MAIL begins? False: it may not be sent, which was said. */
+bool smtp_trusted_mail(struct smtp_session *s, const struct smtp_event *event);
+void smtp_trusted_mail_ended(struct smtp_session *s);
+
 /* ---- smtp_auth ---- */
 
 void smtp_auth_begin(struct smtp_session *s, const struct smtp_event *event);

@@ -59,6 +59,7 @@ int smtp_session_create(struct registry *r, const struct listener_config *listen
     s->take = smtp_take_commands;
     session_begin(&s->base, r, &smtp_kind, listener, row, peer);
     smtp_xclient_begin(s);
+    smtp_trusted_begin(s);
     if (session_accept(&s->base, fd, peer, on_client) > 0)
         greet(s);
     return 0;

@@ -77,6 +77,10 @@ void smtp_mail(struct smtp_session *s, const struct smtp_event *event)
         refuse_size(s);
         return;
     }
+    if (!smtp_trusted_mail(s, event)) {
+        smtp_server_envelope_ended(&s->server);
+        return;
+    }
     assert(s->transaction == NULL);
     s->transaction = begin(s, event);
     if (s->transaction == NULL)
@@ -149,6 +153,7 @@ void smtp_transaction_end(struct smtp_session *s)
         smtp_link_reset(s->link);
     else
         pool_give_back(pool, &s->link);
+    smtp_trusted_mail_ended(s);
     smtp_server_envelope_ended(&s->server);
     struct arena *arena = t->arena;
     arena_destroy(&arena);

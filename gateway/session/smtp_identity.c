@@ -20,7 +20,7 @@ void smtp_identity_fill_in(struct smtp_session *s)
         .value = {[XCLIENT_NAME] = s->told_name == NULL ? "[UNAVAILABLE]" : s->told_name,
                   [XCLIENT_PROTO] = "ESMTP",
                   [XCLIENT_HELO] = s->told_helo == NULL ? s->helo : s->told_helo,
-                  [XCLIENT_LOGIN] = s->base.account,
+                  [XCLIENT_LOGIN] = session_account(&s->base),
                   [XCLIENT_ADDR] = told_address(t, client),
                   [XCLIENT_PORT] = arena_printf(t->arena, "%u", address_port(client)),
                   [XCLIENT_DESTADDR] = told_address(t, &local),

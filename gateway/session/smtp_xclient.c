@@ -32,13 +32,6 @@ static int keep(char **kept, const struct smtp_told *told, enum xclient_attribut
     return *kept == NULL && smtp_told_text(told, which, text) ? -1 : 0;
 }
 
-static int log_in(struct smtp_session *s, const char *account)
-{
-    free(s->base.account); /* of a login before; the network is trusted with any */
-    s->base.account = NULL;
-    return session_login(&s->base, span_of(account), NULL);
-}
-
 void smtp_xclient(struct smtp_session *s, const struct smtp_event *event)
 {
     const struct smtp_told *told = &event->told;
@@ -52,9 +45,11 @@ void smtp_xclient(struct smtp_session *s, const struct smtp_event *event)
         return;
     }
     session_speaks_for(&s->base, has_address ? &address : NULL);
+    s->server.is_trusted = false;      /* it was its own address that was */
     pool_give_back(c->pool, &s->link); /* it was told of another */
     if (keep(&s->told_name, told, XCLIENT_NAME) < 0 ||
-        keep(&s->told_helo, told, XCLIENT_HELO) < 0 || (has_login && log_in(s, account) < 0)) {
+        keep(&s->told_helo, told, XCLIENT_HELO) < 0 ||
+        (has_login && session_login(&s->base, span_of(account), NULL) < 0)) {
         smtp_give_up(s);
         return;
     }

@@ -24,7 +24,7 @@ static bool set_body(struct smtp_parameters *p, struct span value)
 /* Who sent it first: nobody's word is taken for it here, so it goes no further. */
 static bool set_auth(struct smtp_parameters *p, struct span value)
 {
-    (void)p;
+    p->auth = value;
     return value.size > 0 && value.size <= AUTH_MAX && xtext_is_valid(value);
 }
 

@@ -23,6 +23,7 @@ enum smtp_extension {
 struct smtp_parameters {
     uint64_t size;             /* 0: not given */
     struct span body;          /* "7BIT", "8BITMIME" */
+    struct span auth;          /* xtext, or "<>" */
     struct span ret, envid;    /* MAIL */
     struct span notify, orcpt; /* RCPT */
     bool is_smtputf8;

@@ -33,7 +33,8 @@ static const struct verb {
 } verbs[] = {
     {"EHLO", ANY, on_ehlo, LINE, true, 0, 0},
     {"HELO", ANY, on_helo, LINE, true, 0, 0},
-    {"STARTTLS", SMTP_CLEAR, on_starttls, LINE, true, SECURE, SMTP_REPLY_tls_active},
+    {"STARTTLS", SMTP_CLEAR, on_starttls, LINE, true, SMTP_GREETED | SMTP_READY,
+     SMTP_REPLY_tls_active},
     {"AUTH", SMTP_GREETED, on_auth, AUTH_LINE_MAX, true, SMTP_READY | SMTP_IN_ENVELOPE,
      SMTP_REPLY_auth_twice},
     {"MAIL", SMTP_READY, on_mail, MAIL_LINE, false, SMTP_IN_ENVELOPE, SMTP_REPLY_mail_nested},
@@ -99,7 +100,7 @@ static void dispatch(struct smtp_server *s, struct span line, struct smtp_event 
             refuse(event, SMTP_REPLY_line_too_long, span_of(""));
         else if ((verbs[i].states & s->state) != 0)
             verbs[i].handle(s, line, event);
-        else if (s->state == SMTP_CLEAR && verbs[i].handle == on_auth)
+        else if ((s->state & SMTP_CLEAR) != 0 && verbs[i].handle == on_auth)
             refuse(event, SMTP_REPLY_auth_encryption, span_of(""));
         else if ((verbs[i].refused_in & s->state) != 0)
             refuse(event, verbs[i].refusal, span_of(""));
@@ -297,10 +298,12 @@ static void on_xclient(struct smtp_server *s, struct span argument, struct smtp_
         refuse(event, SMTP_REPLY_bad_argument, span_of(wrong));
 }
 
-/* Where a client stands that has said EHLO and is in no message. */
+/* Where a client stands that has said EHLO and is in no message. Who is trusted may send where
+ * others must start TLS or log in first, and may do these too. */
 static enum smtp_state rest(const struct smtp_server *s)
 {
-    return s->needs_tls ? SMTP_CLEAR : s->needs_auth ? SMTP_GREETED : SMTP_READY;
+    enum smtp_state state = s->needs_tls ? SMTP_CLEAR : s->needs_auth ? SMTP_GREETED : SMTP_READY;
+    return s->is_trusted ? state | SMTP_READY : state;
 }
 
 void smtp_server_greeted(struct smtp_server *s)
@@ -324,11 +327,11 @@ void smtp_server_auth_ended(struct smtp_server *s, bool is_authenticated)
 void smtp_server_told(struct smtp_server *s, bool has_hello, bool is_authenticated)
 {
     s->needs_auth = s->needs_auth && !is_authenticated;
-    s->state = has_hello || s->state == SMTP_CLEAR ? rest(s) : SMTP_CONNECTED;
+    s->state = has_hello || (s->state & SMTP_CLEAR) != 0 ? rest(s) : SMTP_CONNECTED;
 }
 
 void smtp_server_envelope_ended(struct smtp_server *s)
 {
     if (s->state == SMTP_IN_ENVELOPE)
-        s->state = SMTP_READY;
+        s->state = rest(s);
 }

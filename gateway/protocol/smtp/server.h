@@ -23,6 +23,7 @@ struct smtp_server {
     enum smtp_state state;
     bool needs_tls;   /* until STARTTLS is done */
     bool needs_auth;  /* until AUTH is done */
+    bool is_trusted;  /* may send without either */
     bool may_tell;    /* for whom it speaks, by XCLIENT */
     bool may_vouch;   /* who that is, too: LOGIN */
     unsigned offered; /* enum smtp_extension: what EHLO told, so which parameters may come */

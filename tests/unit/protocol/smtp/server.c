@@ -217,7 +217,7 @@ static const struct conversation {
      "AUTH PLAIN Z29vZA==\r\nSTARTTLS\r\nMAIL FROM:<a@b>\r\nSTARTTLS\r\nQUIT\r\n",
      "EHLO mail.example.com\n530 5.7.0\n538 5.7.11\nSTARTTLS\n503 5.5.1\n"
      "EHLO mail.example.com\n554 5.5.1\n530 5.7.0\nAUTH PLAIN with Z29vZA==\n554 5.5.1\n"
-     "MAIL <a@b>\n554 5.5.1\nQUIT\n"},
+     "MAIL <a@b>\n503 5.5.1\nQUIT\n"},
     /* RFC 4954 section 4: with and without an initial response, cancelled, wrong, twice */
     {IMPLICIT, "EHLO c\r\nAUTH PLAIN\r\nZ29vZA==\r\nMAIL FROM:<a@b>\r\n",
      "EHLO c\nAUTH PLAIN\nresponse <Z29vZA==>\nMAIL <a@b>\n"},
@@ -490,7 +490,7 @@ static const struct cell {
       [SECURED] = "503 5.5.1",
       [GREETED] = "554 5.5.1",
       [READY] = "554 5.5.1",
-      [IN_ENVELOPE] = "554 5.5.1"},
+      [IN_ENVELOPE] = "503 5.5.1"},
      true},
     {"AUTH PLAIN",
      "AUTH PLAIN",
@@ -872,6 +872,35 @@ START_TEST(the_end_of_an_envelope_is_no_login)
 }
 END_TEST
 
+START_TEST(who_is_trusted_sends_without_tls_or_a_login_and_may_use_both)
+{
+    static const struct {
+        enum door door;
+        const char *lines, *expected;
+    } talks[] = {
+        {STARTTLS,
+         "EHLO c\r\nAUTH PLAIN Z29vZA==\r\nMAIL FROM:<a@b>\r\nSTARTTLS\r\nRSET\r\n"
+         "MAIL FROM:<a@b>\r\nRSET\r\nSTARTTLS\r\nMAIL FROM:<a@b>\r\n",
+         "EHLO c\n538 5.7.11\nMAIL <a@b>\n503 5.5.1\nRSET\nMAIL <a@b>\nRSET\nSTARTTLS\n503 "
+         "5.5.1\n"},
+        {IMPLICIT,
+         "MAIL FROM:<a@b>\r\nEHLO c\r\nMAIL FROM:<a@b>\r\nRSET\r\nAUTH PLAIN Z29vZA==\r\n"
+         "MAIL FROM:<a@b>\r\nRSET\r\nAUTH PLAIN Z29vZA==\r\n",
+         "503 5.5.1\nEHLO c\nMAIL <a@b>\nRSET\nAUTH PLAIN with Z29vZA==\nMAIL <a@b>\nRSET\n503 "
+         "5.5.1\n"},
+    };
+    static struct talk t;
+    for (size_t i = 0; i < sizeof talks / sizeof *talks; i++) {
+        t.door = talks[i].door;
+        restart(&t);
+        t.server.is_trusted = true;
+        talk(&t, talks[i].lines);
+        ck_assert_str_eq(t.said.text, talks[i].expected);
+    }
+    leftover_drop(&t.in);
+}
+END_TEST
+
 START_TEST(random_words_say_the_same_however_they_are_cut)
 {
     static const char *const words[] = {
@@ -937,5 +966,6 @@ SUITE(smtp_server)
     TEST(a_login_holds_over_rset_and_ehlo);
     TEST(a_refused_mail_lets_another_begin);
     TEST(the_end_of_an_envelope_is_no_login);
+    TEST(who_is_trusted_sends_without_tls_or_a_login_and_may_use_both);
     TEST(random_words_say_the_same_however_they_are_cut);
 }
