@@ -9,7 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { NEW_SIZE = 32 };
+enum { NEW_SIZE = 32 }; /* octets; written as twice as many hexadecimal digits */
 
 /* In state_dir; `suffix` is for the one that is being written. */
 static void own_path(const struct config *c, const char *suffix, char out[PATH_MAX])
@@ -57,10 +57,16 @@ static int read_file(int fd, const char *path, struct secret *out, struct error 
     return 0;
 }
 
+/* As text: octets as they fall could end with what looks like a line's end. */
 static void make(struct secret *out)
 {
-    out->is_new = getrandom(out->bytes, NEW_SIZE, 0) == NEW_SIZE; /* never shorter up to 256 */
-    out->size = out->is_new ? NEW_SIZE : 0;
+    unsigned char random[NEW_SIZE];
+    out->is_new = getrandom(random, sizeof random, 0) == NEW_SIZE; /* never shorter up to 256 */
+    out->size = out->is_new ? (size_t)2 * NEW_SIZE : 0;
+    for (size_t i = 0; i < out->size; i++)
+        out->bytes[i] =
+            (unsigned char)"0123456789abcdef"[random[i / 2] >> (i % 2 == 0 ? 4 : 0) & 0xf];
+    explicit_bzero(random, sizeof random);
 }
 
 void secret_prepare(const struct config *c, struct secret *out, struct errors *errors)
@@ -95,7 +101,8 @@ int secret_keep(struct secret *s, const struct config *c, struct error *why)
     own_path(c, ".new", draft);
     (void)unlink(draft); /* of a start that was cut off */
     int fd = open(draft, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    bool is_good = fd >= 0 && write(fd, s->bytes, s->size) == (ssize_t)s->size && fsync(fd) == 0;
+    bool is_good = fd >= 0 && write(fd, s->bytes, s->size) == (ssize_t)s->size &&
+                   write(fd, "\n", 1) == 1 && fsync(fd) == 0;
     is_good = is_good && rename(draft, path) == 0;
     if (!is_good)
         (void)error_set(why, "%s: %s", path, strerror(errno));

@@ -52,14 +52,13 @@ static struct received origin(const struct smtp_session *s, char from[LITERAL_SI
     const struct transaction *t = s->transaction;
     bool is_full = s->base.listener->received == RECEIVED_FULL;
     clock_format_rfc5322(clock_wall_ns(), date);
-    return (struct received){.from =
-                                 is_full ? literal(connection_peer(s->base.client), from) : NULL,
-                             .helo = s->helo,
+    return (struct received){.from = is_full ? literal(&s->base.client_address, from) : NULL,
+                             .helo = s->told_helo == NULL ? s->helo : s->told_helo,
                              .by = s->base.context->config->hostname,
                              .id = t->id,
                              .date = date,
                              .is_extended = s->server.offered != 0,
-                             .is_account = s->base.account != NULL,
+                             .is_account = !s->server.needs_auth,
                              .is_smtputf8 = t->is_smtputf8,
                              .tls_version = connection_tls_version(s->base.client),
                              .cipher = connection_tls_cipher(s->base.client)};

@@ -22,7 +22,7 @@ def test_a_trusted_network_sends_without_tls_and_without_a_login_as_its_account(
     with from_printer(gateway) as client:
         client.mail(message())
         client.quit()
-    assert len(server.messages) == 1
+    assert len(server.messages) == 1 and b" with ESMTP id " in server.messages[0].data
     accepted = gateway.wait_event("message_accepted")
     assert accepted["account"] == "printers@example.com" and "login" not in accepted
 
@@ -72,6 +72,19 @@ def test_who_comes_by_xclient_is_not_of_the_network(new_gateway, new_smtp):
         client.ask("XCLIENT ADDR=192.0.2.7", "220 ")
         client.hello()
         client.ask("MAIL FROM:<alice@example.com>", "530 5.7.0 Authentication required")
+
+
+def test_received_tells_of_whom_the_webmail_speaks_for(new_gateway, new_smtp):
+    server = new_smtp()
+    gateway = new_gateway(server, listener={"xclient_from": ["127.0.0.0/8"], "received": "full"})
+    with Smtp(gateway.port("submissions")) as webmail:
+        webmail.expect("220 ")
+        webmail.hello()
+        webmail.ask("XCLIENT ADDR=192.0.2.7 HELO=laptop.example", "220 ")
+        webmail.hello("webmail.example")
+        webmail.login()
+        webmail.mail(message())
+    assert server.messages[0].data.startswith(b"Received: from laptop.example ([192.0.2.7])")
 
 
 def test_a_trusted_login_names_the_account_of_each_message(new_gateway, new_smtp):
