@@ -115,8 +115,8 @@ static const char *const protocols[] = {"smtp", "pop3", NULL};
 static const char *const upstream_tls[] = {"none",   "opportunistic", "require",
                                            "verify", "implicit",      NULL};
 static const char *const upstream_tls_versions[] = {"TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3", NULL};
-static const char *const identities[] = {"none",     "auth",   "xforward", "xclient",
-                                         "password", "master", NULL};
+static const char *const identities[] = {"none",  "auth",     "xforward", "xclient",
+                                         "proxy", "password", "master",   NULL};
 static const char *const upstream_mechanisms[] = {"", "PLAIN", "LOGIN", "XOAUTH2", NULL};
 static const char *const backends[] = {"sasldb", "saslauthd", NULL};
 static const char *const login_names[] = {"", "given", "account", "local", NULL};
@@ -352,7 +352,8 @@ static const struct setting upstream_settings[] = {
      .choices = identities,
      .help =
          "smtp: none, auth (the gateway's own account), xforward (tells Postfix's log; all with "
-         "shared connections), xclient or password (the user's own; both one client a "
+         "shared connections), xclient, proxy (PROXY v2) or password (the user's own; all one "
+         "client a "
          "connection); pop3: password (the default), xclient (it is also told the client's "
          "address) or master (a master user; the user's password stays here)"},
     {"username", SETTING_TEXT, AT(upstream_config, username), .preset = "", .check = check_word,
@@ -467,6 +468,7 @@ bool upstream_identity_is_for(int identity, int protocol)
         [IDENTITY_AUTH] = 1 << UPSTREAM_SMTP,
         [IDENTITY_XFORWARD] = 1 << UPSTREAM_SMTP,
         [IDENTITY_XCLIENT] = 1 << UPSTREAM_SMTP | 1 << UPSTREAM_POP3,
+        [IDENTITY_PROXY] = 1 << UPSTREAM_SMTP,
         [IDENTITY_PASSWORD] = 1 << UPSTREAM_SMTP | 1 << UPSTREAM_POP3,
         [IDENTITY_MASTER] = 1 << UPSTREAM_POP3,
     };

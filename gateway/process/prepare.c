@@ -1,7 +1,7 @@
 #include "process/prepare.h"
 
-#include "process/helper.h"
 #include "auth/trusted.h"
+#include "process/helper.h"
 #include "sasl/service.h"
 
 #include <errno.h>

@@ -122,6 +122,9 @@ void smtp_end(struct smtp_session *s, bool is_polite);
 /* Fills in the transaction's values for XCLIENT. */
 void smtp_identity_fill_in(struct smtp_session *s);
 
+/* What a connection of the client's own begins with, in the transaction's arena. */
+struct span smtp_identity_header(struct smtp_session *s);
+
 /* Queues what is said of the client before MAIL, as far as the server wants to know. Returns 0, or
  * -1: too many commands. */
 int smtp_identity_forward(struct smtp_session *s);

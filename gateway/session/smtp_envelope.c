@@ -266,6 +266,14 @@ static void take(struct smtp_session *s, bool wants_new)
                                        .wants_new = wants_new,
                                        .done = taken,
                                        .owner = s};
+    if (u->identity == IDENTITY_PROXY) {
+        t->request.header = smtp_identity_header(s);
+        t->request.hello = s->told_helo == NULL ? s->helo : s->told_helo;
+        if (t->request.header.size == 0) { /* never as somebody else */
+            taken(s, NULL, POOL_BUSY);
+            return;
+        }
+    }
     t->is_taking = true;
     pool_take(s->base.context->pool, &t->request);
 }

@@ -1,6 +1,8 @@
-/* Whom the server behind is told about: by XCLIENT, once a connection, or by XFORWARD, before each
- * MAIL. */
+/* Whom the server behind is told about: by XCLIENT or a PROXY header, once a connection, or by
+ * XFORWARD, before each MAIL. */
 #include "base/arena.h"
+#include "net/client_certificate.h"
+#include "protocol/proxy/header.h"
 #include "session/smtp.h"
 
 static const char *told_address(struct transaction *t, const struct address *a)
@@ -46,4 +48,21 @@ int smtp_identity_forward(struct smtp_session *s)
     while (!failed && xforward_command(&values, c->xforward, &next, line) > 0)
         failed = smtp_link_command(s->link, SMTP_COMMAND_XFORWARD, span_of(line));
     return failed;
+}
+
+struct span smtp_identity_header(struct smtp_session *s)
+{
+    struct address local;
+    char certificate[CERTIFICATE_NAME_SIZE];
+    connection_local(s->base.client, &local);
+    const struct proxy_client client = {
+        .from = &s->base.client_address,
+        .to = &local,
+        .id = s->base.id,
+        .tls_version = connection_tls_version(s->base.client),
+        .cipher = connection_tls_cipher(s->base.client),
+        .certificate = connection_certificate_name(s->base.client, certificate)};
+    char *header = arena_alloc(s->transaction->arena, PROXY_HEADER_MAX);
+    return header == NULL ? span_make("", 0)
+                          : span_make(header, proxy_header_write(&client, header));
 }

@@ -198,7 +198,8 @@ static bool end_kept(struct kept *k)
 /* ---- opening links ---- */
 
 /* A connection for which there is a permit; the permit is given back when it can't be opened. */
-static struct smtp_link *open_link(struct pool *p, struct server *s, smtp_link_fn *fn, void *owner)
+static struct smtp_link *open_link(struct pool *p, struct server *s, const struct pool_request *r,
+                                   smtp_link_fn *fn, void *owner)
 {
     struct smtp_link_options options = {.loop = p->context->loop,
                                         .upstream = server_upstream(s),
@@ -211,6 +212,10 @@ static struct smtp_link *open_link(struct pool *p, struct server *s, smtp_link_f
     const struct account *a = account_at(p, s);
     if (a != NULL)
         options.login = &a->credentials;
+    if (r != NULL) {
+        options.header = r->header;
+        options.hello = r->hello;
+    }
     struct smtp_link *l = smtp_link_open(&options, fn, owner, &why);
     counter_add(p->context->counters, COUNTER_upstream_connections, s->slot, 1);
     if (l == NULL) { /* a trouble of this process's own, which says nothing of the server */
@@ -247,7 +252,7 @@ static void refill(struct pool *p, struct server *s)
     struct kept *k = kept_of(s);
     while (k->fresh_count + k->opening < FRESH_KEPT &&
            server_permit(p->servers, s, max_of(s) / 2) == 0) {
-        struct smtp_link *l = open_link(p, s, on_fresh_link, k);
+        struct smtp_link *l = open_link(p, s, NULL, on_fresh_link, k);
         if (l == NULL)
             return;
         k->unready[k->unready_count++] = l;
@@ -465,9 +470,9 @@ static void on_request_link(void *owner, struct smtp_link *l, const struct smtp_
 static int try_server(struct pool *p, struct pool_request *r, struct server *s)
 {
     struct kept *k = kept_of(s);
-    bool is_told = is_own(r);
+    bool is_told = is_own(r), is_new = r->wants_new || r->header.size > 0;
     r->is_kept = false;
-    if (!is_told && !r->wants_new && k->idle_count > 0) {
+    if (!is_told && !is_new && k->idle_count > 0) {
         r->is_kept = true;
         finish(r, k->idle[--k->idle_count], POOL_DOWN);
         return 0;
@@ -492,7 +497,7 @@ static int try_server(struct pool *p, struct pool_request *r, struct server *s)
     if (k->trial != NULL || (server_permit(p->servers, s, max_of(s)) < 0 && !end_kept(k)))
         return -1; /* else one that this request can't use makes room */
     waiter_stop(&r->waiter);
-    r->link = open_link(p, s, on_request_link, r);
+    r->link = open_link(p, s, r, on_request_link, r);
     if (login == LOGIN_UNPROVEN)
         k->trial = r->link;
     if (r->link == NULL) {

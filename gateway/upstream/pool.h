@@ -20,7 +20,9 @@ struct pool_request {
     /* What is told, or the client's own login; both NULL: nothing, the connection is shared. */
     const struct xclient_values *values;
     const struct smtp_credentials *login;
-    bool wants_new; /* none that has waited in the pool */
+    bool wants_new;     /* none that has waited in the pool */
+    struct span header; /* a connection of its own begins with it (PROXY); empty: nothing */
+    const char *hello;  /* what EHLO says there */
     /* `link` is NULL on failure. It is the owner's, with smtp_link_set_owner. May be called from
      * within pool_take. */
     void (*done)(void *owner, struct smtp_link *link, enum pool_failure failure);

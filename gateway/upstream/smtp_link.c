@@ -1,6 +1,7 @@
 #include "upstream/smtp_link.h"
 
 #include "base/clock.h"
+#include "protocol/proxy/header.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -32,6 +33,7 @@ struct smtp_link {
     bool is_without_tls; /* opportunistic, and the handshake has failed once */
     bool is_helo;        /* it doesn't know EHLO */
     bool is_told, is_logged_in;
+    bool is_owned; /* it has begun with the header of a client's */
     struct smtp_login login;
     bool is_in_transaction, is_in_text;
     bool is_resting;  /* the idle time-out runs once nothing is due */
@@ -112,6 +114,7 @@ struct smtp_link *smtp_link_open(const struct smtp_link_options *options, smtp_l
         return NULL;
     }
     l->options = *options;
+    l->is_owned = options->header.size > 0;
     l->fn = fn;
     l->owner = owner;
     l->opened_ns = now(l);
@@ -193,7 +196,7 @@ static bool is_plain_name(const char *name)
 /* Behind XCLIENT the client's own name: what EHLO says replaces what HELO= said. */
 static const char *hello_name(const struct smtp_link *l)
 {
-    const char *helo = l->is_told ? l->values->value[XCLIENT_HELO] : NULL;
+    const char *helo = l->is_told ? l->values->value[XCLIENT_HELO] : l->options.hello;
     return is_plain_name(helo) ? helo : l->options.hostname;
 }
 
@@ -485,9 +488,23 @@ static void take_replies(struct smtp_link *l, struct span *in)
     }
 }
 
+/* A server that awaits a header says nothing before it, so that probes say one, too. */
+static void send_header(struct smtp_link *l)
+{
+    char local[PROXY_HEADER_MAX];
+    struct span header = l->options.header;
+    if (l->options.upstream->identity != IDENTITY_PROXY)
+        return;
+    if (header.size == 0)
+        header = span_make(local, proxy_header_write_local(local));
+    connection_write(l->connection, &header, 1);
+}
+
 static void ready(struct smtp_link *l)
 {
     int tls = l->options.upstream->tls;
+    if (l->phase == CONNECTING)
+        send_header(l);
     if (l->phase == CONNECTING && tls == UPSTREAM_TLS_IMPLICIT) {
         start_tls(l);
         return;
@@ -558,15 +575,15 @@ static void on_event(void *owner, enum connection_event event, struct span *in)
 /* Whatever is under way, it can be ended in good order, and another client be served then. */
 static bool is_sound(const struct smtp_link *l)
 {
-    return l->phase == SERVING && !l->is_lost && !l->is_told && !l->is_in_text && !l->is_data_due &&
-           !l->is_leaving && !l->has_surplus && l->errors <= ERRORS_MAX &&
+    return l->phase == SERVING && !l->is_lost && !smtp_link_is_told(l) && !l->is_in_text &&
+           !l->is_data_due && !l->is_leaving && !l->has_surplus && l->errors <= ERRORS_MAX &&
            l->messages < MESSAGES_MAX && now(l) - l->opened_ns < AGE_MAX_NS &&
            !connection_is_blocked(l->connection);
 }
 
 bool smtp_link_is_told(const struct smtp_link *l)
 {
-    return l->is_told;
+    return l->is_told || l->is_owned;
 }
 
 bool smtp_link_is_reusable(const struct smtp_link *l)

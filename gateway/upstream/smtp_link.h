@@ -46,7 +46,9 @@ struct smtp_link_options {
     const struct upstream_config *upstream;
     const struct server_config *server;
     const struct tls_contexts *tls;
-    const char *hostname;                 /* for EHLO */
+    const char *hostname; /* for EHLO */
+    const char *hello;    /* for EHLO in its place, as far as it does no harm; or NULL */
+    struct span header;   /* identity proxy: whose it is, before all else; empty: nobody's */
     const struct smtp_credentials *login; /* before it is ready; NULL: none */
     struct server *pool_server;           /* given back by smtp_link_server */
     const struct event_log *log;          /* for TLS that fails; NULL: nobody is told */
@@ -88,7 +90,7 @@ void smtp_link_rest(struct smtp_link *l);
 /* Ends what is open with RSET, whose reply the owner may pass over, and rests. */
 void smtp_link_reset(struct smtp_link *l);
 
-/* Was it told whose it is, so that it may serve nobody else? */
+/* Was it told whose it is, by XCLIENT or the header, so that it may serve nobody else? */
 bool smtp_link_is_told(const struct smtp_link *l);
 
 /* May it serve another client: nothing due, nothing unread, no text begun, not too many errors

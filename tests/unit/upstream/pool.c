@@ -1102,6 +1102,30 @@ START_TEST(who_gives_up_a_first_login_lets_the_next_one_try)
 }
 END_TEST
 
+/* ---- a header of the client's own ---- */
+
+START_TEST(a_connection_with_a_header_is_made_for_it_and_goes_to_nobody_else)
+{
+    begin(1, "identity = \"proxy\"");
+    struct taker *t = &takers[0];
+    *t = (struct taker){
+        .request = {
+            .upstream = upstream(), .header = span_of("HEADER"), .done = on_done, .owner = t}};
+    pool_take(pool, &t->request);
+    struct peer *p = next_client(0);
+    hears(p, "HEADER");
+    peer_say(p, "220 behind\r\n");
+    hears(p, EHLO);
+    peer_say(p, "250 behind\r\n");
+    has_link(t);
+    ck_assert(!pool_was_kept(&t->request));
+    nobody_comes(0); /* none is kept ready */
+    give_back(t);
+    hears(p, "QUIT\r\n");
+    UNTIL(connections(0) == 0);
+}
+END_TEST
+
 START_TEST(without_memory_there_is_no_pool)
 {
     begin(2, "");
@@ -1114,6 +1138,7 @@ SUITE(pool)
 {
     behind_use(tests);
     tcase_add_checked_fixture(tests, NULL, end);
+    TEST(a_connection_with_a_header_is_made_for_it_and_goes_to_nobody_else);
     TEST(until_a_login_is_proven_one_connection_tries_and_the_others_wait);
     TEST(a_login_that_is_refused_is_told_all_who_wait_and_not_repeated);
     TEST(a_server_that_refuses_the_login_is_passed_over);

@@ -176,6 +176,66 @@ START_TEST(without_a_mechanism_of_ours_nothing_is_said)
 }
 END_TEST
 
+/* ---- the header of the PROXY protocol ---- */
+
+#define LOCAL "\r\n\r\n\0\r\nQUIT\n\x20\0\0\0"
+
+/* The next client begins with these octets. */
+static struct peer *begins_with(const char *octets, size_t size)
+{
+    struct peer *p = next_client(0);
+    UNTIL(peer_read(p) >= size);
+    ck_assert_mem_eq(p->in, octets, size);
+    p->size -= size;
+    memmove(p->in, p->in + size, p->size);
+    return p;
+}
+
+START_TEST(a_connection_of_nobodys_begins_with_local)
+{
+    open_link("identity = \"proxy\"");
+    struct peer *p = begins_with(LOCAL, sizeof LOCAL - 1);
+    peer_say(p, "220 behind\r\n");
+    hears(p, EHLO);
+    peer_say(p, "250 behind\r\n");
+    UNTIL(heard.ready == 1);
+    ck_assert(!smtp_link_is_told(heard.link));
+}
+END_TEST
+
+static struct peer *open_owned(const char *settings, const char *hello)
+{
+    struct error why = {.text = ""};
+    behind_begin(1, settings);
+    struct smtp_link_options o = options();
+    o.header = span_of("HEADER");
+    o.hello = hello;
+    heard.link = smtp_link_open(&o, on_event, &heard, &why);
+    ck_assert_msg(heard.link != NULL, "%s", why.text);
+    return begins_with("HEADER", 6);
+}
+
+START_TEST(a_clients_connection_begins_with_its_header_and_says_its_name)
+{
+    struct peer *p = open_owned("identity = \"proxy\" tls = \"none\"", "client.example.net");
+    hears_nothing(p);
+    peer_say(p, "220 behind\r\n");
+    hears(p, "EHLO client.example.net\r\n");
+    peer_say(p, "250 behind\r\n");
+    UNTIL(heard.ready == 1);
+    ck_assert(smtp_link_is_told(heard.link));
+    ck_assert(!smtp_link_is_reusable(heard.link) && !smtp_link_may_reset(heard.link));
+}
+END_TEST
+
+START_TEST(a_name_that_could_do_harm_is_not_said)
+{
+    struct peer *p = open_owned("identity = \"proxy\" tls = \"none\"", "a b\r\nQUIT");
+    peer_say(p, "220 behind\r\n");
+    hears(p, EHLO);
+}
+END_TEST
+
 /* ---- the greeting ---- */
 
 START_TEST(a_greeted_link_says_ehlo_and_is_ready_with_what_is_offered)
@@ -1008,6 +1068,9 @@ SUITE(smtp_link)
     TEST(a_login_goes_on_question_by_question);
     LOOP_TEST(a_login_that_is_not_taken_is_told_with_its_reason, login_replies);
     TEST(without_a_mechanism_of_ours_nothing_is_said);
+    TEST(a_connection_of_nobodys_begins_with_local);
+    TEST(a_clients_connection_begins_with_its_header_and_says_its_name);
+    TEST(a_name_that_could_do_harm_is_not_said);
     TEST(a_greeted_link_says_ehlo_and_is_ready_with_what_is_offered);
     TEST(replies_may_come_in_pieces);
     LOOP_TEST(a_greeting_that_is_none_is_told_with_its_reason, greetings);
