@@ -88,19 +88,23 @@ void role_begin(struct role *r, const struct birth *birth,
 }
 
 /* What a role still needs when it has opened its own. Its log, its channels and its doors are
- * descriptors that it has; unix sockets are opened by the master, but to saslauthd by auth. */
-static unsigned grants_of(const struct role *r)
+ * descriptors that it has; unix sockets are opened by the master, but to saslauthd by auth. The
+ * admin's commands would inherit a sandbox from the helper, which has none. */
+static int enter_sandbox(const struct role *r, struct error *why)
 {
-    if (r->birth->role != PROCESS_AUTH)
-        return SANDBOX_INTERNET | SANDBOX_ACCEPT;
-    return r->config->auth.backend == BACKEND_SASLAUTHD ? SANDBOX_UNIX : SANDBOX_READ;
+    bool has_saslauthd = r->config->auth.backend == BACKEND_SASLAUTHD;
+    switch (r->birth->role) {
+    case PROCESS_HELPER: return 0;
+    case PROCESS_AUTH: return sandbox_enter(has_saslauthd ? SANDBOX_UNIX : SANDBOX_READ, why);
+    default: return sandbox_enter(SANDBOX_INTERNET | SANDBOX_ACCEPT, why);
+    }
 }
 
 void role_run(struct role *r)
 {
     const struct message_empty empty = {0};
     struct error why;
-    if (sandbox_enter(grants_of(r), &why) < 0)
+    if (enter_sandbox(r, &why) < 0)
         fail("confining itself", &why);
     role_set_state(r, PROCESS_SERVING);
     if (r->master != NULL)
