@@ -213,7 +213,8 @@ static void furnish(struct worker *w)
                                           .process = b->slot,
                                           .servers = w->servers,
                                           .pool = pool_create(w->servers, w->tokens),
-                                          .auth = auth_client_create(w->role.loop, &w->auth_cache)};
+                                          .auth = auth_client_create(w->role.loop, &w->auth_cache),
+                                          .aliases = w->auth_cache.aliases};
     w->registry = registry_create(&w->context);
     w->ending = timeout_create(w->role.loop, on_ending, w);
     if (w->context.pool == NULL || w->context.auth == NULL || w->registry == NULL ||

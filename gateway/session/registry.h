@@ -14,6 +14,8 @@
 #include "upstream/pool.h"
 
 /* What sessions work with; all of it outlives them. */
+struct sealed;
+
 struct session_context {
     struct loop *loop;
     const struct config *config;
@@ -26,6 +28,7 @@ struct session_context {
     struct servers *servers;
     struct pool *pool;
     struct auth_client *auth;
+    const struct sealed *aliases; /* other names of accounts, or NULL */
 };
 
 struct session;

@@ -1,5 +1,6 @@
 /* Who may send without AUTH, because of where he comes from, and who sends for others, whom he
  * names by message: a hosting server's MTA logs in once for all of its customers. */
+#include "auth/aliases.h"
 #include "auth/trusted.h"
 #include "session/smtp.h"
 
@@ -19,8 +20,8 @@ static int named_account(const struct smtp_session *s, struct span parameter,
     char text[ACCOUNT_SIZE];
     ssize_t size = span_equals(parameter, "<>") ? 0 : xtext_decode(parameter, text, sizeof text);
     return size <= 0 ? -1
-                     : account_canonical(span_make(text, (size_t)size),
-                                         s->base.context->config->auth.realm, account);
+                     : aliases_account(s->base.context->aliases, span_make(text, (size_t)size),
+                                       s->base.context->config->auth.realm, account);
 }
 
 /* The message is another's: of him whom it names, or of the fallback. */

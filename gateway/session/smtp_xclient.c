@@ -1,7 +1,7 @@
 /* XCLIENT: a client from xclient_from says for whom it speaks, so that limits, logs and the server
  * behind see who that is, not the webmail; one from xclient_login_from says who has logged in
  * there. What was told survives STARTTLS: who sent it was trusted for its address. */
-#include "auth/account.h"
+#include "auth/aliases.h"
 #include "session/smtp.h"
 
 #include <stdlib.h>
@@ -40,7 +40,8 @@ void smtp_xclient(struct smtp_session *s, const struct smtp_event *event)
     struct address address;
     bool has_login = smtp_told_text(told, XCLIENT_LOGIN, login);
     bool has_address = smtp_told_address(told, &address);
-    if (has_login && account_canonical(span_of(login), c->config->auth.realm, account) < 0) {
+    if (has_login &&
+        aliases_account(c->aliases, span_of(login), c->config->auth.realm, account) < 0) {
         smtp_say(s, SMTP_REPLY_bad_argument, "LOGIN is no name of an account");
         return;
     }

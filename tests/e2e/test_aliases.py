@@ -4,7 +4,7 @@ import signal
 
 import pytest
 
-from fixtures.clients import PASSWORDS, plain_response, pop3, smtp
+from fixtures.clients import PASSWORDS, message, plain_response, pop3, smtp
 from fixtures.waiting import until
 
 ALIASES = """\
@@ -193,3 +193,19 @@ def test_a_check_refuses_a_file_that_is_not_there(new_gateway, new_smtp, folder)
     done = gateway.check()
     assert done.returncode == 1
     assert f"auth.aliases: {folder}/none: No such file" in done.stderr
+
+
+def test_whom_a_webmail_or_a_trusted_login_names_is_looked_up_too(new_gateway, new_smtp, aliases):
+    gateway = new_gateway(new_smtp(), auth={"aliases": str(aliases), "realm": "example.com"}, listener={
+        "xclient_login_from": ["127.0.0.8"],
+        "trusted": {"web": {"logins": ["bob@example.com"], "account_from": "mail-auth"}}})
+    with smtp(gateway, user=None, source="127.0.0.8") as webmail:
+        webmail.ask("XCLIENT LOGIN=Ana+20Maria", "220 ")
+        webmail.hello()
+        webmail.mail(message())
+    assert gateway.wait_event("message_accepted")["account"] == "alice@example.com"
+    with smtp(gateway, user="bob") as web:
+        web.ask("MAIL FROM:<a@example.net> AUTH=shop@old.example", "250 ")
+        web.ask("RCPT TO:<b@example.net>", "250 ")
+        web.text(message())
+    assert gateway.wait_event("message_accepted", login="bob@example.com")["account"] == "shop@example.com"
