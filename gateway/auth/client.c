@@ -1,6 +1,6 @@
 #include "auth/client.h"
 
-#include "auth/account.h"
+#include "auth/aliases.h"
 #include "ipc/channel.h"
 
 #include <stdio.h>
@@ -17,13 +17,14 @@ struct auth_process {
 
 struct auth_exchange {
     struct auth_client *client;
-    struct auth_process *process; /* NULL: the cache knows the answer */
+    struct auth_process *process; /* NULL: the answer is known */
     struct ticket ticket;
     auth_answer_fn *fn;
     void *owner;
     bool is_cachable;
     struct auth_cache_entry entry;
-    struct entry soon; /* the cache's answer */
+    struct entry soon;         /* the answer that is known */
+    enum auth_outcome outcome; /* that one */
     char account[ACCOUNT_SIZE];
 };
 
@@ -88,14 +89,46 @@ static void answer(struct auth_exchange *e, const struct auth_answer *a)
     fn(owner, a);
 }
 
-static void answer_from_cache(void *owner)
+static void answer_known(void *owner)
 {
     struct auth_exchange *e = owner;
     char account[ACCOUNT_SIZE]; /* the exchange goes before its owner is told */
     (void)snprintf(account, sizeof account, "%s", e->account); /* fits */
-    const struct auth_answer good = {
-        .is_done = true, .outcome = AUTH_GOOD, .text = span_of(account)};
-    answer(e, &good);
+    const struct auth_answer known = {.is_done = true,
+                                      .outcome = e->outcome,
+                                      .text = span_of(e->outcome == AUTH_GOOD ? account : "")};
+    answer(e, &known);
+}
+
+/* The same answer, in the next turn of the loop. */
+static struct auth_exchange *answer_soon(struct auth_exchange *e, enum auth_outcome outcome)
+{
+    e->outcome = outcome;
+    loop_soon(e->client->loop, &e->soon, answer_known, e);
+    return e;
+}
+
+int auth_account(const struct auth_client *c, struct span name, char account[ACCOUNT_SIZE])
+{
+    return c->cache == NULL || name.size == 0
+               ? -1 /* an alias might stand for anything, nothing included */
+               : aliases_account(c->cache->aliases, name, c->cache->realm, account);
+}
+
+/* RFC 4422 appendix A: the certificate says who it is; who wants to be somebody may want to be that
+ * one alone. */
+static enum auth_outcome judge_certificate(struct auth_exchange *e,
+                                           const struct auth_request *request)
+{
+    char wanted[ACCOUNT_SIZE];
+    const struct span *r = request->response;
+    if (request->certificate == NULL ||
+        auth_account(e->client, span_of(request->certificate), e->account) < 0)
+        return AUTH_WRONG;
+    if (r == NULL || r->size == 0)
+        return AUTH_GOOD;
+    return auth_account(e->client, *r, wanted) == 0 && strcmp(wanted, e->account) == 0 ? AUTH_GOOD
+                                                                                       : AUTH_WRONG;
 }
 
 /* What was right, and for whom it was asked. */
@@ -199,13 +232,13 @@ struct auth_exchange *auth_begin(struct auth_client *c, const struct auth_reques
         free(e);
         return NULL;
     }
+    if (request->mechanism == MECHANISM_EXTERNAL)
+        return answer_soon(e, judge_certificate(e, request));
     e->is_cachable = c->cache != NULL && response != NULL &&
                      request->mechanism == MECHANISM_PLAIN &&
                      auth_cache_entry_of(c->cache, *response, e->account, &e->entry) == 0;
-    if (e->is_cachable && auth_cache_knows(c->cache, &e->entry, loop_now(c->loop))) {
-        loop_soon(c->loop, &e->soon, answer_from_cache, e);
-        return e;
-    }
+    if (e->is_cachable && auth_cache_knows(c->cache, &e->entry, loop_now(c->loop)))
+        return answer_soon(e, AUTH_GOOD);
     struct auth_process *p = least_busy(c);
     if (p == NULL) {
         close_exchange(e);

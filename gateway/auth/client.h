@@ -1,6 +1,7 @@
 /* The worker's side of logging in: hands exchanges to the auth processes and gets their answers. */
 #pragma once
 
+#include "auth/account.h"
 #include "auth/cache.h"
 #include "base/span.h"
 #include "config/mechanisms.h"
@@ -35,12 +36,17 @@ struct auth_request {
     const struct span *response;           /* the client's first, decoded; NULL: it waits for a
                                               challenge */
     const struct channel_binding *binding; /* NULL: -PLUS is not offered */
+    const char *certificate;               /* EXTERNAL: whom the client's verified one names */
 };
 
-/* Begins an exchange with the least busy process, or with the cache, where it knows the answer to
- * PLAIN. NULL when there is no process that takes it: the answer is AUTH_UNAVAILABLE then. */
+/* Begins an exchange with the least busy process, or answers by itself: EXTERNAL, and PLAIN where
+ * the cache knows it. The answer comes later in any case. NULL when there is no process that takes
+ * it: the answer is AUTH_UNAVAILABLE then. */
 struct auth_exchange *auth_begin(struct auth_client *c, const struct auth_request *request,
                                  auth_answer_fn *fn, void *owner);
+
+/* The account that a name means, aliases applied. Returns 0, or -1: nobody's. */
+int auth_account(const struct auth_client *c, struct span name, char account[ACCOUNT_SIZE]);
 
 /* The client's response to a challenge. Returns 0, or -1: the process is gone, and the exchange is
  * to be cancelled. */

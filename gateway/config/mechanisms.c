@@ -48,7 +48,8 @@ void mechanisms_check(struct config *c, struct errors *errors)
             leave_out(l, ~MECHANISMS_PASSWORD,
                       "the server behind is told the user's own password, which they never show",
                       errors);
-        leave_out(l, 1U << MECHANISM_EXTERNAL, "no client is asked for a certificate", errors);
+        if (l->client_certificate == CLIENT_CERTIFICATE_NONE)
+            leave_out(l, 1U << MECHANISM_EXTERNAL, "no client is asked for a certificate", errors);
         if (l->mechanisms == 0 && c->auth.mechanisms.count > 0)
             errors_add_at(errors, &l->place,
                           "listeners.%s: nobody could log in: nothing of auth.mechanisms can "

@@ -19,6 +19,11 @@ static unsigned offered(const struct login *l)
 {
     struct channel_binding binding;
     unsigned set = l->session->listener->mechanisms;
+    char name[CERTIFICATE_NAME_SIZE], account[ACCOUNT_SIZE];
+    if ((set >> MECHANISM_EXTERNAL & 1) != 0 &&
+        auth_account(l->session->context->auth,
+                     span_of(connection_certificate_name(l->session->client, name)), account) < 0)
+        set &= ~(1U << MECHANISM_EXTERNAL);
     if ((set >> MECHANISM_SCRAM_PLUS & 1) != 0 &&
         connection_channel_binding(l->session->client, &binding) < 0)
         set &= ~(1U << MECHANISM_SCRAM_PLUS);
@@ -84,12 +89,17 @@ static void ask(struct login *l, enum mechanism mechanism, const struct span *re
                 struct login_answer *out)
 {
     struct channel_binding binding;
+    char name[CERTIFICATE_NAME_SIZE];
+    const char *certificate = mechanism == MECHANISM_EXTERNAL
+                                  ? connection_certificate_name(l->session->client, name)
+                                  : NULL;
     bool is_bound = (offered(l) >> MECHANISM_SCRAM_PLUS & 1) != 0 &&
                     connection_channel_binding(l->session->client, &binding) == 0;
     const struct auth_request request = {.service = l->service,
                                          .mechanism = mechanism,
                                          .response = response,
-                                         .binding = is_bound ? &binding : NULL};
+                                         .binding = is_bound ? &binding : NULL,
+                                         .certificate = certificate};
     l->exchange = auth_begin(l->session->context->auth, &request, on_answer, l);
     if (l->exchange == NULL)
         answer(out, LOGIN_UNAVAILABLE, "no auth process takes it");
@@ -143,6 +153,12 @@ static void take(struct login *l, const struct span *response, struct login_answ
             challenge(out, span_of("Username:"));
         else
             take_login(l, *response, out);
+        return;
+    case MECHANISM_EXTERNAL:
+        if (response == NULL)
+            challenge(out, span_of(""));
+        else
+            ask(l, l->mechanism, response, out);
         return;
     case MECHANISM_PLAIN:
         if (response == NULL)

@@ -1,11 +1,13 @@
 """What a POP3 server behind is told of the client, and how the gateway logs in there."""
 import base64
 import re
+import subprocess
 
 import pytest
 
 from fixtures import dovecot as dovecot_server
-from fixtures.clients import PASSWORDS, message, pop3
+from fixtures import scram
+from fixtures.clients import PASSWORDS, message, pop3, tls_context
 from fixtures.waiting import until
 
 ALICE = "alice@example.com"
@@ -133,3 +135,67 @@ def test_a_password_file_that_is_not_there_is_said_with_its_line(as_master, new_
     gateway = as_master(new_pop3(), start=False, master_password_file="/nowhere/password")
     said = gateway.check()
     assert said.returncode == 1 and "upstreams.pop3.master_password_file: /nowhere/password" in said.stderr
+
+
+# ---- logins that never show the password ----
+
+def test_scram_opens_the_mailbox_of_a_master_user(as_master, new_pop3):
+    server = new_pop3()
+    gateway = as_master(server)
+    for name in ("alice", "ALICE@example.com"):
+        with pop3(gateway, user=None) as client:
+            assert b"SASL PLAIN LOGIN SCRAM-SHA-256" in client.ask_many("CAPA")
+            assert scram.exchange(client, scram.Scram(name, PASSWORDS["alice"])).startswith("+OK")
+            client.ask("STAT", "+OK")
+    assert [u.commands[0] for u in server.used("PASS")] == [f"USER {ALICE}*{dovecot_server.MASTER[0]}"] * 2
+    gateway.wait_event("login", account="alice@example.com", mechanism="SCRAM-SHA-256")
+
+
+def test_a_wrong_proof_is_err_auth_and_never_reaches_the_master_user(as_master, new_pop3):
+    server = new_pop3()
+    with pop3(as_master(server), user=None) as client:
+        for name in ("alice", "nobody"):
+            assert scram.exchange(client, scram.Scram(name, "wrong"), is_initial=False).startswith("-ERR [AUTH] ")
+        client.send("AUTH SCRAM-SHA-256")
+        assert client.line() == b"+ "
+        client.ask("*", "-ERR Authentication cancelled")
+    assert not server.used("PASS")
+
+
+def test_mpop_reads_with_scram(as_master, new_pop3, folder):
+    gateway = as_master(new_pop3([message()]))
+    config, inbox = folder / "mpoprc", folder / "inbox"
+    for name in ("cur", "new", "tmp"):
+        (inbox / name).mkdir(parents=True)
+    config.write_text(f"""account default
+host 127.0.0.1
+port {gateway.port('pop3s')}
+tls on
+tls_starttls off
+tls_certcheck off
+auth scram-sha-256
+user alice@example.com
+password {PASSWORDS['alice']}
+delivery maildir {inbox}
+uidls_file {folder}/uidls
+""")
+    config.chmod(0o600)
+    done = subprocess.run(["mpop", "-C", config], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stdout + done.stderr
+    gateway.wait_event("login", mechanism="SCRAM-SHA-256")
+    assert len(list((inbox / "new").iterdir())) == 1
+
+
+def test_external_opens_the_mailbox_of_a_master_user(as_master, new_pop3, authority):
+    server = new_pop3()
+    gateway = as_master(server, start=False).write_config(listeners={
+        "pop3s": {"client_certificate": "optional", "client_ca": authority.certificate}}).start()
+    context = tls_context()
+    context.load_cert_chain(authority.ana.certificate, authority.ana.key)
+    with pop3(gateway, user=None, context=context) as client:
+        assert b"SASL PLAIN LOGIN SCRAM-SHA-256 EXTERNAL" in client.ask_many("CAPA")
+        client.send("AUTH EXTERNAL")
+        assert client.line() == b"+ "
+        client.ask("", "+OK")
+        client.ask("STAT", "+OK")
+    assert server.used("PASS")[0].commands[0] == f"USER {ALICE}*{dovecot_server.MASTER[0]}"

@@ -489,6 +489,41 @@ START_TEST(a_password_that_was_right_is_asked_about_once)
 }
 END_TEST
 
+/* EXTERNAL is answered without any process. */
+static const struct {
+    const char *certificate, *wanted; /* NULL: no response */
+    const char *account;              /* NULL: wrong */
+} certificates[] = {
+    {"ana@example.com", "", "ana@example.com"},
+    {"Ana", NULL, "ana@example.com"},
+    {"ana", "ANA@example.com", "ana@example.com"},
+    {"ana", "rui", NULL},
+    {"ana", "ana@other.example", NULL},
+    {"ana", "a na", NULL},
+    {"Ana Costa", "", NULL},
+    {"", "", NULL},
+    {"", "ana", NULL},
+    {NULL, "ana", NULL},
+};
+
+START_TEST(a_certificate_lets_in_whom_it_names)
+{
+    auth_client_destroy(&client);
+    client = auth_client_create(turns.loop, &cache);
+    const char *wanted = certificates[_i].wanted;
+    const struct span response = span_of(wanted == NULL ? "" : wanted);
+    const struct auth_request request = {.mechanism = MECHANISM_EXTERNAL,
+                                         .response = wanted == NULL ? NULL : &response,
+                                         .certificate = certificates[_i].certificate};
+    sessions[0].exchange = auth_begin(client, &request, on_answer, &sessions[0]);
+    ck_assert_uint_eq(sessions[0].answers, 0); /* not from within a function */
+    UNTIL(sessions[0].answers == 1);
+    const char *account = certificates[_i].account;
+    ck_assert_uint_eq(sessions[0].outcome, account != NULL ? AUTH_GOOD : AUTH_WRONG);
+    ck_assert_str_eq(sessions[0].text, account != NULL ? account : "");
+}
+END_TEST
+
 START_TEST(it_is_known_while_no_auth_process_is_there)
 {
     begin_with_cache();
@@ -602,6 +637,7 @@ SUITE(client)
     TEST(without_memory_there_is_no_client);
     TEST(without_memory_nothing_begins);
     TEST(a_password_that_was_right_is_asked_about_once);
+    LOOP_TEST(a_certificate_lets_in_whom_it_names, certificates);
     TEST(it_is_known_while_no_auth_process_is_there);
     TEST(an_answer_of_the_cache_can_be_given_up);
     TEST(a_client_that_ends_takes_answers_of_the_cache_with_it);

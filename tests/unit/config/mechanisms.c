@@ -74,6 +74,25 @@ START_TEST(where_nobody_could_log_in_is_an_error)
 }
 END_TEST
 
+START_TEST(external_is_offered_where_clients_are_asked_for_a_certificate)
+{
+    (void)config_of(HOSTNAME TLS UPSTREAMS
+                    "listeners = { a = { bind = [\"127.0.0.1:465\"] upstream = \"smtp\" "
+                    "client_certificate = \"optional\" client_ca = \"/etc/ca.pem\" }\n"
+                    "  b = { bind = [\"127.0.0.1:466\"] upstream = \"smtp\" } }\n");
+    ck_assert_uint_eq(offered("a"), PLAIN | LOGIN | SCRAM | 1 << MECHANISM_EXTERNAL);
+    ck_assert_uint_eq(offered("b"), PLAIN | LOGIN | SCRAM);
+}
+END_TEST
+
+START_TEST(with_saslauthd_nothing_is_offered_that_hides_the_password)
+{
+    configure("backend = \"saslauthd\" mechanisms = [\"PLAIN\", \"SCRAM-SHA-256\", \"CRAM-MD5\"]");
+    ck_assert_uint_eq(offered("submissions"), PLAIN);
+    told_once(FINDING_NOTE, "", "listeners.submissions: no SCRAM-SHA-256, CRAM-MD5: saslauthd");
+}
+END_TEST
+
 START_TEST(an_unknown_mechanism_is_refused_with_the_names_that_would_do)
 {
     configure("mechanisms = [\"PLAIN\", \"DIGEST-MD5\"]");
@@ -92,5 +111,7 @@ SUITE(mechanisms)
     TEST(what_can_not_succeed_is_left_out_and_noted_with_the_reason);
     TEST(what_is_asked_for_is_offered_and_nothing_else);
     TEST(where_nobody_could_log_in_is_an_error);
+    TEST(external_is_offered_where_clients_are_asked_for_a_certificate);
+    TEST(with_saslauthd_nothing_is_offered_that_hides_the_password);
     TEST(an_unknown_mechanism_is_refused_with_the_names_that_would_do);
 }
