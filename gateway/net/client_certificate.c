@@ -1,8 +1,8 @@
 #include "net/client_certificate.h"
 
 #include "base/utf8.h"
+#include "net/tls_texts.h"
 
-#include <errno.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/ssl.h>
@@ -21,17 +21,18 @@ struct client_authorities {
 
 struct loader {
     const struct listener_config *listener;
+    const struct tls_texts *texts; /* of client_ca, of client_crl */
     struct errors *errors;
     struct client_authorities *made;
 };
 
-static BIO *open_file(const struct loader *l, const char *key, const char *file)
+/* NULL: it could not be read, and that was told. */
+static BIO *open_text(const struct loader *l, size_t i)
 {
-    BIO *in = BIO_new_file(file, "r");
-    if (in == NULL)
-        errors_add_at(l->errors, &l->listener->place, "listeners.%s.%s: %s: %s", l->listener->name,
-                      key, file, strerror(errno));
-    ERR_clear_error();
+    const struct tls_text *text = &l->texts->texts[i];
+    BIO *in = text->bytes == NULL ? NULL : BIO_new_mem_buf(text->bytes, (int)text->size);
+    if (in == NULL && text->bytes != NULL)
+        abort(); /* out of memory at the start */
     return in;
 }
 
@@ -62,7 +63,7 @@ static void add_authority(const struct loader *l, X509 *certificate)
 static void load_authorities(const struct loader *l)
 {
     const char *file = l->listener->client_ca;
-    BIO *in = open_file(l, "client_ca", file);
+    BIO *in = open_text(l, 0);
     bool has_root = false;
     X509 *one;
     if (in == NULL)
@@ -99,7 +100,7 @@ static void check_date(const struct loader *l, const X509_CRL *crl)
 static void load_revoked(const struct loader *l)
 {
     const char *file = l->listener->client_crl;
-    BIO *in = open_file(l, "client_crl", file);
+    BIO *in = open_text(l, 1);
     size_t count = 0;
     X509_CRL *one;
     if (in == NULL)
@@ -120,6 +121,7 @@ static void load_revoked(const struct loader *l)
 }
 
 struct client_authorities *client_authorities_load(const struct listener_config *listener,
+                                                   const struct tls_texts *texts,
                                                    struct errors *errors)
 {
     size_t before = errors_count(errors);
@@ -130,11 +132,13 @@ struct client_authorities *client_authorities_load(const struct listener_config 
     a->mode = SSL_VERIFY_PEER;
     if (listener->client_certificate == CLIENT_CERTIFICATE_REQUIRED)
         a->mode |= SSL_VERIFY_FAIL_IF_NO_PEER_CERT;
-    const struct loader l = {listener, errors, a};
+    const struct loader l = {listener, texts, errors, a};
     load_authorities(&l);
     if (listener->client_crl[0] != '\0')
         load_revoked(&l);
-    if (errors_count(errors) > before)
+    bool is_whole = texts->texts[0].bytes != NULL &&
+                    (listener->client_crl[0] == '\0' || texts->texts[1].bytes != NULL);
+    if (errors_count(errors) > before || !is_whole)
         client_authorities_free(&a);
     return a;
 }

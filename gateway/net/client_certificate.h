@@ -5,11 +5,13 @@
 
 struct client_authorities; /* a listener's client_ca and client_crl */
 struct ssl_st;
+struct tls_texts;
 struct x509_st;
 
-/* Loads those of a listener that asks for certificates. Whatever is wrong or odd is added to
- * `errors`; NULL when something is wrong. */
+/* Loads those of a listener that asks for certificates, from the texts of its files. Whatever is
+ * wrong or odd is added to `errors`; NULL when something is wrong. */
 struct client_authorities *client_authorities_load(const struct listener_config *l,
+                                                   const struct tls_texts *texts,
                                                    struct errors *errors);
 void client_authorities_free(struct client_authorities **authorities);
 

@@ -3,41 +3,22 @@
 #include "net/client_certificate.h"
 #include "net/tls_context.h"
 #include "net/tls_socket.h"
+#include "net/tls_units.h"
 
-#include <errno.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 #include <stdlib.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
-enum { DAYS_LEFT_MIN = 14 };
-
-/* Forward secrecy and authenticated encryption, nothing else (RFC 7525 section 4.2). */
-static const char ciphers_1_2[] =
-    "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:ECDHE-ECDSA-CHACHA20-POLY1305:"
-    "ECDHE-RSA-CHACHA20-POLY1305:ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384";
-
-/* The cheapest of equal standing first. */
-static const char ciphers_1_3[] =
-    "TLS_AES_128_GCM_SHA256:TLS_CHACHA20_POLY1305_SHA256:TLS_AES_256_GCM_SHA384";
-
-/* What a tls block says. */
-struct block {
-    SSL_CTX *ctx;
-    const struct tls_config *config;
-    X509 *leaves[TLS_CERTIFICATES_MAX];
-    size_t leaf_count;
-};
 
 struct tls_contexts {
     struct tls_context *clients; /* one for each server behind, in the order of configuration */
     struct tls_context *doors;   /* one for each listener with TLS, in their order */
-    struct block *blocks;        /* one for each of the configuration's, in its order */
+    struct tls_block *blocks;    /* one for each of the configuration's, in its order */
     size_t client_count, door_count, block_count;
+    const struct config *config;
     struct ticket_keys tickets;
+    bool has_tickets;
 };
 
 const char *tls_reason(void)
@@ -84,7 +65,7 @@ static int stand_at(const struct tls_context *door, SSL *ssl)
 
 struct ssl_st *tls_new(const struct tls_context *context, struct tls_socket *socket)
 {
-    SSL *ssl = SSL_new(context->ctx);
+    SSL *ssl = SSL_new(context->is_client ? context->ctx : context->block->ctx);
     bool is_good =
         ssl != NULL && join(ssl, socket) == 0 &&
         (context->is_client ? tls_client_begin(context, ssl) : stand_at(context, ssl)) == 0;
@@ -104,7 +85,7 @@ static bool name_matches(const char *pattern, const char *name)
     return span_equals_nocase(span_of(pattern), name);
 }
 
-static bool serves(const struct block *block, const char *name)
+static bool serves(const struct tls_block *block, const char *name)
 {
     for (size_t i = 0; i < block->config->names.count; i++)
         if (name_matches(block->config->names.items[i], name))
@@ -117,25 +98,12 @@ static bool serves(const struct block *block, const char *name)
     return false;
 }
 
-static int version_of(const struct tls_config *t)
-{
-    return t->min_version == TLS_VERSION_1_3 ? TLS1_3_VERSION : TLS1_2_VERSION;
-}
-
-static int min_version(const struct tls_contexts *contexts, const SSL_CTX *ctx)
-{
-    size_t i = 0;
-    while (i < contexts->block_count && contexts->blocks[i].ctx != ctx)
-        i++;
-    return i < contexts->block_count ? version_of(contexts->blocks[i].config) : TLS1_3_VERSION;
-}
-
 /* "default" after all others; NULL: none serves the name. */
-static const struct block *find_block(const struct tls_contexts *contexts, const char *name)
+static const struct tls_block *find_block(const struct tls_contexts *contexts, const char *name)
 {
-    const struct block *found = NULL;
+    const struct tls_block *found = NULL;
     for (size_t i = 0; i < contexts->block_count; i++) {
-        const struct block *block = &contexts->blocks[i];
+        const struct tls_block *block = &contexts->blocks[i];
         bool is_default = strcmp(block->config->name, "default") == 0;
         if (!serves(block, name) || (is_default && found != NULL))
             continue;
@@ -147,7 +115,7 @@ static const struct block *find_block(const struct tls_contexts *contexts, const
 }
 
 /* Shows another block's certificate; what the door asks of its clients stays. */
-static int switch_to(SSL *ssl, const struct block *block)
+static int switch_to(SSL *ssl, const struct tls_block *block)
 {
     const struct tls_context *door = SSL_get_app_data(ssl);
     if (SSL_set_SSL_CTX(ssl, block->ctx) == NULL)
@@ -161,13 +129,14 @@ static int switch_to(SSL *ssl, const struct block *block)
 static int on_server_name(SSL *ssl, int *alert, void *owner)
 {
     const struct tls_contexts *contexts = owner;
+    const struct tls_context *door = SSL_get_app_data(ssl);
     const char *name = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
-    const struct block *found = name == NULL ? NULL : find_block(contexts, name);
+    const struct tls_block *found = name == NULL ? NULL : find_block(contexts, name);
     if (found != NULL && found->ctx != SSL_get_SSL_CTX(ssl) && switch_to(ssl, found) < 0) {
         *alert = SSL_AD_INTERNAL_ERROR;
         return SSL_TLSEXT_ERR_ALERT_FATAL;
     }
-    if (SSL_version(ssl) >= min_version(contexts, SSL_get_SSL_CTX(ssl)))
+    if (SSL_version(ssl) >= tls_block_version((found == NULL ? door->block : found)->config))
         return SSL_TLSEXT_ERR_OK;
     *alert = SSL_AD_PROTOCOL_VERSION;
     return SSL_TLSEXT_ERR_ALERT_FATAL;
@@ -195,126 +164,7 @@ static int on_protocols(SSL *ssl, const unsigned char **chosen, unsigned char *c
 
 /* ---- loading ---- */
 
-struct loader {
-    const struct config *config;
-    struct errors *errors;
-    struct block *block;
-};
-
-static void check_key_mode(const struct loader *l, const char *file)
-{
-    struct stat s;
-    if (stat(file, &s) == 0 && (s.st_mode & S_IROTH) != 0)
-        errors_warn_at(l->errors, &l->block->config->place,
-                       "tls.%s.key: %s can be read by everybody; chmod 600 it",
-                       l->block->config->name, file);
-}
-
-static void check_dates(const struct loader *l, const char *file, const X509 *leaf)
-{
-    int days, seconds;
-    if (ASN1_TIME_diff(&days, &seconds, NULL, X509_get0_notAfter(leaf)) != 1)
-        return;
-    if (days < 0 || seconds < 0)
-        errors_warn_at(l->errors, &l->block->config->place,
-                       "tls.%s.certificate: %s has expired; clients will refuse it",
-                       l->block->config->name, file);
-    else if (days < DAYS_LEFT_MIN)
-        errors_warn_at(l->errors, &l->block->config->place,
-                       "tls.%s.certificate: %s expires in %d days", l->block->config->name, file,
-                       days);
-}
-
-static void check_certificate(const struct loader *l, const char *file, X509 *leaf)
-{
-    STACK_OF(X509) *chain = NULL;
-    const struct tls_config *t = l->block->config;
-    (void)SSL_CTX_get0_chain_certs(l->block->ctx, &chain); /* of the one loaded last */
-    bool is_self_signed =
-        X509_NAME_cmp(X509_get_subject_name(leaf), X509_get_issuer_name(leaf)) == 0;
-    if (!is_self_signed && sk_X509_num(chain) <= 0)
-        errors_warn_at(l->errors, &t->place,
-                       "tls.%s.certificate: %s holds no chain; clients may not trust it; use the "
-                       "file with the full chain (certbot: fullchain.pem)",
-                       t->name, file);
-    check_dates(l, file, leaf);
-    if (strcmp(t->name, "default") == 0 &&
-        X509_check_host(leaf, l->config->hostname, 0, 0, NULL) != 1)
-        errors_warn_at(l->errors, &t->place,
-                       "tls.default.certificate: %s is not for hostname \"%s\"", file,
-                       l->config->hostname);
-}
-
-/* OpenSSL calls a missing file "system lib". */
-static int cannot_read(const struct loader *l, const char *what, const char *file)
-{
-    const struct tls_config *t = l->block->config;
-    if (access(file, R_OK) == 0)
-        return 0;
-    errors_add_at(l->errors, &t->place, "tls.%s.%s: %s: %s", t->name, what, file, strerror(errno));
-    return 1;
-}
-
-static void load_pair(const struct loader *l, const char *certificate, const char *key)
-{
-    struct block *block = l->block;
-    const struct tls_config *t = block->config;
-    if (cannot_read(l, "certificate", certificate) | cannot_read(l, "key", key))
-        return;
-    if (SSL_CTX_use_certificate_chain_file(block->ctx, certificate) != 1) {
-        errors_add_at(l->errors, &t->place, "tls.%s.certificate: %s: %s", t->name, certificate,
-                      tls_reason());
-        return;
-    }
-    X509 *leaf = SSL_CTX_get0_certificate(block->ctx);
-    if (X509_up_ref(leaf) == 1)
-        block->leaves[block->leaf_count++] = leaf;
-    check_certificate(l, certificate, leaf);
-    check_key_mode(l, key);
-    if (SSL_CTX_use_PrivateKey_file(block->ctx, key, SSL_FILETYPE_PEM) != 1)
-        errors_add_at(l->errors, &t->place, "tls.%s.key: %s: %s", t->name, key, tls_reason());
-    else if (SSL_CTX_check_private_key(block->ctx) != 1)
-        errors_add_at(l->errors, &t->place, "tls.%s.key: %s does not belong to %s", t->name, key,
-                      certificate);
-}
-
-int tls_no_password(char *out, int room, int is_writing, void *owner)
-{
-    (void)out, (void)room, (void)is_writing, (void)owner;
-    return -1;
-}
-
-static void load_block(const struct loader *l, struct tls_contexts *contexts)
-{
-    struct block *block = l->block;
-    const struct tls_config *t = block->config;
-    SSL_CTX *ctx = block->ctx = tls_ctx_new(TLS_server_method());
-    int version = TLS1_3_VERSION;
-    for (size_t i = 0; i < l->config->tls_count; i++)
-        if (version_of(&l->config->tls[i]) < version)
-            version = version_of(&l->config->tls[i]);
-    /* P-256 too: without it TLS 1.2 with an ECDSA certificate finds no shared cipher. */
-    char groups[] = "X25519:P-256";
-    if (SSL_CTX_set_min_proto_version(ctx, version) != 1 ||
-        SSL_CTX_set1_groups_list(ctx, groups) != 1 || SSL_CTX_set_num_tickets(ctx, 1) != 1)
-        errors_add_at(l->errors, &t->place, "tls.%s: %s", t->name, tls_reason());
-    if (SSL_CTX_set_cipher_list(ctx, t->ciphers[0] == '\0' ? ciphers_1_2 : t->ciphers) != 1)
-        errors_add_at(l->errors, &t->place,
-                      "tls.%s.ciphers: no cipher of TLS 1.2 is named by \"%s\" (see openssl "
-                      "ciphers)",
-                      t->name, t->ciphers);
-    if (SSL_CTX_set_ciphersuites(ctx, ciphers_1_3) != 1)
-        errors_add_at(l->errors, &t->place, "tls.%s: %s", t->name, tls_reason());
-    (void)SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF); /* tickets instead */
-    SSL_CTX_set_default_passwd_cb(ctx, tls_no_password);
-    (void)SSL_CTX_set_tlsext_servername_callback(ctx, on_server_name);
-    (void)SSL_CTX_set_tlsext_servername_arg(ctx, contexts);
-    SSL_CTX_set_alpn_select_cb(ctx, on_protocols, NULL);
-    for (size_t i = 0; i < t->certificate.count && i < t->key.count; i++)
-        load_pair(l, t->certificate.items[i], t->key.items[i]);
-}
-
-static void load_doors(struct tls_contexts *contexts, const struct config *c, struct errors *errors)
+static void add_doors(struct tls_contexts *contexts, const struct config *c)
 {
     for (size_t i = 0; i < c->listener_count; i++) {
         const struct listener_config *l = &c->listeners[i];
@@ -322,13 +172,72 @@ static void load_doors(struct tls_contexts *contexts, const struct config *c, st
             continue;
         struct tls_context *door = &contexts->doors[contexts->door_count++];
         door->listener = l;
-        door->ctx = contexts->blocks[l->tls_block - c->tls].ctx;
+        door->block = &contexts->blocks[l->tls_block - c->tls];
         if (EVP_Q_digest(NULL, "SHA256", NULL, l->name, strlen(l->name), door->session_context,
                          NULL) != 1)
             abort(); /* out of memory at the start */
-        if (l->client_certificate != CLIENT_CERTIFICATE_NONE)
-            door->authorities = client_authorities_load(l, errors);
     }
+}
+
+/* A block that is wrong or not whole is freed; one that is good takes the place of the old. */
+static int take_block(struct tls_contexts *contexts, size_t i, const struct tls_texts *texts,
+                      struct errors *errors)
+{
+    size_t before = errors_count(errors);
+    const char *files[TLS_TEXTS_MAX];
+    struct tls_block fresh = {.config = &contexts->config->tls[i]}, *old = &contexts->blocks[i];
+    tls_block_load(&fresh, contexts->config, texts, errors);
+    bool is_whole = 2 * fresh.leaf_count == tls_unit_files(contexts->config, i, files);
+    if (errors_count(errors) == before && is_whole) {
+        (void)SSL_CTX_set_tlsext_servername_callback(fresh.ctx, on_server_name);
+        (void)SSL_CTX_set_tlsext_servername_arg(fresh.ctx, contexts);
+        SSL_CTX_set_alpn_select_cb(fresh.ctx, on_protocols, NULL);
+        if (contexts->has_tickets)
+            ticket_keys_use(&contexts->tickets, fresh.ctx);
+        const struct tls_block was = *old;
+        *old = fresh;
+        fresh = was;
+    } else {
+        is_whole = false;
+    }
+    tls_block_free(&fresh);
+    return is_whole ? 0 : -1;
+}
+
+static int take_authorities(struct tls_contexts *contexts, const struct listener_config *l,
+                            const struct tls_texts *texts, struct errors *errors)
+{
+    struct tls_context *door = contexts->doors;
+    struct client_authorities *fresh = client_authorities_load(l, texts, errors);
+    while (door->listener != l)
+        door++;
+    if (fresh == NULL)
+        return -1;
+    client_authorities_free(&door->authorities);
+    door->authorities = fresh;
+    return 0;
+}
+
+int tls_contexts_take(struct tls_contexts *contexts, size_t unit, const struct tls_texts *texts,
+                      struct errors *errors)
+{
+    const char *files[TLS_TEXTS_MAX];
+    const struct listener_config *l = tls_unit_listener(contexts->config, unit);
+    if (unit >= tls_unit_count(contexts->config) || contexts->block_count == 0)
+        return -1; /* of another configuration, or forgotten */
+    if (l == NULL)
+        return take_block(contexts, unit, texts, errors);
+    return tls_unit_files(contexts->config, unit, files) == 0
+               ? 0
+               : take_authorities(contexts, l, texts, errors);
+}
+
+static void load_unit(struct tls_contexts *contexts, size_t unit, struct errors *errors)
+{
+    struct tls_texts texts;
+    tls_unit_read(contexts->config, unit, &texts, errors);
+    (void)tls_contexts_take(contexts, unit, &texts, errors); /* what is wrong is in `errors` */
+    tls_texts_clear(&texts);
 }
 
 struct tls_contexts *tls_prepare(const struct config *config, struct errors *errors)
@@ -339,22 +248,30 @@ struct tls_contexts *tls_prepare(const struct config *config, struct errors *err
         (contexts->blocks = calloc(config->tls_count + 1, sizeof *contexts->blocks)) == NULL ||
         (contexts->doors = calloc(config->listener_count + 1, sizeof *contexts->doors)) == NULL)
         abort(); /* out of memory at the start */
+    contexts->config = config;
     contexts->clients = tls_client_prepare(config, errors, &contexts->client_count);
     contexts->block_count = config->tls_count;
-    for (size_t i = 0; i < config->tls_count; i++) {
-        const struct loader l = {config, errors, &contexts->blocks[i]};
-        contexts->blocks[i].config = &config->tls[i];
-        load_block(&l, contexts);
-    }
-    load_doors(contexts, config, errors);
+    add_doors(contexts, config);
+    for (size_t unit = 0; unit < tls_unit_count(config); unit++)
+        load_unit(contexts, unit, errors);
     if (errors_count(errors) > before)
         tls_contexts_destroy(&contexts);
     return contexts;
 }
 
+void tls_contexts_each_certificate(const struct tls_contexts *contexts, certificate_fn *fn,
+                                   void *owner)
+{
+    for (size_t i = 0; i < contexts->block_count; i++)
+        for (size_t n = 0; n < contexts->blocks[i].leaf_count; n++)
+            fn(owner, contexts->blocks[i].config->certificate.items[n],
+               tls_days_left(contexts->blocks[i].leaves[n]));
+}
+
 void tls_contexts_set_tickets(struct tls_contexts *contexts, const struct ticket_keys *keys)
 {
     contexts->tickets = *keys;
+    contexts->has_tickets = true;
     for (size_t i = 0; i < contexts->block_count; i++)
         ticket_keys_use(&contexts->tickets, contexts->blocks[i].ctx);
 }
@@ -362,11 +279,8 @@ void tls_contexts_set_tickets(struct tls_contexts *contexts, const struct ticket
 void tls_contexts_forget_doors(struct tls_contexts *contexts)
 {
     OPENSSL_cleanse(&contexts->tickets, sizeof contexts->tickets);
-    for (size_t i = 0; i < contexts->block_count; i++) {
-        for (size_t n = 0; n < contexts->blocks[i].leaf_count; n++)
-            X509_free(contexts->blocks[i].leaves[n]);
-        SSL_CTX_free(contexts->blocks[i].ctx);
-    }
+    for (size_t i = 0; i < contexts->block_count; i++)
+        tls_block_free(&contexts->blocks[i]);
     for (size_t i = 0; i < contexts->door_count; i++)
         client_authorities_free(&contexts->doors[i].authorities);
     contexts->block_count = contexts->door_count = 0;

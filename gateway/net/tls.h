@@ -7,6 +7,7 @@
 
 struct tls_context;  /* what one side of a connection speaks */
 struct tls_contexts; /* those of a configuration */
+struct tls_texts;
 struct tls_socket;
 struct ssl_st;
 
@@ -14,6 +15,18 @@ struct ssl_st;
  * what upstreams need. Whatever is wrong or odd is added to `errors`; NULL when something is wrong.
  */
 struct tls_contexts *tls_prepare(const struct config *config, struct errors *errors);
+
+/* Takes new texts of a unit (net/tls_units.h): handshakes from now on see them, connections that
+ * stand keep what they have. Returns 0; or -1, and the old stay: what is wrong is added to
+ * `errors`. */
+int tls_contexts_take(struct tls_contexts *contexts, size_t unit, const struct tls_texts *texts,
+                      struct errors *errors);
+
+/* Calls `fn` with each certificate's file, and for how many whole days it is still good; negative:
+ * it has expired. */
+typedef void certificate_fn(void *owner, const char *file, int days);
+void tls_contexts_each_certificate(const struct tls_contexts *contexts, certificate_fn *fn,
+                                   void *owner);
 
 /* Frees them, keys overwritten. */
 void tls_contexts_destroy(struct tls_contexts **contexts);

@@ -5,18 +5,28 @@
 
 #include <openssl/ssl.h>
 
-enum { TLS_CERTIFICATES_MAX = 4 };
+enum { TLS_CERTIFICATES_MAX = 4, TLS_DAYS_LEFT_MIN = 14 };
 
 struct client_authorities;
+struct tls_texts;
+
+/* What a tls block says. */
+struct tls_block {
+    const struct tls_config *config;
+    SSL_CTX *ctx;
+    X509 *leaves[TLS_CERTIFICATES_MAX];
+    size_t leaf_count;
+};
 
 struct tls_context {
-    SSL_CTX *ctx;
     bool is_client;
-    /* A door's, with its block's SSL_CTX: */
+    /* A door's: */
+    const struct tls_block *block;
     const struct listener_config *listener;
     struct client_authorities *authorities; /* NULL: no certificate is asked for */
     unsigned char session_context[32];      /* a session of one listener is none at another */
     /* A server's behind: */
+    SSL_CTX *ctx;
     const struct upstream_config *upstream;
     const struct server_config *server;
     bool is_checked; /* its certificate must be the right one */
@@ -32,6 +42,18 @@ const char *tls_reason(void);
 /* For SSL_CTX_set_default_passwd_cb: a key behind a password would make the start wait at a
  * terminal. */
 int tls_no_password(char *out, int room, int is_writing, void *owner);
+
+/* Loads the block of `out->config` from the texts of its files. What is wrong or odd is added to
+ * `errors`. */
+void tls_block_load(struct tls_block *out, const struct config *config,
+                    const struct tls_texts *texts, struct errors *errors);
+void tls_block_free(struct tls_block *block);
+
+/* The lowest version of a block, as OpenSSL has it. */
+int tls_block_version(const struct tls_config *t);
+
+/* Whole days until a certificate expires; negative: it has. */
+int tls_days_left(const X509 *certificate);
 
 /* One context for each server behind, those of an upstream with one SSL_CTX, in the order of the
  * configuration. What is wrong is added to `errors`. */

@@ -5,6 +5,7 @@
 
 #include "config/folder.h"
 #include "net/tls_socket.h"
+#include "net/tls_units.h"
 
 #include <openssl/err.h>
 #include <openssl/ssl.h>
@@ -113,9 +114,9 @@ static void prepare(const char *blocks)
     "b = { bind = [\"*:587\"] tls = \"starttls\" upstream = \"smtp\"\n" \
     "      " rest " } }\n"
 
-/* Do both sides agree at that listener? `name` is the one asked for, or NULL; `session` is to be
- * resumed, or NULL. */
-static bool shakes_hands_at(size_t listener, const char *name, SSL_SESSION *session)
+/* A client at that listener. `name` is the one asked for, or NULL; `session` is to be resumed, or
+ * NULL. */
+static void begin_handshake(size_t listener, const char *name, SSL_SESSION *session)
 {
     hang_up();
     ck_assert_int_eq(
@@ -133,6 +134,12 @@ static bool shakes_hands_at(size_t listener, const char *name, SSL_SESSION *sess
         ck_assert_int_eq(SSL_ctrl(client.ssl, SSL_CTRL_SET_TLSEXT_HOSTNAME,
                                   TLSEXT_NAMETYPE_host_name, (void *)(uintptr_t)name),
                          1);
+}
+
+/* Do both sides agree? Likewise. */
+static bool shakes_hands_at(size_t listener, const char *name, SSL_SESSION *session)
+{
+    begin_handshake(listener, name, session);
     return handshake(client.ssl, client.server);
 }
 
@@ -334,6 +341,133 @@ START_TEST(ciphers_that_name_none_are_refused)
     ck_assert_ptr_null(contexts);
     error_is("porteiro.conf:3: tls.default.ciphers: ", "\"NO-SUCH-CIPHER\"");
     count_is(1, 0);
+}
+END_TEST
+
+/* ---- what changes ---- */
+
+/* What is said of the unit's files as they are now. */
+static bool takes(size_t unit)
+{
+    struct tls_texts texts;
+    tls_unit_read(config, unit, &texts, findings);
+    bool is_taken = tls_contexts_take(contexts, unit, &texts, findings) == 0;
+    tls_texts_clear(&texts);
+    return is_taken;
+}
+
+static void put(const char *from, const char *to)
+{
+    char text[8192];
+    FILE *stream = fopen(folder_path(from), "re");
+    ck_assert_ptr_nonnull(stream);
+    size_t size = fread(text, 1, sizeof text, stream);
+    ck_assert_int_eq(fclose(stream), 0);
+    folder_write_bytes(to, text, size);
+    ck_assert_int_eq(chmod(folder_path(to), 0600), 0);
+}
+
+static void put_pair(const char *certificate, const char *key)
+{
+    put(certificate, "live.pem");
+    put(key, "live.key");
+}
+
+START_TEST(new_files_are_shown_to_clients_from_then_on)
+{
+    put_pair("mail.pem", "mail.key");
+    prepare(BLOCK("default", "live"));
+    ck_assert(shakes_hands());
+    ck_assert(is_shown("mail.example.com"));
+    put_pair("shop.pem", "shop.key");
+    ck_assert(takes(0));
+    ck_assert(is_shown("mail.example.com")); /* to who is there already */
+    ck_assert(shakes_hands_at(0, "shop.example.net", NULL));
+    ck_assert(is_shown("shop.example.net"));
+    ck_assert(shakes_hands_at(1, NULL, NULL));
+    ck_assert(is_shown("shop.example.net"));
+}
+END_TEST
+
+/* The client's first octets are underway while the files are taken. */
+START_TEST(a_handshake_in_between_comes_to_its_end)
+{
+    int there = 0, here = 0;
+    put_pair("mail.pem", "mail.key");
+    prepare(BLOCK("default", "live") BLOCK("shop", "shop"));
+    ck_assert_int_eq(SSL_CTX_set_max_proto_version(client.context, TLS1_2_VERSION), 1);
+    begin_handshake(0, _i == 0 ? NULL : "shop.example.net", NULL);
+    (void)handshake_step(client.ssl, &there);
+    put_pair("rsa.pem", "rsa.key");
+    ck_assert(takes(0) && takes(1));
+    for (int step = 0; step < 20 && (here == 0 || there == 0); step++) {
+        (void)handshake_step(client.server, &here);
+        (void)handshake_step(client.ssl, &there);
+    }
+    ck_assert(here == 1 && there == 1);
+    ck_assert(is_shown(_i == 0 ? "mail.example.com" : "shop.example.net"));
+}
+END_TEST
+
+START_TEST(files_that_do_not_fit_leave_the_old_in_force)
+{
+    static const struct {
+        const char *certificate, *key, *finding;
+    } wrong[] = {{"shop.pem", "mail.key", "tls.default.key: live.key does not belong to live.pem"},
+                 {"mail.key", "mail.key", "tls.default.certificate: live.pem: "},
+                 {"mail.pem", "mail.pem", "tls.default.key: live.key: "}};
+    char start[100];
+    put_pair("mail.pem", "mail.key");
+    prepare(BLOCK("default", "live"));
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        put_pair(wrong[i].certificate, wrong[i].key);
+        ck_assert(!takes(0));
+        (void)snprintf(start, sizeof start, "porteiro.conf:3: %s", wrong[i].finding); /* fits */
+        error_is(start, "");
+        ck_assert(shakes_hands());
+        ck_assert(is_shown("mail.example.com"));
+    }
+    ck_assert_int_eq(unlink(folder_path("live.key")), 0);
+    ck_assert(!takes(0));
+    error_is("porteiro.conf:3: tls.default.key: live.key: ", strerror(ENOENT));
+    ck_assert(shakes_hands());
+}
+END_TEST
+
+START_TEST(a_unit_that_is_not_there_is_not_taken)
+{
+    struct tls_texts none = {.texts = {{NULL, 0}}};
+    prepare(MAIL);
+    ck_assert_int_eq(tls_contexts_take(contexts, tls_unit_count(config), &none, findings), -1);
+    ck_assert_int_eq(tls_contexts_take(contexts, SIZE_MAX, &none, findings), -1);
+    ck_assert_int_eq(tls_contexts_take(contexts, 0, &none, findings), -1);
+    ck_assert_int_eq(tls_contexts_take(contexts, 1, &none, findings), 0); /* asks nobody */
+    ck_assert(shakes_hands());
+    tls_contexts_forget_doors(contexts);
+    ck_assert_int_eq(tls_contexts_take(contexts, 0, &none, findings), -1);
+}
+END_TEST
+
+static unsigned certificates_told;
+
+static void count_days(void *owner, const char *file, int days)
+{
+    (void)owner;
+    bool is_mail = strcmp(file, folder_path("mail.pem")) == 0;
+    ck_assert(is_mail || strcmp(file, folder_path("gone.pem")) == 0);
+    ck_assert_int_le(days, is_mail ? 90 : -1);
+    ck_assert_int_ge(days, is_mail ? 89 : -4);
+    certificates_told++;
+}
+
+START_TEST(each_certificate_tells_its_days)
+{
+    const struct certificate wish = {.names = "DNS:mail.example.com", .days = -3};
+    make("gone", &wish);
+    prepare(MAIL BLOCK("other", "gone"));
+    certificates_told = 0;
+    tls_contexts_each_certificate(contexts, count_days, NULL);
+    ck_assert_uint_eq(certificates_told, 2);
 }
 END_TEST
 
@@ -732,6 +866,11 @@ SUITE(tls)
     TEST(a_certificate_without_its_chain_is_taken_with_a_warning);
     TEST(a_certificate_with_its_chain_is_shown_with_it);
     TEST(ciphers_that_name_none_are_refused);
+    TEST(new_files_are_shown_to_clients_from_then_on);
+    tcase_add_loop_test(tests, a_handshake_in_between_comes_to_its_end, 0, 2);
+    TEST(files_that_do_not_fit_leave_the_old_in_force);
+    TEST(a_unit_that_is_not_there_is_not_taken);
+    TEST(each_certificate_tells_its_days);
     TEST(a_client_gets_the_certificate_of_the_host_it_asks_for);
     TEST(names_that_are_listed_decide_instead_of_those_in_the_certificate);
     TEST(the_default_serves_a_name_that_another_block_lists_no_more);
