@@ -47,6 +47,11 @@ struct message_token {
     uint32_t version;  /* another for each token */
 };
 
+/* Which files: an index of net/tls_units. */
+struct message_unit {
+    uint32_t unit;
+};
+
 enum auth_service { AUTH_SMTP, AUTH_POP3 };
 
 enum { AUTH_BINDING_NAME_SIZE = 16, AUTH_BINDING_MAX = 64 };

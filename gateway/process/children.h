@@ -31,9 +31,10 @@ struct generation {
     struct master_state *master;
     unsigned number;
     struct prepared *prepared;
-    int64_t ticket_period; /* of the keys that its workers have; see tickets.h */
-    int *listeners;        /* descriptors of the sockets, the sockets' own */
-    struct post *posts;    /* workers, auth processes, the helper if any, control */
+    int64_t certificates_told_ns; /* when; 0: it doesn't serve yet */
+    int64_t ticket_period;        /* of the keys that its workers have; see tickets.h */
+    int *listeners;               /* descriptors of the sockets, the sockets' own */
+    struct post *posts;           /* workers, auth processes, the helper if any, control */
     size_t post_count;
     bool is_retired; /* another serves; nobody is replaced but who is needed to the end */
 };

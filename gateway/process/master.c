@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/title.h"
+#include "process/certificates.h"
 #include "process/children.h"
 #include "process/notify.h"
 #include "process/tickets.h"
@@ -355,6 +356,7 @@ static void complete_reload(struct master *m)
     process_set_generation(m->state.mapping.processes, m->state.slot, next->number);
     log_event(&m->state.log, next->number == 1 ? EVENT_started : EVENT_reloaded,
               field_number(KEY_generation, next->number), field_number(KEY_pid, getpid()));
+    certificates_tell(next);
     notify_ready();
 }
 
@@ -514,6 +516,7 @@ static void on_check(void *owner)
     process_tick(m->state.mapping.processes, m->state.slot, now);
     children_check(&m->state);
     tickets_turn(&m->state);
+    certificates_turn(&m->state);
     if (serving(m) != NULL && !m->state.is_stopping)
         files_look(serving(m));
     if (m->state.is_stopping && now > m->kill_at_ns)

@@ -1,6 +1,8 @@
 #include "process/prepare.h"
 
 #include "auth/trusted.h"
+#include "base/file_watch.h"
+#include "process/certificates.h"
 #include "process/helper.h"
 #include "sasl/service.h"
 
@@ -146,6 +148,7 @@ struct prepared *prepare(const char *file, struct errors *errors)
     check_log(p->config, errors);
     raise_descriptors(p->config, errors);
     secret_prepare(p->config, &p->secret, errors);
+    p->files = certificates_watch(p->config);
     p->tls = tls_prepare(p->config, errors);
     p->accounts = accounts_prepare(p->config, errors);
     helper_prepare(p->config, p->is_root ? &p->helper_user : NULL, errors);
@@ -165,6 +168,7 @@ void prepared_destroy(struct prepared **prepared)
     secret_forget(&p->secret);
     tls_contexts_destroy(&p->tls);
     files_destroy(&p->watched, p->config->watched_count);
+    file_watch_destroy(&p->files);
     accounts_destroy(&p->accounts);
     config_free(&p->config);
     free(p);

@@ -14,7 +14,8 @@
 struct prepared {
     struct config *config;
     struct tls_contexts *tls;
-    struct watched *watched; /* as many as the configuration names */
+    struct file_watch *files; /* that `tls` is made of */
+    struct watched *watched;  /* as many as the configuration names */
     struct accounts *accounts;
     struct secret secret;
     struct grants grants;

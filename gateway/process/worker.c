@@ -1,6 +1,7 @@
 /* A worker: takes clients at the doors and serves them, in one loop. */
 #include "base/clock.h"
 #include "net/listener.h"
+#include "net/tls_texts.h"
 #include "process/role.h"
 #include "session/door.h"
 #include "upstream/tokens.h"
@@ -155,6 +156,24 @@ static void add_peer(struct worker *w, const struct message *m)
         auth_client_add(w->context.auth, message_take_fd(m));
 }
 
+/* The master has tried them: they are good, unless something is wrong with us. */
+static void take_files(struct worker *w, const struct message *m)
+{
+    const struct message_unit *which = m->payload;
+    struct tls_texts texts = {.texts = {{NULL, 0}}};
+    struct errors *errors = errors_create();
+    struct error why;
+    int fd = message_take_fd(m);
+    if (fd < 0 || tls_texts_unpack(&texts, fd, &why) < 0 ||
+        tls_contexts_take(w->role.birth->prepared->tls, which->unit, &texts, errors) < 0)
+        log_event(&w->role.log, EVENT_process_failed,
+                  field_text(KEY_reason, "new certificates could not be taken"));
+    if (fd >= 0)
+        (void)close(fd); /* the master's memory */
+    tls_texts_clear(&texts);
+    errors_destroy(&errors);
+}
+
 static void on_message(struct role *r, const struct message *m)
 {
     struct worker *w = (struct worker *)r; /* it lies at the front */
@@ -171,6 +190,7 @@ static void on_message(struct role *r, const struct message *m)
     case MESSAGE_STOP: stop(w, grace_ns); return;
     case MESSAGE_DRAIN: drain(w, grace_ns); return;
     case MESSAGE_UNDRAIN: undrain(w); return;
+    case MESSAGE_TLS_FILES: take_files(w, m); return;
     case MESSAGE_TICKET_KEYS: tls_contexts_set_tickets(r->birth->prepared->tls, m->payload); return;
     case MESSAGE_PEER: add_peer(w, m); return;
     default: return;
