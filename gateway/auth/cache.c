@@ -38,6 +38,17 @@ static int mac(const struct auth_cache *c, const void *bytes, size_t size, uint6
     return 0;
 }
 
+static int mac_of_account(const struct auth_cache *c, const char *account,
+                          struct auth_cache_entry *entry)
+{
+    struct {
+        uint64_t generation;
+        char text[ACCOUNT_SIZE];
+    } said = {.generation = c->generation};
+    size_t size = span_copy(span_of(account), said.text, sizeof said.text) + 1;
+    return mac(c, &said, offsetof(__typeof__(said), text) + size, entry->account);
+}
+
 int auth_cache_entry_of(const struct auth_cache *c, struct span response, char *account,
                         struct auth_cache_entry *entry)
 {
@@ -59,7 +70,7 @@ int auth_cache_entry_of(const struct auth_cache *c, struct span response, char *
     memcpy(said.text, account, size);
     memcpy(said.text + size, response.data, response.size);
     const size_t head = offsetof(__typeof__(said), text);
-    int failed = mac(c, &said, head + size, entry->account) |
+    int failed = mac_of_account(c, account, entry) |
                  mac(c, &said, head + size + response.size, entry->password);
     OPENSSL_cleanse(&said, sizeof said);
     return failed;
@@ -118,4 +129,16 @@ void auth_cache_keep(const struct auth_cache *c, const struct auth_cache_entry *
     store(place->account, entry->account);
     store(place->password, entry->password);
     atomic_store_explicit(&place->until_ns, now_ns + c->lifetime_ns, memory_order_release);
+}
+
+bool auth_cache_forget(const struct auth_cache *c, const char *account)
+{
+    struct auth_cache_entry entry;
+    bool was_known = false;
+    struct slot *set = mac_of_account(c, account, &entry) < 0 ? NULL : set_of(c, &entry);
+    for (int i = 0; set != NULL && i < WAYS; i++)
+        if (is_same(set[i].account, entry.account))
+            was_known = atomic_exchange_explicit(&set[i].until_ns, 0, memory_order_relaxed) != 0 ||
+                        was_known;
+    return was_known;
 }

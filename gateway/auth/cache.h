@@ -46,3 +46,7 @@ bool auth_cache_knows(const struct auth_cache *c, const struct auth_cache_entry 
 /* It was right just now: takes the place of what was known of the account. */
 void auth_cache_keep(const struct auth_cache *c, const struct auth_cache_entry *entry,
                      int64_t now_ns);
+
+/* Nothing is known any more of the account, by its canonical name, in this generation. Returns
+ * whether something was. */
+bool auth_cache_forget(const struct auth_cache *c, const char *account);

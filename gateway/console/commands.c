@@ -10,6 +10,10 @@ const struct command console_commands[] = {
     {"drain", "[--wait TIME]", "sends new clients away after drain_delay, lets sessions end",
      command_drain},
     {"undrain", "", "serves new clients again", command_undrain},
+    {"forget", "ACCOUNT", "the account's next login asks the backend, whatever was known",
+     command_forget},
+    {"login-test", "ACCOUNT", "asks for a password, logs in with it, and tells each step",
+     command_login_test},
     {.name = NULL},
 };
 

@@ -26,6 +26,8 @@ int command_sessions(const struct console *c);
 int command_reload(const struct console *c);
 int command_drain(const struct console *c);
 int command_undrain(const struct console *c);
+int command_forget(const struct console *c);
+int command_login_test(const struct console *c);
 
 /* Says on standard error what went wrong. Returns CONSOLE_FAILED. */
 int console_fail(const char *why);

@@ -1,6 +1,7 @@
 #include "control/service.h"
 
 #include "control/log_writer.h"
+#include "control/logins.h"
 #include "control/watched.h"
 #include "upstream/probe.h"
 
@@ -12,6 +13,7 @@ struct control_service {
     struct log_writer *writer;
     struct control_socket *socket;
     struct probes *probes;
+    struct logins *logins;
 };
 
 static void on_log_lost(void *owner)
@@ -37,6 +39,18 @@ static void ask_drain(void *owner, uint32_t request, bool is_drain)
     (void)channel_send(s->options.master, MESSAGE_SET_DRAIN, &m, span_make("", 0), -1);
 }
 
+static void forget(void *owner, uint32_t request, const char *name)
+{
+    const struct control_service *s = owner;
+    logins_forget(s->logins, s->socket, request, name);
+}
+
+static void login_test(void *owner, uint32_t request, const char *name, const char *password)
+{
+    const struct control_service *s = owner;
+    logins_test(s->logins, s->socket, request, name, password);
+}
+
 struct control_service *control_service_create(const struct control_service_options *options)
 {
     struct control_service *s = calloc(1, sizeof *s);
@@ -49,17 +63,26 @@ struct control_service *control_service_create(const struct control_service_opti
                                               .counters = u->counters,
                                               .on_lost = on_log_lost,
                                               .owner = s};
-    const struct control_socket_options socket = {
-        .loop = u->loop,
-        .fd = options->socket,
-        .grants = options->grants,
-        .board = options->board,
-        .log = u->log,
-        .actions = {.reload = ask_reload, .set_drain = ask_drain, .owner = s}};
+    const struct control_socket_options socket = {.loop = u->loop,
+                                                  .fd = options->socket,
+                                                  .grants = options->grants,
+                                                  .board = options->board,
+                                                  .log = u->log,
+                                                  .actions = {.reload = ask_reload,
+                                                              .set_drain = ask_drain,
+                                                              .forget = forget,
+                                                              .login_test = login_test,
+                                                              .owner = s}};
+    const struct logins_options logins = {.loop = u->loop,
+                                          .config = u->config,
+                                          .log = u->log,
+                                          .processes = options->board->processes,
+                                          .cache = options->auth_cache};
     s->writer = log_writer_create(&writer);
     s->socket = control_socket_create(&socket);
     s->probes = probes_create(u);
-    if (s->writer == NULL || s->socket == NULL || s->probes == NULL)
+    s->logins = logins_create(&logins);
+    if (s->logins == NULL || s->writer == NULL || s->socket == NULL || s->probes == NULL)
         control_service_destroy(&s);
     return s;
 }
@@ -69,6 +92,7 @@ void control_service_destroy(struct control_service **service)
     struct control_service *s = *service;
     if (s == NULL)
         return;
+    logins_destroy(&s->logins);
     probes_destroy(&s->probes);
     control_socket_destroy(&s->socket);
     log_writer_destroy(&s->writer);
@@ -107,6 +131,8 @@ void control_service_message(struct control_service *s, const struct message *m)
         log_writer_add(s->writer, message_take_fd(m));
     } else if (m->type == MESSAGE_LOG_TARGET && *m->fd >= 0) {
         log_writer_set_target(s->writer, message_take_fd(m));
+    } else if (m->type == MESSAGE_PEER && *m->fd >= 0) {
+        logins_add(s->logins, message_take_fd(m));
     } else if (m->type == MESSAGE_WATCHED && *m->fd >= 0) {
         parse_watched(s, m);
     } else if (m->type == MESSAGE_ANSWER) {

@@ -2,6 +2,7 @@
  * gateway. */
 #pragma once
 
+#include "auth/cache.h"
 #include "control/socket.h"
 #include "ipc/channel.h"
 #include "upstream/servers.h"
@@ -12,6 +13,7 @@ struct control_service_options {
     struct upstream_context upstream; /* for the probes; with the loop, log and counters of all */
     const struct board *board;
     const struct grants *grants;
+    struct auth_cache auth_cache;
     int socket;             /* listening */
     struct channel *master; /* for RELOAD, SET_DRAIN and LOG_LOST */
 };
@@ -22,7 +24,7 @@ struct control_service *control_service_create(const struct control_service_opti
 /* Writes what has come of the log. */
 void control_service_destroy(struct control_service **service);
 
-/* A message of the master: LOG_SOURCE, LOG_TARGET, ANSWER. */
+/* A message of the master: LOG_SOURCE, LOG_TARGET, PEER, WATCHED, ANSWER. */
 void control_service_message(struct control_service *s, const struct message *m);
 
 /* Another process takes over: no new clients, no probes; `fn` when the last client is gone. */

@@ -128,16 +128,58 @@ static void on_undrain(struct control_client *c, const json_t *request)
     a->set_drain(a->owner, c->request, false);
 }
 
+static const char *text_of(const json_t *request, const char *key)
+{
+    return json_string_value(json_object_get(request, key));
+}
+
+static void on_forget(struct control_client *c, const json_t *request)
+{
+    const struct control_actions *a = &c->socket->options.actions;
+    const char *account = text_of(request, "account");
+    if (account == NULL) {
+        send_result(c, false, "no account");
+        return;
+    }
+    new_request(c);
+    a->forget(a->owner, c->request, account);
+}
+
+static void on_login_test(struct control_client *c, const json_t *request)
+{
+    const struct control_actions *a = &c->socket->options.actions;
+    const char *account = text_of(request, "account"), *password = text_of(request, "password");
+    if (account == NULL || password == NULL) {
+        send_result(c, false, "no account, or no password");
+        return;
+    }
+    new_request(c);
+    a->login_test(a->owner, c->request, account, password);
+    explicit_bzero((void *)(uintptr_t)password, strlen(password)); /* jansson's, which frees it */
+}
+
 /* The commands, and who may give them. */
 static const struct {
     const char *name;
     enum control_role role;
     void (*run)(struct control_client *c, const json_t *request);
 } commands[] = {
-    {"status", CONTROL_READ, on_status},    {"sessions", CONTROL_READ, on_sessions},
-    {"reload", CONTROL_ADMIN, on_reload},   {"drain", CONTROL_ADMIN, on_drain},
+    {"status", CONTROL_READ, on_status},
+    {"sessions", CONTROL_READ, on_sessions},
+    {"reload", CONTROL_ADMIN, on_reload},
+    {"drain", CONTROL_ADMIN, on_drain},
     {"undrain", CONTROL_ADMIN, on_undrain},
+    {"forget", CONTROL_SUPPORT, on_forget},
+    {"login-test", CONTROL_SUPPORT, on_login_test},
 };
+
+static void refuse_role(struct control_client *c, enum control_role role)
+{
+    struct error text;
+    (void)error_set(&text, "this command needs a group with the role \"%s\" in control_groups",
+                    role == CONTROL_ADMIN ? "admin" : "support");
+    send_result(c, false, text.text);
+}
 
 static void run(struct control_client *c, const char *name, const json_t *request)
 {
@@ -148,9 +190,7 @@ static void run(struct control_client *c, const char *name, const json_t *reques
         if (c->role < commands[i].role) {
             log_event(log, EVENT_control_refused, field_text(KEY_reason, name),
                       field_number(KEY_uid, c->uid));
-            send_result(c, false,
-                        "this command needs a group with the role \"admin\" in "
-                        "control_groups");
+            refuse_role(c, commands[i].role);
             return;
         }
         if (commands[i].role > CONTROL_READ)
@@ -187,6 +227,7 @@ static void take_requests(struct control_client *c, struct span *in)
         connection_set_deadline(c->connection,
                                 loop_now(c->socket->options.loop) + CLIENT_TIMEOUT_NS);
         take_request(c, line);
+        explicit_bzero((void *)(uintptr_t)line.data, line.size); /* there may be a password in it */
         if (in->size == 0 && c->request == 0 && !c->is_listing)
             return;
     }
@@ -275,13 +316,26 @@ void control_socket_destroy(struct control_socket **socket)
     *socket = NULL;
 }
 
+static struct control_client *find(const struct control_socket *s, uint32_t request)
+{
+    struct control_client *c = s->clients;
+    while (c != NULL && (c->request != request || request == 0))
+        c = c->next;
+    return c;
+}
+
+void control_socket_tell(struct control_socket *s, uint32_t request, json_t *line)
+{
+    struct control_client *c = find(s, request);
+    if (c != NULL)
+        send_json(c, json_incref(line));
+}
+
 void control_socket_answer(struct control_socket *s, uint32_t request, bool is_good,
                            struct span text)
 {
     char copy[16 * 1024 + 1];
-    struct control_client *c = s->clients;
-    while (c != NULL && (c->request != request || request == 0))
-        c = c->next;
+    struct control_client *c = find(s, request);
     if (c == NULL)
         return;
     size_t size = span_copy(text, copy, sizeof copy);

@@ -17,6 +17,8 @@ struct control_socket;
 struct control_actions {
     void (*reload)(void *owner, uint32_t request);
     void (*set_drain)(void *owner, uint32_t request, bool is_drain);
+    void (*forget)(void *owner, uint32_t request, const char *name);
+    void (*login_test)(void *owner, uint32_t request, const char *name, const char *password);
     void *owner;
 };
 
@@ -32,6 +34,9 @@ struct control_socket_options {
 /* NULL without memory. */
 struct control_socket *control_socket_create(const struct control_socket_options *options);
 void control_socket_destroy(struct control_socket **s);
+
+/* A line of an action's answer, before its end. */
+void control_socket_tell(struct control_socket *s, uint32_t request, json_t *line);
 
 /* How an action went; `text` is for a person, lines parted by LF. Whoever asked may be gone. */
 void control_socket_answer(struct control_socket *s, uint32_t request, bool is_good,

@@ -25,7 +25,8 @@ static void on_message(struct role *r, const struct message *m)
 {
     struct auth *a = (struct auth *)r; /* it lies at the front */
     if (m != NULL && m->type == MESSAGE_PEER) {
-        sasl_service_add(a->service, message_take_fd(m));
+        const struct message_peer *peer = m->payload;
+        sasl_service_add(a->service, message_take_fd(m), peer->role == PROCESS_WORKER);
     } else if (m == NULL || m->type == MESSAGE_RETIRE || m->type == MESSAGE_STOP) {
         a->is_leaving = true;
         role_set_state(r,

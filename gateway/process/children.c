@@ -239,12 +239,13 @@ static void introduce(const struct post *a, const struct post *b)
 /* Do they speak to each other? */
 static bool must_meet(enum process_role a, enum process_role b)
 {
-    enum process_role other = a == PROCESS_WORKER ? b : a;
-    return (a == PROCESS_WORKER) != (b == PROCESS_WORKER) &&
-           (other == PROCESS_AUTH || other == PROCESS_HELPER);
+    static const bool asks[PROCESS_ROLES][PROCESS_ROLES] = {
+        [PROCESS_WORKER] = {[PROCESS_AUTH] = true, [PROCESS_HELPER] = true},
+        [PROCESS_CONTROL] = {[PROCESS_AUTH] = true}};
+    return asks[a][b] || asks[b][a];
 }
 
-/* Workers of a generation know its auth processes and its helper. */
+/* Workers of a generation know its auth processes and its helper, control the former alone. */
 static void introduce_all(const struct post *p)
 {
     const struct generation *g = p->generation;

@@ -49,19 +49,25 @@ void control_main(const struct birth *birth)
                              .processes = m->processes,
                              .health = m->health,
                              .sessions = m->sessions};
-    const struct control_service_options options = {.upstream = {.loop = c.role.loop,
-                                                                 .config = c.role.config,
-                                                                 .tls = birth->prepared->tls,
-                                                                 .health = m->health,
-                                                                 .labels = m->labels,
-                                                                 .process = birth->slot,
-                                                                 .bell = -1,
-                                                                 .log = &c.role.log,
-                                                                 .counters = c.role.counters},
-                                                    .board = &c.board,
-                                                    .grants = &birth->prepared->grants,
-                                                    .socket = birth->control,
-                                                    .master = c.role.master};
+    const struct control_service_options options = {
+        .upstream = {.loop = c.role.loop,
+                     .config = c.role.config,
+                     .tls = birth->prepared->tls,
+                     .health = m->health,
+                     .labels = m->labels,
+                     .process = birth->slot,
+                     .bell = -1,
+                     .log = &c.role.log,
+                     .counters = c.role.counters},
+        .board = &c.board,
+        .grants = &birth->prepared->grants,
+        .socket = birth->control,
+        .auth_cache = {.table = m->auth_cache,
+                       .key = m->auth_cache_key,
+                       .realm = c.role.config->auth.realm,
+                       .aliases =
+                           files_list(birth->prepared->watched, c.role.config, WATCHED_ALIASES)},
+        .master = c.role.master};
     c.ending = timeout_create(c.role.loop, end, &c);
     c.service = control_service_create(&options);
     if (c.ending == NULL || c.service == NULL)

@@ -21,6 +21,7 @@ struct worker {
     struct worker *next;
     struct sasl_service *service;
     struct channel *channel;
+    bool is_counted;
     struct open_exchange open[EXCHANGES_MAX]; /* by the slot of the worker's ticket */
 };
 
@@ -137,8 +138,9 @@ static void on_message(void *owner, const struct message *m)
     struct worker *w = owner;
     if (m == NULL) {
         struct sasl_service *s = w->service;
+        bool was_counted = w->is_counted;
         forget(w);
-        if (s->workers == NULL && s->on_empty != NULL)
+        if (was_counted && sasl_service_is_empty(s) && s->on_empty != NULL)
             s->on_empty(s->empty_owner);
         return;
     }
@@ -190,7 +192,7 @@ void sasl_service_destroy(struct sasl_service **service)
     *service = NULL;
 }
 
-void sasl_service_add(struct sasl_service *s, int fd)
+void sasl_service_add(struct sasl_service *s, int fd, bool is_worker)
 {
     struct worker *w = calloc(1, sizeof *w);
     if (w == NULL) {
@@ -198,6 +200,7 @@ void sasl_service_add(struct sasl_service *s, int fd)
         return;
     }
     w->service = s;
+    w->is_counted = is_worker;
     w->channel = channel_create(s->options.loop, fd, on_message, w);
     if (w->channel == NULL) {
         free(w);
@@ -215,5 +218,8 @@ void sasl_service_on_empty(struct sasl_service *s, loop_fn *fn, void *owner)
 
 bool sasl_service_is_empty(const struct sasl_service *s)
 {
-    return s->workers == NULL;
+    const struct worker *w = s->workers;
+    while (w != NULL && !w->is_counted)
+        w = w->next;
+    return w == NULL;
 }

@@ -28,8 +28,9 @@ struct sasl_service *sasl_service_create(const struct sasl_service_options *opti
                                          struct error *why);
 void sasl_service_destroy(struct sasl_service **service);
 
-/* Takes over a channel to a worker; when that one ends, its exchanges are forgotten. */
-void sasl_service_add(struct sasl_service *s, int fd);
+/* Takes over a channel to who asks; when that one ends, its exchanges are forgotten. One that isn't
+ * a worker doesn't count for sasl_service_is_empty. */
+void sasl_service_add(struct sasl_service *s, int fd, bool is_worker);
 
 /* `fn` is called whenever the last worker's channel has ended. */
 void sasl_service_on_empty(struct sasl_service *s, loop_fn *fn, void *owner);

@@ -1,11 +1,15 @@
 """Password backends other than sasldb: saslauthd."""
 import base64
+import contextlib
+import json
 import os
+import pty
 import subprocess
 import time
 
 import pytest
 
+from fixtures import build
 from fixtures.clients import PASSWORDS, plain_response, pop3, smtp
 from fixtures.processes import end
 from fixtures.waiting import until
@@ -233,3 +237,84 @@ def test_with_sasldb_the_server_behind_is_told_the_account(new_gateway, new_pop3
         reader.ask("USER Alice", "+OK")
         reader.ask(f"PASS {PASSWORDS['alice']}", "+OK")
     assert server.connections[-1].saw("USER") == ["USER alice@example.com"]
+
+
+# ---- porteiroctl forget, login-test ----
+
+def login_test(gateway, name, password, status=0, *options, wrapper=()):
+    done = subprocess.run([*wrapper, build.PORTEIROCTL, "-s", gateway.config["control"], *options, "login-test", name],
+                          input=password + "\n", capture_output=True, text=True, timeout=90)
+    assert done.returncode == status, done.stdout + done.stderr
+    return done
+
+
+def test_what_is_forgotten_is_asked_about_again_in_all_workers_and_generations(new_gateway, new_smtp, saslauthd):
+    gateway = new_gateway(new_smtp(), auth=saslauthd.settings(realm="example.com"))
+    old = smtp(gateway, user=None)
+    log_in(gateway)
+    gateway.reload()
+    log_in(gateway)
+    saslauthd.set_passwords({"alice": "a-new-one"})
+    log_in(gateway)  # known still
+    assert gateway.ctl("forget", "Alice").stdout == "alice@example.com: the next login asks the backend\n"
+    for _ in range(4):
+        log_in(gateway, reply="535 5.7.8 ")
+    old.ask(f"AUTH PLAIN {RIGHT}", "535 5.7.8 ")  # of the old generation
+    assert gateway.ctl("forget", "bob").stdout == "bob@example.com: nothing was known\n"
+    assert json.loads(gateway.ctl("--json", "forget", "bob").stdout)["ok"] is True
+    assert "nobody's name" in gateway.ctl("forget", "a%b", status=1).stderr
+    gateway.wait_event("control_command", command="forget", uid=os.geteuid())
+
+
+def test_login_test_tells_each_step(new_gateway, new_smtp, saslauthd, folder):
+    (folder / "aliases").write_text("COMPANY\\*: *@example.com\n")
+    gateway = new_gateway(new_smtp(), auth=saslauthd.settings(realm="example.com", aliases=str(folder / "aliases")))
+    said = login_test(gateway, "COMPANY\\Alice", PASSWORDS["alice"]).stdout
+    steps = dict(line.split(None, 1) for line in said.splitlines() if not line.startswith("is told"))
+    assert {key: value.strip() for key, value in steps.items() if key != "took"} == {
+        "name": "COMPANY\\Alice", "alias": "yes", "account": "alice@example.com", "backend": "saslauthd",
+        "outcome": "good"}
+    assert "is told      alice\n" in said
+    told = json.loads(login_test(gateway, "alice", PASSWORDS["alice"], 0, "--json").stdout)
+    assert told["is_alias"] is False and told["login_name"] == "alice" and told["duration"] > 0
+    assert len(saslauthd.asked()) == 2  # the cache is neither asked nor told
+    gateway.wait_event("login_tested", count=2, account="alice@example.com", verdict="good")
+
+
+def test_login_test_says_what_is_wrong(behind, saslauthd):
+    wrong = login_test(behind, "alice", "wrong", status=1)
+    assert "outcome      wrong" in wrong.stdout and "password is wrong" in wrong.stderr
+    nobody = login_test(behind, "alice@elsewhere.example", "x", status=1)
+    assert "no account can be called so" in nobody.stderr
+    end(saslauthd.process)
+    away = login_test(behind, "alice", PASSWORDS["alice"], status=1)
+    assert "outcome      unavailable" in away.stdout and str(saslauthd.socket) in away.stderr
+
+
+def test_login_test_shows_no_password_on_a_terminal(behind):
+    controller, terminal = pty.openpty()
+    process = subprocess.Popen([build.PORTEIROCTL, "-s", behind.config["control"], "login-test", "alice"],
+                               stdin=terminal, stdout=terminal, stderr=terminal, start_new_session=True)
+    os.close(terminal)
+    shown = b""
+    while b"Password: " not in shown:
+        shown += os.read(controller, 1000)
+    os.write(controller, PASSWORDS["alice"].encode() + b"\n")
+    with contextlib.suppress(OSError):  # the terminal is gone with the process
+        while more := os.read(controller, 1000):
+            shown += more
+    assert process.wait() == 0 and b"outcome      good" in shown
+    assert PASSWORDS["alice"].encode() not in shown
+
+
+def test_forget_and_login_test_are_for_the_role_support(new_gateway, new_smtp, saslauthd):
+    gateway = new_gateway(new_smtp(), auth=saslauthd.settings(realm="example.com"),
+                          control_groups={"games": "read", "news": "support"})
+
+    def member(group):
+        return ["setpriv", "--reuid=nobody", "--regid=nogroup", f"--groups={group}"]
+    assert '"support"' in gateway.ctl("forget", "alice", status=1, wrapper=member("games")).stderr
+    assert '"support"' in login_test(gateway, "alice", "x", 1, wrapper=member("games")).stderr
+    gateway.ctl("forget", "alice", wrapper=member("news"))
+    login_test(gateway, "alice", PASSWORDS["alice"], wrapper=member("news"))
+    assert saslauthd.asked() == [f"{saslauthd.service} alice"]

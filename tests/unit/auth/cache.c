@@ -190,6 +190,31 @@ START_TEST(thousands_of_accounts_are_known_at_once)
 }
 END_TEST
 
+START_TEST(what_is_forgotten_is_asked_about_and_the_rest_is_known)
+{
+    keep("|ana|secret", NOW_NS);
+    keep("|rui|secret", NOW_NS);
+    ck_assert(auth_cache_forget(&cache, "ana@example.com"));
+    ck_assert(!knows("|ana|secret", NOW_NS));
+    ck_assert(knows("|rui|secret", NOW_NS));
+    ck_assert(!auth_cache_forget(&cache, "ana@example.com"));
+    ck_assert(!auth_cache_forget(&cache, "nobody@example.com"));
+    keep("|ana|secret", NOW_NS);
+    ck_assert(knows("|ana|secret", NOW_NS));
+}
+END_TEST
+
+START_TEST(a_generation_is_forgotten_by_its_number)
+{
+    keep("|ana|secret", NOW_NS);
+    cache.generation = 2;
+    ck_assert(!auth_cache_forget(&cache, "ana@example.com"));
+    cache.generation = 1;
+    ck_assert(knows("|ana|secret", NOW_NS));
+    ck_assert(auth_cache_forget(&cache, "ana@example.com"));
+}
+END_TEST
+
 SUITE(cache)
 {
     tcase_add_checked_fixture(tests, begin, end);
@@ -205,4 +230,6 @@ SUITE(cache)
     TEST(a_password_too_long_to_be_kept_is_asked_about);
     TEST(turned_off_it_is_asked_for_nothing);
     TEST(thousands_of_accounts_are_known_at_once);
+    TEST(what_is_forgotten_is_asked_about_and_the_rest_is_known);
+    TEST(a_generation_is_forgotten_by_its_number);
 }

@@ -57,7 +57,7 @@ static void connect_client(void)
     struct error why;
     ck_assert_int_eq(channel_pair(ends, &why), 0);
     auth_client_add(client, ends[0]);
-    sasl_service_add(service, ends[1]);
+    sasl_service_add(service, ends[1], true);
 }
 
 static void begin(void)
@@ -209,6 +209,22 @@ START_TEST(when_the_last_worker_has_gone_it_is_told_so)
 }
 END_TEST
 
+START_TEST(who_is_no_worker_is_served_and_does_not_count)
+{
+    int ends[2];
+    struct error why;
+    ck_assert_int_eq(channel_pair(ends, &why), 0);
+    auth_client_add(client, ends[0]);
+    sasl_service_add(service, ends[1], false);
+    ck_assert(sasl_service_is_empty(service));
+    plain(&logins[0], "ana", "secret");
+    is_answered(&logins[0], AUTH_GOOD, "ana@example.com");
+    auth_client_destroy(&client);
+    turns_for(5);
+    ck_assert(!is_empty);
+}
+END_TEST
+
 START_TEST(workers_do_not_see_one_anothers_exchanges)
 {
     struct auth_client *first = client;
@@ -259,7 +275,7 @@ static void connect_worker(void)
     ck_assert_int_eq(channel_pair(ends, &why), 0);
     worker.channel = channel_create(turns.loop, ends[0], on_service, NULL);
     ck_assert_ptr_nonnull(worker.channel);
-    sasl_service_add(service, ends[1]);
+    sasl_service_add(service, ends[1], true);
 }
 
 /* PLAIN, without a first response. */
@@ -484,6 +500,7 @@ SUITE(service)
     TEST(an_exchange_that_was_cancelled_is_forgotten);
     TEST(a_service_that_ends_leaves_its_exchanges_unavailable_once_each);
     TEST(when_the_last_worker_has_gone_it_is_told_so);
+    TEST(who_is_no_worker_is_served_and_does_not_count);
     TEST(workers_do_not_see_one_anothers_exchanges);
     TEST(slots_that_do_not_exist_are_passed_over);
     TEST(the_last_slot_serves);
