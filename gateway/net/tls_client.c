@@ -90,10 +90,31 @@ static int on_certificate(X509_STORE_CTX *store, void *owner)
     return 0;
 }
 
+/* ---- sessions ---- */
+
+/* What a server gives is kept for the next connection to it, which costs both half as much. Copies
+ * are: a connection that breaks off spoils its own. */
+static int on_session(SSL *ssl, SSL_SESSION *session)
+{
+    const struct tls_context *c = SSL_get_app_data(ssl);
+    SSL_SESSION *copy = SSL_SESSION_dup(session);
+    if (copy != NULL) {
+        SSL_SESSION_free(*c->session);
+        *c->session = copy;
+    }
+    return 0; /* the other stays OpenSSL's */
+}
+
 int tls_client_begin(const struct tls_context *context, SSL *ssl)
 {
     SSL_set_connect_state(ssl);
-    return SSL_set_app_data(ssl, (void *)(uintptr_t)context) == 1 ? 0 : -1;
+    if (SSL_set_app_data(ssl, (void *)(uintptr_t)context) != 1)
+        return -1;
+    SSL_SESSION *copy = *context->session == NULL ? NULL : SSL_SESSION_dup(*context->session);
+    if (copy != NULL)
+        (void)SSL_set_session(ssl, copy); /* else the handshake is a whole one */
+    SSL_SESSION_free(copy);
+    return 0;
 }
 
 /* ---- loading ---- */
@@ -193,6 +214,8 @@ static SSL_CTX *load_upstream(const struct upstream_config *u, bool is_checked,
     set_versions(&l);
     SSL_CTX_set_default_passwd_cb(l.ctx, tls_no_password);
     SSL_CTX_set_cert_verify_callback(l.ctx, on_certificate, NULL);
+    (void)SSL_CTX_set_session_cache_mode(l.ctx, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
+    SSL_CTX_sess_set_new_cb(l.ctx, on_session);
     if (is_checked) {
         SSL_CTX_set_verify(l.ctx, SSL_VERIFY_PEER, NULL);
         if (u->fingerprint[0] == '\0')
@@ -221,7 +244,10 @@ struct tls_context *tls_client_prepare(const struct config *config, struct error
                                          .is_client = true,
                                          .upstream = u,
                                          .server = &u->servers[n],
-                                         .is_checked = is_checked};
+                                         .is_checked = is_checked,
+                                         .session = calloc(1, sizeof *next->session)};
+            if (next->session == NULL)
+                abort();               /* likewise */
             (void)SSL_CTX_up_ref(ctx); /* it is there */
             address_format_host(&u->servers[n].to, next->host);
         }
@@ -233,7 +259,10 @@ struct tls_context *tls_client_prepare(const struct config *config, struct error
 
 void tls_client_free(struct tls_context *contexts, size_t count)
 {
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
         SSL_CTX_free(contexts[i].ctx);
+        SSL_SESSION_free(*contexts[i].session);
+        free(contexts[i].session);
+    }
     free(contexts);
 }

@@ -29,7 +29,8 @@ struct tls_context {
     SSL_CTX *ctx;
     const struct upstream_config *upstream;
     const struct server_config *server;
-    bool is_checked; /* its certificate must be the right one */
+    bool is_checked;       /* its certificate must be the right one */
+    SSL_SESSION **session; /* the last one, to be resumed; it points to NULL before the first */
     char host[ADDRESS_TEXT_SIZE];
 };
 

@@ -122,7 +122,9 @@ static void tell_identity(struct look *k, const struct smtp_capabilities *c)
         tell_wrong(k,
                    "identity = \"xclient\" needs it; in Postfix: smtpd_authorized_xclient_hosts");
     if (k->upstream.identity == IDENTITY_AUTH)
-        tell(k, "login", "taken");
+        tell(k, "login",
+             k->upstream.token_command[0] == '\0' ? "taken"
+                                                  : "not tried: the helper alone gets tokens");
 }
 
 static int ask(struct look *k, enum smtp_command command, struct span line)
@@ -211,11 +213,12 @@ static void on_pop3(void *owner, struct pop3_link *l, const struct pop3_link_eve
 static void look_at(struct look *k, const struct tls_contexts *tls, const struct accounts *accounts)
 {
     const struct account *a = account_of(accounts, k->configured);
+    bool can_log_in = a != NULL && a->credentials.secret[0] != '\0';
     const struct smtp_link_options options = {.loop = k->live->loop,
                                               .upstream = &k->upstream,
                                               .server = k->server,
                                               .tls = tls,
-                                              .login = a == NULL ? NULL : &a->credentials,
+                                              .login = can_log_in ? &a->credentials : NULL,
                                               .hostname = k->live->config->hostname};
     char at[ADDRESS_TEXT_SIZE];
     struct error why;

@@ -5,7 +5,7 @@ import pytest
 
 from fixtures.gateway import run_porteirod
 from fixtures.processes import free_port
-from fixtures.scripted import HANG
+from fixtures.scripted import EXTENSIONS, HANG
 from fixtures.tls import fingerprint
 
 
@@ -65,6 +65,15 @@ def test_a_dead_server_and_a_missing_identity_are_errors(live, postfix, new_smtp
     status, servers, errors = live(postfix, upstream={"identity": "xclient"})
     assert status == 1
     assert servers["smtp/a"]["ERROR"].endswith("in Postfix: smtpd_authorized_xclient_hosts")
+
+
+def test_a_token_is_not_asked_for_and_a_header_is_sent(live, new_smtp):
+    status, servers, errors = live(
+        new_smtp(extensions=(*EXTENSIONS, "AUTH XOAUTH2")),
+        upstream={"identity": "auth", "username": "gw", "token_command": "/bin/false"})
+    assert status == 0 and servers["smtp/a"]["login"].startswith("not tried"), errors
+    status, servers, errors = live(new_smtp(proxy=True), upstream={"identity": "proxy"})
+    assert status == 0 and "PIPELINING" in servers["smtp/a"]["offers"], errors
 
 
 def test_a_silent_server_ends_the_wait(live, new_smtp):

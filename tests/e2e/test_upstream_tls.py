@@ -6,6 +6,7 @@ import pytest
 from fixtures.clients import PASSWORDS, message, pop3, smtp, token
 from fixtures.scripted import CLOSE
 from fixtures.tls import fingerprint
+from fixtures.waiting import until
 
 
 def test_tls_none_never_uses_starttls(new_gateway, new_smtp, server_tls):
@@ -207,3 +208,17 @@ def test_without_a_certificate_a_server_that_asks_for_one_is_not_used(new_gatewa
     server = new_smtp(tls=tls_of(certificates.rsa, certificates.authority))
     refuses_to_send(new_gateway(server, upstream={"tls": "require"}))
     assert not server.used("MAIL")
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_the_next_connection_to_a_server_resumes_the_session(new_gateway, new_smtp, server_tls, version):
+    server_tls.maximum_version = version
+    server = new_smtp(tls=server_tls)
+    gateway = new_gateway(server, workers=1, upstream={
+        "tls": "require", "idle_timeout": "100ms", "health_check": "1h"})
+    for count in (1, 2):
+        with smtp(gateway) as client:
+            client.mail(message())
+        until(lambda: len(server.used()) == count and not server.used()[-1].is_open)
+    first, second = server.used()
+    assert (first.is_resumed, second.is_resumed) == (False, True)

@@ -327,6 +327,45 @@ START_TEST(a_key_that_everybody_can_read_is_taken_with_a_warning)
 }
 END_TEST
 
+/* ---- sessions ---- */
+
+/* The client reads what the server says, and with it the session; then the connection breaks off.
+ */
+static void hear_something(void)
+{
+    char word[8];
+    ck_assert_int_eq(SSL_write(server.ssl, "hello", 5), 5);
+    ck_assert_int_eq(SSL_read(server.client, word, sizeof word), 5);
+}
+
+START_TEST(the_next_connection_to_a_server_resumes_the_session)
+{
+    static const int versions[] = {TLS1_2_VERSION, TLS1_3_VERSION};
+    prepare("tls = \"verify\" ca = \"~legacy.pem\"");
+    serve("legacy");
+    ck_assert_int_eq(SSL_CTX_set_max_proto_version(server.context, versions[_i]), 1);
+    SSL_CTX *context = server.context;
+    for (int n = 0; n < 3; n++) {
+        ck_assert(agrees());
+        ck_assert_int_eq(SSL_session_reused(server.client), n > 0);
+        hear_something();
+        ck_assert_int_eq(SSL_CTX_up_ref(context), 1);
+        hang_up();
+        server.context = context;
+    }
+}
+END_TEST
+
+START_TEST(a_session_that_the_server_has_forgotten_costs_nothing_but_a_whole_handshake)
+{
+    prepare("");
+    ck_assert(takes("legacy"));
+    hear_something();
+    ck_assert(takes("other")); /* another SSL_CTX there, as after a restart */
+    ck_assert_int_eq(SSL_session_reused(server.client), 0);
+}
+END_TEST
+
 SUITE(tls_client)
 {
     tcase_add_unchecked_fixture(tests, make_files, folder_remove);
@@ -344,6 +383,8 @@ SUITE(tls_client)
     TEST(a_file_of_cas_that_holds_none_is_refused);
     tcase_add_loop_test(tests, the_certificate_of_the_fingerprint_is_taken_whoever_signed_it, 0, 2);
     TEST(a_certificate_of_another_fingerprint_is_refused);
+    tcase_add_loop_test(tests, the_next_connection_to_a_server_resumes_the_session, 0, 2);
+    TEST(a_session_that_the_server_has_forgotten_costs_nothing_but_a_whole_handshake);
     TEST(a_server_that_asks_for_one_is_shown_our_certificate);
     TEST(a_key_of_another_certificate_is_refused);
     TEST(files_that_are_missing_are_all_named);
