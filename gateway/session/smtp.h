@@ -136,6 +136,9 @@ void smtp_xclient_begin(struct smtp_session *s);
 void smtp_xclient(struct smtp_session *s, const struct smtp_event *event);
 void smtp_xclient_end(struct smtp_session *s);
 
+/* What the client has called itself, or was called by who speaks for it. */
+const char *smtp_client_name(const struct smtp_session *s);
+
 /* ---- smtp_trusted ---- */
 
 /* Does the client come from a network that may send without AUTH? */

@@ -53,7 +53,7 @@ static struct received origin(const struct smtp_session *s, char from[LITERAL_SI
     bool is_full = s->base.listener->received == RECEIVED_FULL;
     clock_format_rfc5322(clock_wall_ns(), date);
     return (struct received){.from = is_full ? literal(&s->base.client_address, from) : NULL,
-                             .helo = s->told_helo == NULL ? s->helo : s->told_helo,
+                             .helo = smtp_client_name(s),
                              .by = s->base.context->config->hostname,
                              .id = t->id,
                              .date = date,

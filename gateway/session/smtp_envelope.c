@@ -268,7 +268,7 @@ static void take(struct smtp_session *s, bool wants_new)
                                        .owner = s};
     if (u->identity == IDENTITY_PROXY) {
         t->request.header = smtp_identity_header(s);
-        t->request.hello = s->told_helo == NULL ? s->helo : s->told_helo;
+        t->request.hello = smtp_client_name(s);
         if (t->request.header.size == 0) { /* never as somebody else */
             taken(s, NULL, POOL_BUSY);
             return;

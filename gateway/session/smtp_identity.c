@@ -21,7 +21,7 @@ void smtp_identity_fill_in(struct smtp_session *s)
     t->values = (struct xclient_values){
         .value = {[XCLIENT_NAME] = s->told_name == NULL ? "[UNAVAILABLE]" : s->told_name,
                   [XCLIENT_PROTO] = "ESMTP",
-                  [XCLIENT_HELO] = s->told_helo == NULL ? s->helo : s->told_helo,
+                  [XCLIENT_HELO] = smtp_client_name(s),
                   [XCLIENT_LOGIN] = session_account(&s->base),
                   [XCLIENT_ADDR] = told_address(t, client),
                   [XCLIENT_PORT] = arena_printf(t->arena, "%u", address_port(client)),
@@ -39,7 +39,7 @@ int smtp_identity_forward(struct smtp_session *s)
                   [XFORWARD_ADDR] = told_address(t, client),
                   [XFORWARD_PORT] = arena_printf(t->arena, "%u", address_port(client)),
                   [XFORWARD_PROTO] = "ESMTP",
-                  [XFORWARD_HELO] = s->told_helo == NULL ? s->helo : s->told_helo,
+                  [XFORWARD_HELO] = smtp_client_name(s),
                   [XFORWARD_IDENT] = t->id,
                   [XFORWARD_SOURCE] = "REMOTE"}};
     unsigned next = 0;

@@ -21,6 +21,11 @@ void smtp_xclient_end(struct smtp_session *s)
     s->told_name = s->told_helo = NULL;
 }
 
+const char *smtp_client_name(const struct smtp_session *s)
+{
+    return s->told_helo == NULL ? s->helo : s->told_helo;
+}
+
 /* Takes over a name that was told. Returns 0, or -1 without memory. */
 static int keep(char **kept, const struct smtp_told *told, enum xclient_attribute which)
 {

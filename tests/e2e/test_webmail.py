@@ -125,6 +125,19 @@ def test_log_and_sessions_name_whom_the_webmail_speaks_for(trusting):
         assert trusting.wait_event(event, session=session)["client"] == "203.0.113.7:4711"
 
 
+@pytest.mark.parametrize("says_ehlo", [True, False])
+def test_received_full_tells_whom_the_webmail_speaks_for(new_gateway, new_smtp, says_ehlo):
+    server = new_smtp()
+    gateway = new_gateway(server, listener={"xclient_login_from": [WEBMAIL], "received": "full"})
+    with Smtp(gateway.port("submissions"), source=WEBMAIL) as client:
+        client.expect("220 ")
+        client.ask(f"XCLIENT {TOLD} LOGIN=alice@example.com", "220 ")
+        if says_ehlo:
+            client.hello("webmail.example.com")
+        client.mail(message())
+    assert server.messages[0].data.startswith(b"Received: from phone.example.net ([203.0.113.7])\r\n")
+
+
 def test_an_unavailable_address_leaves_the_webmails_own(trusting, server):
     with smtp(trusting, user=None, source=WEBMAIL) as client:
         tell(client, "ADDR=[UNAVAILABLE] PORT=[UNAVAILABLE] NAME=[TEMPUNAVAIL] HELO=phone.example.net")
