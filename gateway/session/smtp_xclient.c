@@ -53,6 +53,8 @@ void smtp_xclient(struct smtp_session *s, const struct smtp_event *event)
     session_speaks_for(&s->base, has_address ? &address : NULL);
     s->server.is_trusted = false;      /* it was its own address that was */
     pool_give_back(c->pool, &s->link); /* it was told of another */
+    if (has_login)
+        smtp_own_end(s); /* another's password */
     if (keep(&s->told_name, told, XCLIENT_NAME) < 0 ||
         keep(&s->told_helo, told, XCLIENT_HELO) < 0 ||
         (has_login && session_login(&s->base, span_of(account), NULL) < 0)) {

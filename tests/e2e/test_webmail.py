@@ -188,6 +188,17 @@ def test_a_login_that_can_be_no_account_is_refused(vouching, login):
         client.ask("MAIL FROM:<alice@example.com>", "530 5.7.0 ")
 
 
+def test_nobody_is_logged_in_behind_with_the_password_of_another(new_gateway, new_smtp):
+    """identity = "password": who was named has none that could be repeated."""
+    server = new_smtp(extensions=(*EXTENSIONS, "AUTH PLAIN"))
+    gateway = new_gateway(server, listener={"xclient_login_from": [WEBMAIL]}, upstream={"identity": "password"})
+    with smtp(gateway, source=WEBMAIL) as client:
+        tell(client, "LOGIN=bob@example.com")
+        client.ask("MAIL FROM:<bob@example.com>", "250 ")
+        client.ask("RCPT TO:<x@dest.example>", "451 4.3.5 ")
+    assert not server.used("MAIL")
+
+
 # ---- syntax and sequence ----
 
 @pytest.mark.parametrize("what", [
