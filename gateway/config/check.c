@@ -2,7 +2,6 @@
 
 #include "config/grammar.h"
 #include "config/mechanisms.h"
-#include "config/networks.h"
 
 #include <ifaddrs.h>
 #include <netdb.h>
@@ -353,76 +352,6 @@ static void check_taken(const struct checker *k, const struct listener_config *l
                 }
 }
 
-/* Who may vouch for others needs no password: nobody else may have his address. */
-static void check_xclient(const struct checker *k, struct listener_config *l)
-{
-    char which[NETWORKS_NAT_SIZE];
-    networks_read(&l->xclient_from, k->config->arena, &l->xclient_networks);
-    networks_read(&l->xclient_login_from, k->config->arena, &l->xclient_login_networks);
-    for (size_t i = 0; i < l->xclient_login_networks.count; i++) {
-        const struct network *n = &l->xclient_login_networks.items[i];
-        const char *text = l->xclient_login_from.items[i];
-        if (network_holds_nat(n, which))
-            errors_add_at(k->errors, &l->place,
-                          "listeners.%s.xclient_login_from: %s holds %s: whoever comes through "
-                          "its NAT would need no password; list the webmail's address alone",
-                          l->name, text, which);
-        else if (network_holds_loopback(n))
-            errors_warn_at(k->errors, &l->place,
-                           "listeners.%s.xclient_login_from: %s is this machine: every user and "
-                           "web site on it can send as anybody",
-                           l->name, text);
-    }
-}
-
-/* As whom somebody may send whom nobody asks for a password. */
-static void check_trusted_networks(const struct checker *k, const struct listener_config *l,
-                                   const struct trusted_config *t)
-{
-    char which[NETWORKS_NAT_SIZE];
-    for (size_t i = 0; i < t->network_list.count; i++) {
-        const struct network *n = &t->network_list.items[i];
-        const char *text = t->networks.items[i];
-        if (network_holds_nat(n, which))
-            errors_add_at(
-                k->errors, &t->place,
-                "listeners.%s.trusted.%s.networks: %s holds %s: whoever comes through its "
-                "NAT could send without a login: an open relay; list the hosts alone",
-                l->name, t->name, text, which);
-        else if (n->bits < (n->is_v6 ? 48U : 96U + 16U)) /* of 128 */
-            errors_warn_at(k->errors, &t->place,
-                           "listeners.%s.trusted.%s.networks: %s is wide: everybody in it sends "
-                           "without a login",
-                           l->name, t->name, text);
-    }
-    for (size_t i = 0; i < l->address_count; i++)
-        if (!address_is_private(&l->addresses[i])) {
-            errors_warn_at(k->errors, &t->place,
-                           "listeners.%s.trusted.%s.networks: strangers reach this listener too; a "
-                           "listener of its own, bound to a private address, is safer",
-                           l->name, t->name);
-            return;
-        }
-}
-
-static void check_trusted(const struct checker *k, const struct listener_config *l)
-{
-    for (size_t i = 0; i < l->trusted_count; i++) {
-        struct trusted_config *t = &l->trusted[i];
-        bool is_network = t->networks.count > 0, is_login = t->logins.count > 0;
-        networks_read(&t->networks, k->config->arena, &t->network_list);
-        if (is_network == is_login || is_network != (t->account[0] != '\0') ||
-            is_login != (t->account_from[0] != '\0') || (is_network && t->fallback[0] != '\0'))
-            errors_add_at(k->errors, &t->place,
-                          "listeners.%s.trusted.%s: write either networks = [...] and account = "
-                          "\"...\" (they send as that one), or logins = [...] and account_from = "
-                          "\"mail-auth\" (they send for whom they name)",
-                          l->name, t->name);
-        else if (is_network)
-            check_trusted_networks(k, l, t);
-    }
-}
-
 static void check_listeners(const struct checker *k)
 {
     struct config *c = k->config;
@@ -440,8 +369,7 @@ static void check_listeners(const struct checker *k)
         check_listener_tls(k, l);
         check_client_certificate(k, l);
         check_listener_upstream(k, l);
-        check_xclient(k, l);
-        check_trusted(k, l);
+        config_check_trust(c, l, k->errors);
     }
     if (c->listener_count == 0)
         errors_add_at(k->errors, &file,

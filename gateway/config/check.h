@@ -6,3 +6,6 @@
 /* Fills in what follows from other values (addresses, names that are referred to, the host's name)
  * and adds what doesn't fit together to `errors`. */
 void config_check(struct config *c, struct errors *errors);
+
+/* The same for those of a listener who are believed without a password; for config/check.c. */
+void config_check_trust(struct config *config, struct listener_config *l, struct errors *errors);

@@ -159,3 +159,10 @@ def test_the_default_router_is_never_trusted(new_gateway, new_smtp):
     with open("/proc/net/route") as routes:
         has_router = any(line.split()[1] == "00000000" and int(line.split()[3], 16) & 2 for line in list(routes)[1:])
     assert not has_router or (done.returncode == 1 and "an open relay" in done.stderr)
+
+
+@pytest.mark.parametrize("key, value", [("trusted", PRINTERS), ("xclient_login_from", ["192.0.2.8"])])
+def test_who_has_no_password_goes_to_no_server_that_wants_it(new_gateway, new_smtp, key, value):
+    gateway = new_gateway(new_smtp(), listener={key: value}, upstream={"identity": "password"}, start=False)
+    done = gateway.check()
+    assert done.returncode == 1 and f'{key}: upstream "smtp" has identity = "password"' in done.stderr

@@ -1,0 +1,104 @@
+/* Who is believed without a password: by XCLIENT, or as a trusted network or login. */
+#include "config/check.h"
+#include "config/networks.h"
+
+struct checker {
+    const struct config *config;
+    struct errors *errors;
+};
+
+/* Who may vouch for others needs no password: nobody else may have his address. */
+static void check_xclient(const struct checker *k, struct listener_config *l)
+{
+    char which[NETWORKS_NAT_SIZE];
+    networks_read(&l->xclient_from, k->config->arena, &l->xclient_networks);
+    networks_read(&l->xclient_login_from, k->config->arena, &l->xclient_login_networks);
+    for (size_t i = 0; i < l->xclient_login_networks.count; i++) {
+        const struct network *n = &l->xclient_login_networks.items[i];
+        const char *text = l->xclient_login_from.items[i];
+        if (network_holds_nat(n, which))
+            errors_add_at(k->errors, &l->place,
+                          "listeners.%s.xclient_login_from: %s holds %s: whoever comes through "
+                          "its NAT would need no password; list the webmail's address alone",
+                          l->name, text, which);
+        else if (network_holds_loopback(n))
+            errors_warn_at(k->errors, &l->place,
+                           "listeners.%s.xclient_login_from: %s is this machine: every user and "
+                           "web site on it can send as anybody",
+                           l->name, text);
+    }
+}
+
+/* As whom somebody may send whom nobody asks for a password. */
+static void check_trusted_networks(const struct checker *k, const struct listener_config *l,
+                                   const struct trusted_config *t)
+{
+    char which[NETWORKS_NAT_SIZE];
+    for (size_t i = 0; i < t->network_list.count; i++) {
+        const struct network *n = &t->network_list.items[i];
+        const char *text = t->networks.items[i];
+        if (network_holds_nat(n, which))
+            errors_add_at(
+                k->errors, &t->place,
+                "listeners.%s.trusted.%s.networks: %s holds %s: whoever comes through its "
+                "NAT could send without a login: an open relay; list the hosts alone",
+                l->name, t->name, text, which);
+        else if (n->bits < (n->is_v6 ? 48U : 96U + 16U)) /* of 128 */
+            errors_warn_at(k->errors, &t->place,
+                           "listeners.%s.trusted.%s.networks: %s is wide: everybody in it sends "
+                           "without a login",
+                           l->name, t->name, text);
+    }
+    for (size_t i = 0; i < l->address_count; i++)
+        if (!address_is_private(&l->addresses[i])) {
+            errors_warn_at(k->errors, &t->place,
+                           "listeners.%s.trusted.%s.networks: strangers reach this listener too; a "
+                           "listener of its own, bound to a private address, is safer",
+                           l->name, t->name);
+            return;
+        }
+}
+
+static void check_trusted(const struct checker *k, const struct listener_config *l)
+{
+    for (size_t i = 0; i < l->trusted_count; i++) {
+        struct trusted_config *t = &l->trusted[i];
+        bool is_network = t->networks.count > 0, is_login = t->logins.count > 0;
+        networks_read(&t->networks, k->config->arena, &t->network_list);
+        if (is_network == is_login || is_network != (t->account[0] != '\0') ||
+            is_login != (t->account_from[0] != '\0') || (is_network && t->fallback[0] != '\0'))
+            errors_add_at(k->errors, &t->place,
+                          "listeners.%s.trusted.%s: write either networks = [...] and account = "
+                          "\"...\" (they send as that one), or logins = [...] and account_from = "
+                          "\"mail-auth\" (they send for whom they name)",
+                          l->name, t->name);
+        else if (is_network)
+            check_trusted_networks(k, l, t);
+    }
+}
+
+/* The server behind wants each user's own password, and here is none to repeat. */
+static void check_identity(const struct checker *k, const struct listener_config *l)
+{
+    bool has_network = false;
+    for (size_t i = 0; i < l->trusted_count; i++)
+        has_network = has_network || l->trusted[i].networks.count > 0;
+    if (l->upstream_config == NULL || l->upstream_config->identity != IDENTITY_PASSWORD ||
+        l->role != ROLE_SUBMISSION)
+        return;
+    if (has_network || l->xclient_login_networks.count > 0)
+        errors_add_at(
+            k->errors, &l->place,
+            "listeners.%s.%s: upstream \"%s\" has identity = \"password\", and who sends "
+            "without a password has none that could be repeated there; give this listener "
+            "another upstream",
+            l->name, has_network ? "trusted" : "xclient_login_from", l->upstream);
+}
+
+void config_check_trust(struct config *config, struct listener_config *l, struct errors *errors)
+{
+    const struct checker k = {config, errors};
+    check_xclient(&k, l);
+    check_trusted(&k, l);
+    check_identity(&k, l);
+}
