@@ -272,3 +272,19 @@ void auth_cancel(struct auth_exchange **exchange)
     close_exchange(e);
     *exchange = NULL;
 }
+
+bool auth_knows(const struct auth_client *c, struct span response)
+{
+    struct auth_cache_entry entry;
+    char account[ACCOUNT_SIZE];
+    return auth_cache_entry_of(c->cache, response, account, &entry) == 0 &&
+           auth_cache_knows(c->cache, &entry, loop_now(c->loop));
+}
+
+void auth_keep(const struct auth_client *c, struct span response)
+{
+    struct auth_cache_entry entry;
+    char account[ACCOUNT_SIZE];
+    if (auth_cache_entry_of(c->cache, response, account, &entry) == 0)
+        auth_cache_keep(c->cache, &entry, loop_now(c->loop));
+}

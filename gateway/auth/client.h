@@ -52,5 +52,10 @@ int auth_account(const struct auth_client *c, struct span name, char account[ACC
  * to be cancelled. */
 int auth_step(struct auth_exchange *e, struct span response);
 
+/* The cache, for who has passwords checked elsewhere: does it know a response of PLAIN? It was
+ * right just now. */
+bool auth_knows(const struct auth_client *c, struct span response);
+void auth_keep(const struct auth_client *c, struct span response);
+
 /* Forgets it; no answer comes any more. */
 void auth_cancel(struct auth_exchange **e);

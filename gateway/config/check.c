@@ -76,12 +76,34 @@ static void add_watched(const struct checker *k, enum watched_kind kind, const c
 
 static void check_auth(const struct checker *k)
 {
-    static const enum login_name of_backend[] = {
-        [BACKEND_SASLDB] = LOGIN_NAME_ACCOUNT, [BACKEND_SASLAUTHD] = LOGIN_NAME_LOCAL};
+    static const enum login_name of_backend[] = {[BACKEND_SASLDB] = LOGIN_NAME_ACCOUNT,
+                                                 [BACKEND_SASLAUTHD] = LOGIN_NAME_LOCAL,
+                                                 [BACKEND_UPSTREAM] = LOGIN_NAME_GIVEN};
     struct auth_config *a = &k->config->auth;
     if (a->login_name == LOGIN_NAME_OF_BACKEND)
         a->login_name = of_backend[a->backend];
     add_watched(k, WATCHED_ALIASES, "auth.aliases", a->aliases, &a->place);
+}
+
+/* Who checks the passwords, where a server behind does. */
+static void check_asked(const struct checker *k)
+{
+    const struct config *c = k->config;
+    const struct auth_config *a = &c->auth;
+    if (a->upstream[0] != '\0' && a->backend != BACKEND_UPSTREAM)
+        errors_add_at(k->errors, &a->place,
+                      "auth.upstream: means nothing without backend = \"upstream\"");
+    else if (a->upstream[0] != '\0' && config_find_upstream(c, a->upstream) == NULL)
+        errors_add_at(k->errors, &a->place, "auth.upstream: \"%s\" is not in upstreams",
+                      a->upstream);
+    for (size_t i = 0; i < c->upstream_count; i++)
+        if (c->upstreams[i].is_asked && c->upstreams[i].identity == IDENTITY_AUTH)
+            errors_add_at(
+                k->errors, &c->upstreams[i].place,
+                "upstreams.%s.identity: where the gateway has logged in itself it can ask "
+                "for nobody else; with auth.backend = \"upstream\" write another "
+                "identity, or name another upstream in auth.upstream",
+                c->upstreams[i].name);
 }
 
 static void check_tls(const struct checker *k)
@@ -387,6 +409,7 @@ void config_check(struct config *c, struct errors *errors)
     check_tls(&k);
     check_listeners(&k);
     check_upstreams(&k);
+    check_asked(&k);
     mechanisms_check(c, errors);
 }
 
@@ -404,6 +427,21 @@ const struct tls_config *config_find_tls(const struct config *c, const char *nam
         if (strcmp(c->tls[i].name, name) == 0)
             return &c->tls[i];
     return NULL;
+}
+
+const struct upstream_config *config_asked_upstream(const struct config *c,
+                                                    const struct listener_config *l)
+{
+    if (c->auth.backend != BACKEND_UPSTREAM)
+        return NULL;
+    return c->auth.upstream[0] == '\0' ? l->upstream_config
+                                       : config_find_upstream(c, c->auth.upstream);
+}
+
+bool config_is_asked_anyway(const struct config *c, const struct listener_config *l)
+{
+    return config_asked_upstream(c, l) == l->upstream_config &&
+           upstream_needs_password(l->upstream_config);
 }
 
 bool upstream_needs_password(const struct upstream_config *u)

@@ -48,7 +48,7 @@ enum upstream_mechanism {
     UPSTREAM_MECHANISM_LOGIN,
     UPSTREAM_MECHANISM_XOAUTH2
 };
-enum auth_backend { BACKEND_SASLDB, BACKEND_SASLAUTHD };
+enum auth_backend { BACKEND_SASLDB, BACKEND_SASLAUTHD, BACKEND_UPSTREAM };
 enum login_name { LOGIN_NAME_OF_BACKEND, LOGIN_NAME_GIVEN, LOGIN_NAME_ACCOUNT, LOGIN_NAME_LOCAL };
 enum log_format { LOG_FORMAT_TEXT, LOG_FORMAT_JSON };
 enum control_role { CONTROL_READ, CONTROL_SUPPORT, CONTROL_ADMIN };
@@ -83,6 +83,7 @@ struct upstream_config {
     const char *username, *password_file, *token_command;
     const char *master_user, *master_password_file, *master_separator;
     int mechanism; /* enum upstream_mechanism */
+    bool is_asked; /* it checks passwords: auth.backend = upstream */
     int64_t max_connections;
     int64_t wait_timeout_ms, connect_timeout_ms, command_timeout_ms, final_timeout_ms;
     int64_t idle_timeout_ms, health_check_ms;
@@ -123,7 +124,7 @@ struct auth_config {
     struct text_list mechanisms;
     int backend;    /* enum auth_backend */
     int login_name; /* enum login_name, LOGIN_NAME_OF_BACKEND replaced by what it means */
-    const char *sasldb, *saslauthd, *service, *realm, *aliases;
+    const char *sasldb, *saslauthd, *service, *upstream, *realm, *aliases;
     int64_t processes, cache_ms;
 };
 
@@ -189,6 +190,13 @@ const struct tls_config *config_find_tls(const struct config *c, const char *nam
 /* May this identity stand with that protocol? */
 bool upstream_identity_is_for(int identity, int protocol);
 const char *upstream_identity_name(int identity);
+
+/* With auth.backend = upstream: who checks the passwords of a listener; else NULL. */
+const struct upstream_config *config_asked_upstream(const struct config *c,
+                                                    const struct listener_config *l);
+
+/* Is that done by the login that the listener's sessions make there anyway? */
+bool config_is_asked_anyway(const struct config *c, const struct listener_config *l);
 
 /* Does a login upstream repeat the user's own password, so that only mechanisms that bring it to us
  * can succeed: PLAIN and LOGIN, neither SCRAM nor EXTERNAL? */

@@ -118,7 +118,7 @@ static const char *const upstream_tls_versions[] = {"TLSv1", "TLSv1.1", "TLSv1.2
 static const char *const identities[] = {"none",  "auth",     "xforward", "xclient",
                                          "proxy", "password", "master",   NULL};
 static const char *const upstream_mechanisms[] = {"", "PLAIN", "LOGIN", "XOAUTH2", NULL};
-static const char *const backends[] = {"sasldb", "saslauthd", NULL};
+static const char *const backends[] = {"sasldb", "saslauthd", "upstream", NULL};
 static const char *const login_names[] = {"", "given", "account", "local", NULL};
 static const char *const log_formats[] = {"text", "json", NULL};
 static const char *const facilities[] = {"mail",   "daemon", "user",   "local0", "local1", "local2",
@@ -299,8 +299,9 @@ static const struct setting auth_settings[] = {
      .help = "of PLAIN, LOGIN, SCRAM-SHA-256, SCRAM-SHA-256-PLUS, CRAM-MD5 and EXTERNAL; offered "
              "where they can succeed"},
     {"backend", SETTING_CHOICE, AT(auth_config, backend), .preset = "sasldb", .choices = backends,
-     .help =
-         "who knows the passwords: sasldb, or saslauthd (PAM, LDAP, IMAP; PLAIN and LOGIN alone)"},
+     .help = "who knows the passwords: sasldb, saslauthd (PAM, LDAP, IMAP), or upstream (a server "
+             "behind "
+             "lets the user in or not); with the last two PLAIN and LOGIN alone"},
     {"sasldb", SETTING_TEXT, AT(auth_config, sasldb), .preset = "/etc/porteiro/sasldb2",
      .check = check_absolute, .help = "file of saslpasswd2, readable by auth_user"},
     {"saslauthd", SETTING_TEXT, AT(auth_config, saslauthd), .preset = "/run/saslauthd/mux",
@@ -308,6 +309,8 @@ static const struct setting auth_settings[] = {
      .help = "its socket, which auth_user must reach: adduser it to group sasl"},
     {"service", SETTING_TEXT, AT(auth_config, service), .preset = "smtp", .check = check_service,
      .help = "what saslauthd is told to be asked for; with PAM: /etc/pam.d/smtp"},
+    {"upstream", SETTING_TEXT, AT(auth_config, upstream), .preset = "",
+     .help = "backend upstream: which of upstreams is asked; \"\": the listener's own"},
     {"realm", SETTING_TEXT, AT(auth_config, realm), .preset = "", .check = check_domain,
      .help = "appended to a user name that has none; \"\": hostname without its first label"},
     {"aliases", SETTING_TEXT, AT(auth_config, aliases), .preset = "", .check = check_absolute,
@@ -316,7 +319,7 @@ static const struct setting auth_settings[] = {
      .choices = login_names,
      .help = "what the backend and identity = password are told: given (as typed), account "
              "(ana@example.com), local (ana; accounts of another domain than realm are refused); "
-             "\"\": sasldb account, saslauthd local"},
+             "\"\": sasldb account, saslauthd local, upstream given"},
     {"processes", SETTING_INTEGER, AT(auth_config, processes), .preset = "2", .min = 1, .max = 32,
      .help = "auth processes"},
     {"cache", SETTING_DURATION, AT(auth_config, cache_ms), .preset = "5min", .max = 86400000,
@@ -483,7 +486,7 @@ const char *upstream_identity_name(int identity)
 bool upstream_has_password(const struct upstream_config *u)
 {
     return u->identity == IDENTITY_PASSWORD || u->identity == IDENTITY_AUTH ||
-           u->protocol == UPSTREAM_POP3;
+           u->protocol == UPSTREAM_POP3 || u->is_asked;
 }
 
 const char *upstream_tls_name(int tls)

@@ -44,6 +44,10 @@ void mechanisms_check(struct config *c, struct errors *errors)
         if (c->auth.backend == BACKEND_SASLAUTHD)
             leave_out(l, ~(MECHANISMS_PASSWORD | 1U << MECHANISM_EXTERNAL),
                       "saslauthd is told the password, which they never show", errors);
+        if (c->auth.backend == BACKEND_UPSTREAM)
+            leave_out(l, ~(MECHANISMS_PASSWORD | 1U << MECHANISM_EXTERNAL),
+                      "the server behind is asked with the password, which they never show",
+                      errors);
         if (upstream_needs_password(l->upstream_config))
             leave_out(l, ~MECHANISMS_PASSWORD,
                       "the server behind is told the user's own password, which they never show",

@@ -234,6 +234,9 @@ static void read_upstreams(struct reader *r, const config_setting_t *root)
         u->place = place_of(r, at);
         if (u->protocol == UPSTREAM_POP3 && !is_set(&section_upstream, set, "identity"))
             u->identity = IDENTITY_PASSWORD;
+        const struct auth_config *auth = &r->config->auth;
+        u->is_asked = auth->backend == BACKEND_UPSTREAM &&
+                      (auth->upstream[0] == '\0' || strcmp(auth->upstream, u->name) == 0);
         if (upstream_has_password(u) && !is_set(&section_upstream, set, "tls"))
             u->tls = UPSTREAM_TLS_REQUIRE;
         read_servers(r, find_group(r, at, path, "servers"),

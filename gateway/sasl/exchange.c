@@ -50,7 +50,7 @@ static struct error trouble;
 /* Does somebody else than the library check passwords? */
 static bool is_asked_elsewhere(void)
 {
-    return config_in_use->auth.backend == BACKEND_SASLAUTHD;
+    return config_in_use->auth.backend != BACKEND_SASLDB;
 }
 
 /* What libsasl2 runs of the mechanisms; the others are put together from these by who asks. */

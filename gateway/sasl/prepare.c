@@ -69,14 +69,22 @@ static int try_library(const void *what, struct error *why)
     return sasl_start(what, no_secret, why);
 }
 
+/* The workers ask a server behind. */
+static void check_library(const struct config *config, const struct identity *auth_user,
+                          struct errors *errors)
+{
+    struct error why;
+    if (privileges_try(auth_user, try_library, config, &why) < 0)
+        errors_add_at(errors, &config->auth.place, "auth: %s", why.text);
+}
+
 /* It may be started after us; where we may not go, we never get in. */
 static void check_saslauthd(const struct config *config, const struct identity *auth_user,
                             struct errors *errors)
 {
     const struct auth_config *a = &config->auth;
     struct error why;
-    if (privileges_try(auth_user, try_library, config, &why) < 0)
-        errors_add_at(errors, &a->place, "auth: %s", why.text);
+    check_library(config, auth_user, errors);
     if (privileges_try(auth_user, try_saslauthd, config, &why) == 0)
         return;
     if (strstr(why.text, strerror(EACCES)) != NULL)
@@ -95,8 +103,9 @@ void sasl_prepare(const struct config *config, const struct identity *auth_user,
                   struct errors *errors)
 {
     static void (*const checks[])(const struct config *, const struct identity *,
-                                  struct errors *) = {
-        [BACKEND_SASLDB] = check_sasldb, [BACKEND_SASLAUTHD] = check_saslauthd};
+                                  struct errors *) = {[BACKEND_SASLDB] = check_sasldb,
+                                                      [BACKEND_SASLAUTHD] = check_saslauthd,
+                                                      [BACKEND_UPSTREAM] = check_library};
     bool is_needed = false;
     for (size_t i = 0; i < config->listener_count; i++)
         is_needed = is_needed || config->listeners[i].role != ROLE_REFUSE;

@@ -89,6 +89,10 @@ static void on_saslauthd(void *owner, enum auth_outcome outcome, const char *why
 static void ask_saslauthd(struct open_exchange *o)
 {
     const struct sasl_service *s = o->worker->service;
+    if (s->saslauthd == NULL) { /* backend upstream: workers don't ask here */
+        send_done(o, AUTH_UNAVAILABLE, span_of("passwords are not checked here"));
+        return;
+    }
     const struct auth_config *a = &s->options.config->auth;
     const struct saslauthd_login login = {
         .user = sasl_exchange_login(o->exchange),

@@ -1,6 +1,7 @@
 #include "session/login.h"
 
 #include "base/base64.h"
+#include "session/asked.h"
 #include "session/registry.h"
 
 enum { CHALLENGE_MAX = (LOGIN_CHALLENGE_SIZE - 1) / 4 * 3 };
@@ -66,12 +67,13 @@ static void challenge(struct login_answer *out, struct span text)
     answer(out, LOGIN_CHALLENGE, out->challenge);
 }
 
+static const enum login_result results[] = {[AUTH_GOOD] = LOGIN_GOOD,
+                                            [AUTH_WRONG] = LOGIN_WRONG,
+                                            [AUTH_UNAVAILABLE] = LOGIN_UNAVAILABLE,
+                                            [AUTH_MALFORMED] = LOGIN_WRONG};
+
 static void on_answer(void *owner, const struct auth_answer *a)
 {
-    static const enum login_result results[] = {[AUTH_GOOD] = LOGIN_GOOD,
-                                                [AUTH_WRONG] = LOGIN_WRONG,
-                                                [AUTH_UNAVAILABLE] = LOGIN_UNAVAILABLE,
-                                                [AUTH_MALFORMED] = LOGIN_WRONG};
     struct login *l = owner;
     struct login_answer out;
     if (!a->is_done) {
@@ -118,10 +120,28 @@ static int add_answer(struct login *l, struct span said)
                : 0;
 }
 
+static void on_asked(void *owner, const struct asked_answer *a)
+{
+    struct login *l = owner;
+    char text[ACCOUNT_SIZE]; /* it may go before the owner has heard all of it */
+    (void)span_copy(span_of(a->text), text, sizeof text);
+    const struct login_answer out = {.result = results[a->outcome], .text = span_of(text)};
+    l->fn(l->owner, &out);
+}
+
 static void take_plain(struct login *l, struct login_answer *out)
 {
+    const struct session *s = l->session;
     const struct span said = buffer_bytes(&l->plain);
-    ask(l, MECHANISM_PLAIN, &said, out);
+    if (config_asked_upstream(s->context->config, s->listener) == NULL) {
+        ask(l, MECHANISM_PLAIN, &said, out);
+        return;
+    }
+    l->asked = asked_begin(s, said, on_asked, l);
+    if (l->asked == NULL)
+        answer(out, LOGIN_UNAVAILABLE, "out of memory");
+    else
+        answer(out, LOGIN_CHECK, "");
 }
 
 /* LOGIN: the name, then the password. */
@@ -247,6 +267,11 @@ int login_name(const struct login *l, const char *account, char out[ACCOUNT_SIZE
     return account_login_name((enum login_name)a->login_name, given, account, a->realm, out);
 }
 
+bool login_is_unproven(const struct login *l)
+{
+    return asked_is_unproven(l->asked);
+}
+
 const char *login_mechanism(const struct login *l)
 {
     return mechanism_names[l->mechanism];
@@ -255,6 +280,7 @@ const char *login_mechanism(const struct login *l)
 void login_end(struct login *l)
 {
     auth_cancel(&l->exchange);
+    asked_end(&l->asked);
     buffer_clear(&l->plain);
     l->has_name = false;
 }

@@ -9,6 +9,7 @@
 #include "auth/client.h"
 #include "base/buffer.h"
 
+struct asked;
 struct session;
 
 enum {
@@ -47,6 +48,7 @@ struct login {
     bool has_name;            /* LOGIN: what comes next is the password */
     struct buffer plain;      /* what PLAIN says (RFC 4616), as far as it is known */
     struct auth_exchange *exchange;
+    struct asked *asked; /* instead of an exchange: a server behind checks the password */
 };
 
 /* The caller's session outlives it; `fn` is called with `owner`. */
@@ -78,6 +80,10 @@ struct span login_password(const struct login *l);
 /* What the backend is told, and a server behind that is told the password: writes the name of
  * `account` there. Returns 0, or -1: it can't be told. */
 int login_name(const struct login *l, const char *account, char out[ACCOUNT_SIZE]);
+
+/* Was the password let in only because the server behind is to be told it now, whose word counts?
+ */
+bool login_is_unproven(const struct login *l);
 
 /* "PLAIN", of the last exchange: for the log. */
 const char *login_mechanism(const struct login *l);

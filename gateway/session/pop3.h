@@ -56,6 +56,9 @@ void pop3_flush(struct pop3_session *s);
 /* The login has failed: says so, and forgets it. */
 void pop3_refuse_login(struct pop3_session *s, enum pop3_reply_name name, const char *argument);
 
+/* The server behind, who checks passwords, has refused this one: said later, as of any other. */
+void pop3_login_wrong(struct pop3_session *s);
+
 /* All that was waited for has come: the client's next command. May free the session. */
 void pop3_continue(struct pop3_session *s);
 

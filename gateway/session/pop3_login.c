@@ -151,18 +151,30 @@ static void ask_to_end(struct session *base)
 
 /* ---- the login ---- */
 
+/* Nobody has logged in as that. */
+static void forget_name(struct pop3_session *s)
+{
+    if (s->base.account == NULL)
+        return;
+    free(s->base.account);
+    s->base.account = NULL;
+    session_show(&s->base);
+}
+
 void pop3_refuse_login(struct pop3_session *s, enum pop3_reply_name name, const char *argument)
 {
     login_end(&s->login);
-    free(s->base.account);
-    s->base.account = NULL;
+    forget_name(s);
     pop3_server_login_ended(&s->server);
     pop3_say(s, name, argument);
 }
 
 static void logged_in(struct pop3_session *s, struct span account)
 {
-    if (session_login(&s->base, account, login_mechanism(&s->login)) < 0) {
+    bool is_unproven = login_is_unproven(&s->login);
+    int failed = is_unproven ? session_name(&s->base, account)
+                             : session_login(&s->base, account, login_mechanism(&s->login));
+    if (failed) {
         end_with(s, POP3_REPLY_out_of_memory);
         return;
     }
@@ -179,6 +191,12 @@ static void unavailable(struct pop3_session *s, struct span reason)
 static void wrong(struct pop3_session *s)
 {
     wait_for(s, SESSION_AUTH_DELAY, session_login_failed(&s->base, login_mechanism(&s->login), 0));
+}
+
+void pop3_login_wrong(struct pop3_session *s)
+{
+    forget_name(s);
+    wrong(s);
 }
 
 static void delayed(struct pop3_session *s)

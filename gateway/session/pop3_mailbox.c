@@ -10,7 +10,8 @@ enum { LOGIN_NAME_MAX = 1024 };
 
 static void open_mailbox(void *owner, bool is_late);
 
-static void give_up_mailbox(struct pop3_session *s, enum pop3_reply_name name, const char *reason)
+/* There is no mailbox: what was taken for it is given back. */
+static void give_back(struct pop3_session *s, const char *reason)
 {
     struct server *permit = s->permit;
     session_event(&s->base, EVENT_mailbox_refused,
@@ -22,6 +23,11 @@ static void give_up_mailbox(struct pop3_session *s, enum pop3_reply_name name, c
     s->permit = NULL;
     if (permit != NULL)
         server_return(s->base.context->servers, permit);
+}
+
+static void give_up_mailbox(struct pop3_session *s, enum pop3_reply_name name, const char *reason)
+{
+    give_back(s, reason);
     pop3_refuse_login(s, name, reason);
     pop3_continue(s);
 }
@@ -41,20 +47,26 @@ static void login_refused(struct pop3_session *s, const struct pop3_reply *reply
     bool is_wrong = !is_known || span_equals_nocase(reply->code, "AUTH"); /* older than RFC 3206 */
     char text[400];
     (void)span_copy(reply->text, text, sizeof text);
-    if (is_wrong && !upstream_needs_password(s->base.listener->upstream_config))
+    if (is_wrong && login_is_unproven(&s->login)) {
+        give_back(s, text);
+        pop3_login_wrong(s);
+    } else if (is_wrong && !upstream_needs_password(s->base.listener->upstream_config)) {
         refuse_gateway(s, text); /* the user's password was right; the master user's isn't */
-    else
+    } else {
         give_up_mailbox(s, is_known ? POP3_REPLY_mailbox_refused : POP3_REPLY_mailbox_refused_login,
                         text);
+    }
 }
 
 static void mailbox_answered(struct pop3_session *s, const struct pop3_reply *reply)
 {
-    login_end(&s->login);
     if (!reply->is_ok) {
         login_refused(s, reply);
         return;
     }
+    if (login_is_unproven(&s->login))
+        session_logged_in(&s->base, login_mechanism(&s->login));
+    login_end(&s->login);
     s->upstream = pop3_link_take_connection(s->link);
     pop3_link_close(&s->link);
     session_add(&s->base, COUNTER_mailboxes, 1);

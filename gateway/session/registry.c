@@ -224,20 +224,32 @@ const char *session_account(const struct session *s)
     return s->sends_for != NULL ? s->sends_for : s->account;
 }
 
-int session_login(struct session *s, struct span account, const char *mechanism)
+int session_name(struct session *s, struct span account)
 {
     free(s->account); /* of a login before, by XCLIENT or from a trusted network */
-    char certificate[CERTIFICATE_NAME_SIZE];
     s->account = malloc(account.size + 1);
     if (s->account == NULL)
         return -1;
     (void)span_copy(account, s->account, account.size + 1); /* fits */
     session_show(s);
+    return 0;
+}
+
+void session_logged_in(struct session *s, const char *mechanism)
+{
+    char certificate[CERTIFICATE_NAME_SIZE];
     session_event(s, EVENT_login, field_text(KEY_mechanism, mechanism),
                   field_text(KEY_tls_version, connection_tls_version(s->client)),
                   field_text(KEY_cipher, connection_tls_cipher(s->client)),
                   field_text(KEY_certificate, connection_certificate_name(s->client, certificate)));
     session_add(s, COUNTER_logins, 1);
+}
+
+int session_login(struct session *s, struct span account, const char *mechanism)
+{
+    if (session_name(s, account) < 0)
+        return -1;
+    session_logged_in(s, mechanism);
     return 0;
 }
 

@@ -131,7 +131,13 @@ void session_speaks_for(struct session *s, const struct address *other);
  * for; NULL before the login. */
 const char *session_account(const struct session *s);
 
-/* Takes the account's name. Returns 0, or -1 without memory. */
+/* Takes the account's name, before the login is proven. Returns 0, or -1 without memory. */
+int session_name(struct session *s, struct span account);
+
+/* He is in: counts and logs it. */
+void session_logged_in(struct session *s, const char *mechanism);
+
+/* Both. */
 int session_login(struct session *s, struct span account, const char *mechanism);
 
 /* Counts and logs another wrong login, with the reply's code (0: it has none). Returns for how many

@@ -444,6 +444,42 @@ START_TEST(the_keys_of_a_master_user_mean_nothing_without_identity_master)
 }
 END_TEST
 
+#define ASKED(auth, settings)                                               \
+    HOSTNAME TLS                                                            \
+        "listeners = { a = { bind = [\"*:2465\"] upstream = \"smtp\" } }\n" \
+        "auth = { backend = \"upstream\" " auth " }\n"                      \
+        "upstreams = { smtp = { " settings SERVERS(                         \
+            "10.0.0.5:25") " }\n"                                           \
+                           "pop3 = { protocol = \"pop3\" " SERVERS("10.0.0.5:110") " } }\n"
+
+START_TEST(who_is_asked_for_passwords_is_the_listeners_own_or_a_named_one)
+{
+    is_right(ASKED("", ""));
+    ck_assert_ptr_eq(config_asked_upstream(config, &config->listeners[0]), &config->upstreams[0]);
+    ck_assert(!config_is_asked_anyway(config, &config->listeners[0]));
+    ck_assert_int_eq(config->upstreams[0].tls, UPSTREAM_TLS_REQUIRE); /* passwords travel */
+    ck_assert_int_eq(config->auth.login_name, LOGIN_NAME_GIVEN);
+    is_right(ASKED("", "identity = \"password\" "));
+    ck_assert(config_is_asked_anyway(config, &config->listeners[0]));
+    is_right(ASKED("upstream = \"pop3\"", ""));
+    ck_assert_ptr_eq(config_asked_upstream(config, &config->listeners[0]), &config->upstreams[1]);
+    ck_assert_int_eq(config->upstreams[0].tls, UPSTREAM_TLS_OPPORTUNISTIC);
+    is_right(ASKED("upstream = \"pop3\"", "identity = \"password\" "));
+    ck_assert(!config_is_asked_anyway(config, &config->listeners[0]));
+}
+END_TEST
+
+START_TEST(who_is_asked_must_be_there_and_can_not_be_logged_in_already)
+{
+    (void)config_of(ASKED("upstream = \"nobody\"", ""));
+    error_is("porteiro.conf:4: auth.upstream: ", "\"nobody\" is not in upstreams");
+    count_is(1, 0);
+    (void)config_of(ASKED("", "identity = \"auth\" " ACCOUNT));
+    error_is("porteiro.conf:5: upstreams.smtp.identity: ", "auth.upstream");
+    count_is(1, 0);
+}
+END_TEST
+
 START_TEST(a_clients_certificate_and_its_key_go_together)
 {
     (void)config_of(BEHIND("tls = \"require\" client_certificate = \"/c\" "));
@@ -585,6 +621,8 @@ SUITE(check)
     TEST(the_keys_of_an_account_mean_nothing_without_identity_auth);
     TEST(identity_master_needs_a_name_and_a_password);
     TEST(the_keys_of_a_master_user_mean_nothing_without_identity_master);
+    TEST(who_is_asked_for_passwords_is_the_listeners_own_or_a_named_one);
+    TEST(who_is_asked_must_be_there_and_can_not_be_logged_in_already);
     TEST(a_clients_certificate_and_its_key_go_together);
     TEST(a_password_in_clear_is_for_private_addresses);
     TEST(a_mailbox_has_one_server);

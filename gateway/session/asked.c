@@ -1,0 +1,132 @@
+#include "session/asked.h"
+
+#include "session/registry.h"
+#include "upstream/login_check.h"
+
+#include <stdlib.h>
+
+struct asked {
+    const struct session *session;
+    asked_fn *fn;
+    void *owner;
+    struct span response; /* of PLAIN */
+    struct login_check *check;
+    struct entry soon;
+    enum auth_outcome outcome; /* what is told soon */
+    bool is_unproven;
+    char account[ACCOUNT_SIZE];
+};
+
+/* What PLAIN says (RFC 4616). */
+struct said {
+    struct span user, password;
+};
+
+/* Returns 0, or -1: it is malformed, or he would act for another. */
+static int parse(struct span response, struct said *said)
+{
+    if (response.size == 0 || memchr(response.data, '\0', response.size) == NULL)
+        return -1;
+    struct span identity = span_split(&response, '\0');
+    if (response.size == 0 || memchr(response.data, '\0', response.size) == NULL)
+        return -1;
+    said->user = span_split(&response, '\0');
+    said->password = response;
+    bool is_own =
+        identity.size == 0 || (identity.size == said->user.size &&
+                               memcmp(identity.data, said->user.data, identity.size) == 0);
+    return is_own && response.size > 0 && memchr(response.data, '\0', response.size) == NULL ? 0
+                                                                                             : -1;
+}
+
+static void tell(struct asked *a, enum auth_outcome outcome, const char *why)
+{
+    const struct asked_answer answer = {.outcome = outcome,
+                                        .text = outcome == AUTH_GOOD ? a->account : why};
+    a->fn(a->owner, &answer);
+}
+
+static void tell_soon(void *owner)
+{
+    struct asked *a = owner;
+    tell(a, a->outcome, "wrong credentials");
+}
+
+static void on_checked(void *owner, enum login_check_result result, const char *reason)
+{
+    static const enum auth_outcome outcomes[] = {[LOGIN_CHECK_GOOD] = AUTH_GOOD,
+                                                 [LOGIN_CHECK_WRONG] = AUTH_WRONG,
+                                                 [LOGIN_CHECK_UNAVAILABLE] = AUTH_UNAVAILABLE};
+    struct asked *a = owner;
+    char why[200]; /* it goes with the check */
+    (void)span_copy(span_of(reason), why, sizeof why);
+    login_check_end(&a->check);
+    if (result == LOGIN_CHECK_GOOD)
+        auth_keep(a->session->context->auth, a->response);
+    tell(a, outcomes[result], why);
+}
+
+static bool is_known(const struct asked *a)
+{
+    return a->is_unproven || auth_knows(a->session->context->auth, a->response);
+}
+
+/* Returns 0, or -1 without memory. */
+static int ask(struct asked *a, const struct said *said, const char *name)
+{
+    const struct session_context *c = a->session->context;
+    const struct login_check_options options = {
+        .servers = c->servers,
+        .pool = c->pool,
+        .upstream = config_asked_upstream(c->config, a->session->listener),
+        .user = name,
+        .password = said->password};
+    a->check = login_check_begin(&options, on_checked, a);
+    return a->check == NULL ? -1 : 0;
+}
+
+/* Returns 0, or -1 without memory. */
+static int begin(struct asked *a)
+{
+    const struct session_context *c = a->session->context;
+    const struct auth_config *auth = &c->config->auth;
+    char name[ACCOUNT_SIZE];
+    struct said said;
+    bool is_good = parse(a->response, &said) == 0 &&
+                   auth_account(c->auth, said.user, a->account) == 0 &&
+                   account_login_name((enum login_name)auth->login_name, said.user, a->account,
+                                      auth->realm, name) == 0;
+    a->is_unproven = is_good && config_is_asked_anyway(c->config, a->session->listener);
+    if (is_good && !is_known(a))
+        return ask(a, &said, name);
+    a->outcome = is_good ? AUTH_GOOD : AUTH_WRONG;
+    loop_soon(c->loop, &a->soon, tell_soon, a);
+    return 0;
+}
+
+struct asked *asked_begin(const struct session *s, struct span response, asked_fn *fn, void *owner)
+{
+    struct asked *a = calloc(1, sizeof *a);
+    if (a == NULL)
+        return NULL;
+    *a = (struct asked){.session = s, .fn = fn, .owner = owner, .response = response};
+    if (begin(a) < 0)
+        asked_end(&a);
+    return a;
+}
+
+bool asked_is_unproven(const struct asked *a)
+{
+    return a != NULL && a->is_unproven;
+}
+
+void asked_end(struct asked **asked)
+{
+    struct asked *a = *asked;
+    if (a == NULL)
+        return;
+    loop_not_soon(&a->soon);
+    login_check_end(&a->check);
+    free(a);
+    *asked = NULL;
+}
