@@ -43,8 +43,10 @@ static void begin(int fd)
         } asked;
         const struct span response = span_make("\0ana\0secret", 11);
         struct login *l = &it.logins[i];
-        l->exchange =
-            auth_begin(it.client, AUTH_SMTP, "PLAIN", i % 2 == 0 ? &response : NULL, on_answer, l);
+        const struct auth_request request = {.service = AUTH_SMTP,
+                                             .mechanism = MECHANISM_PLAIN,
+                                             .response = i % 2 == 0 ? &response : NULL};
+        l->exchange = auth_begin(it.client, &request, on_answer, l);
         must(l->exchange != NULL && recv(fd, &asked, sizeof asked, 0) > 0, "the worker asks");
         memcpy(&l->ticket, asked.payload, sizeof l->ticket);
         l->is_over = false;

@@ -1,8 +1,9 @@
-/* Small readers: numbers, times, sizes, addresses, base 64, UTF-8, log records, and looking for
- * bytes. The first byte says which. */
+/* Small readers: numbers, times, sizes, addresses, networks, base 64, UTF-8, log records, and
+ * looking for bytes. The first byte says which. */
 #include "base/address.h"
 #include "base/base64.h"
 #include "base/log.h"
+#include "base/network.h"
 #include "base/scan.h"
 #include "base/setting.h"
 #include "base/utf8.h"
@@ -118,6 +119,27 @@ static void check_setting(const char *text, enum setting_kind kind)
     buffer_clear(&out);
 }
 
+/* It holds the addresses that share its bits, and no others. */
+static void check_network(struct span s)
+{
+    unsigned bit = take_byte(&s) % 128;
+    struct network n;
+    struct error why = {.text = ""};
+    int outcome = network_parse(s.data, &n, &why);
+    must((outcome < 0) == (why.text[0] != '\0'), "it is taken, or said why not");
+    if (outcome < 0)
+        return;
+    struct address a = {.size = sizeof a.v6};
+    a.v6.sin6_family = AF_INET6;
+    a.v6.sin6_addr = n.first;
+    must(n.bits <= 128 && network_holds(&n, &a), "it holds its first address");
+    must(networks_meet(&n, &n), "it meets itself");
+    a.v6.sin6_addr.s6_addr[bit / 8] ^= (unsigned char)(0x80 >> bit % 8);
+    bool is_other_family = n.is_v6 == (IN6_IS_ADDR_V4MAPPED(&a.v6.sin6_addr) != 0);
+    must(network_holds(&n, &a) == (bit >= n.bits && !is_other_family),
+         "it holds what shares its bits, of its family");
+}
+
 static void check_scan(struct span s)
 {
     const char *end = s.data + s.size, *at = s.data;
@@ -141,7 +163,7 @@ static void take_line(void *owner, enum log_level level, struct span line)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct span input = span_make((const char *)data, size);
-    unsigned what = take_byte(&input) % 8;
+    unsigned what = take_byte(&input) % 9;
     struct leftover copy = {NULL, {NULL, 0}};
     bool is_text = what >= 5;
     input = *leftover_join(&copy, input);
@@ -155,7 +177,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     case 4: log_lines_each(input, take_line, &input); break;
     case 5: check_address(input.data); break;
     case 6: check_setting(input.data, SETTING_DURATION); break;
-    default: check_setting(input.data, SETTING_SIZE); break;
+    case 7: check_setting(input.data, SETTING_SIZE); break;
+    default:
+        if (input.size > 1)
+            check_network(input);
+        break;
     }
     leftover_drop(&copy);
     return 0;

@@ -1,5 +1,6 @@
 /* The text of a message. First byte: where the input is cut. */
 #include "message/body.h"
+#include "message/headers.h"
 #include "message/model.h"
 
 #include "fuzz.h"
@@ -71,6 +72,54 @@ static void check(const struct taken *t, struct span input)
     free(memory);
 }
 
+/* ---- its headers, while they go by ---- */
+
+/* Nothing is lost, doubled or moved by looking. Returns where the headers end, or -1: not yet. */
+static long look(struct span text, struct cuts cuts, struct headers *h)
+{
+    struct buffer out = {.limit = 1 << 20};
+    struct leftover pieces[2] = {{NULL, {NULL, 0}}, {NULL, {NULL, 0}}}; /* the last two */
+    struct span rest = text;
+    long end = -1;
+    *h = (struct headers){.size = 0};
+    for (unsigned n = 0; rest.size > 0 && end < 0; n++) {
+        struct headers_cut cut;
+        leftover_drop(&pieces[n % 2]);
+        struct span *piece = leftover_join(&pieces[n % 2], next_piece(&cuts, &rest));
+        enum headers_result result = headers_take(h, *piece, &cut);
+        must(buffer_append(&out, cut.headers[0]) == 0 && buffer_append(&out, cut.headers[1]) == 0,
+             "headers are no more than there was");
+        must(out.size == h->size, "the size is that of what went on");
+        must(result != HEADERS_MORE || (cut.behind[0].size == 0 && cut.behind[1].size == 0),
+             "nothing is behind that may still be before");
+        end = result == HEADERS_MORE ? -1 : (long)out.size;
+        must(buffer_append(&out, cut.behind[0]) == 0 && buffer_append(&out, cut.behind[1]) == 0,
+             "headers are no more than there was");
+    }
+    must(out.size <= text.size && text.size - rest.size - out.size <= HEADERS_NAME_MAX + 2,
+         "no more than a line's beginning is kept");
+    must(out.size == 0 || memcmp(buffer_bytes(&out).data, text.data, out.size) == 0,
+         "what goes on is what came");
+    leftover_drop(&pieces[0]);
+    leftover_drop(&pieces[1]);
+    buffer_clear(&out);
+    return end;
+}
+
+/* RFC 5322 section 2.2: a line of a field's name and a colon, or what continues one. */
+static void check_headers(struct span text, struct cuts cuts)
+{
+    struct headers whole, cut;
+    long end = look(text, (struct cuts){0}, &whole);
+    must(end == look(text, cuts, &cut) && memcmp(whole.count, cut.count, sizeof cut.count) == 0,
+         "however it is cut, the same fields are there");
+    for (long at = 0; at < end; at++)
+        must(text.data[at] != '\n' || at + 1 == end || text.data[at + 1] != '\r' ||
+                 text.data[at + 2] != '\n',
+             "no empty line is a header");
+    must(end <= 0 || text.data[end - 1] == '\n', "headers are whole lines");
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct span input = span_make((const char *)data, size);
@@ -78,6 +127,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct taken whole = take(input, (struct cuts){0}), cut = take(input, (struct cuts){seed + 1});
     check(&whole, input);
     check(&cut, input);
+    check_headers(buffer_bytes(&whole.out), (struct cuts){seed + 1});
     must(whole.body.has_bare == cut.body.has_bare && whole.is_whole == cut.is_whole,
          "however the network cuts, the same is understood");
     buffer_clear(&whole.out);

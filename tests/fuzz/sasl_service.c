@@ -1,7 +1,11 @@
 /* What a worker that was taken over asks of an auth process. Each message is four bytes (what, the
  * exchange, the mechanism, the response's length) and a response. */
+#include "base/log.h"
 #include "config/config.h"
+#include "config/mechanisms.h"
 #include "ipc/channel.h"
+#include "sasl/backend.h"
+#include "sasl/secrets.h"
 #include "sasl/service.h"
 
 #include "turns.h"
@@ -12,6 +16,8 @@
 #define PASSWORD "secret"
 
 static struct config *config;
+static struct backend *backend;
+static struct event_log event_log;
 static char folder[256];
 
 static void remove_folder(void)
@@ -60,13 +66,16 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
     errors_each(errors, complain, NULL);
     must(config != NULL && errors_count(errors) == 0, "it is taken");
     errors_destroy(&errors);
+    backend = calloc(1, backend_size());
+    event_log.lines = log_create(-1, LOG_LEVEL_ERROR + 1);
+    event_log.process = "";
+    must(backend != NULL && event_log.lines != NULL, "there is memory");
     return 0;
 }
 
 /* Returns whether an answer may come for it. */
 static void ask(int fd, struct span *input)
 {
-    static const char *const mechanisms[] = {"PLAIN", "LOGIN", "SCRAM-SHA-256", "EXTERNAL", ""};
     unsigned what = take_byte(input), which = take_byte(input), mechanism = take_byte(input);
     unsigned length = take_byte(input);
     struct span text = span_take(input, length < input->size ? length : input->size);
@@ -82,11 +91,9 @@ static void ask(int fd, struct span *input)
     size_t head = m.type == MESSAGE_AUTH_START ? sizeof m.start : sizeof m.start.exchange;
     m.start.exchange.slot = which % 16 == 15 ? UINT32_MAX - which : which % 8;
     m.start.exchange.generation = which / 16 % 2;
-    if (mechanism < 250)
-        (void)snprintf(m.start.mechanism, sizeof m.start.mechanism, "%s",
-                       mechanisms[mechanism % 5]); /* or cut */
-    else
-        memset(m.start.mechanism, (int)mechanism, sizeof m.start.mechanism);
+    m.start.mechanism = mechanism < 250 ? mechanism % MECHANISM_COUNT : mechanism << 24;
+    m.start.binding_size = which >= 128 ? which * mechanism : 0;
+    memset(m.start.binding_name, 'x', sizeof m.start.binding_name); /* without an end */
     if (text.size > 0)
         memcpy((char *)&m.start + head, text.data, text.size);
     send_raw(fd, span_make((const char *)&m, sizeof m.type + head + text.size), what / 128);
@@ -111,7 +118,7 @@ static unsigned hear(int fd, bool is_password_known)
         must(m.done.outcome != AUTH_GOOD || is_password_known, "nobody gets in without the key");
         must(m.done.outcome == AUTH_GOOD
                  ? span_equals(span_make(m.text, (size_t)size - head), "ana@example.com")
-                 : (size_t)size == head,
+                 : m.done.outcome == AUTH_UNAVAILABLE || (size_t)size == head,
              "who got in is told, and nothing of anybody else");
     }
     return count;
@@ -125,7 +132,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     int ends[2];
     unsigned asked = 0;
     turns_begin();
-    struct sasl_service *service = sasl_service_create(turns.loop, config, &why);
+    static const unsigned char key[SASL_SECRET_SIZE] = {1};
+    const struct sasl_service_options options = {
+        .loop = turns.loop, .config = config, .log = &event_log, .backend = backend, .secret = key};
+    struct sasl_service *service = sasl_service_create(&options, &why);
     must(service != NULL && channel_pair(ends, &why) == 0, "there is a service");
     sasl_service_add(service, ends[0]);
     for (; input.size > 0 && asked < 64; asked++)

@@ -13,7 +13,7 @@ enum {
 struct talk {
     struct smtp_server server;
     struct span line; /* the input of the call */
-    bool has_hello, is_secure, is_known, is_in_auth, has_mail;
+    bool has_hello, is_secure, is_known, is_trusted, is_in_auth, has_mail;
     unsigned offered;
     struct record said;
 };
@@ -93,6 +93,28 @@ static void authenticate(struct talk *t, const struct smtp_event *e)
         smtp_server_auth_ended(&t->server, t->is_known);
 }
 
+/* It says for whom it speaks, and all begins anew, but for TLS and a login. */
+static void told(struct talk *t, const struct smtp_event *e)
+{
+    char text[SMTP_TOLD_SIZE];
+    struct address address;
+    bool has_login = smtp_told_text(&e->told, XCLIENT_LOGIN, text);
+    bool has_name = smtp_told_text(&e->told, XCLIENT_HELO, text);
+    must(t->server.may_tell && (!has_login || t->server.may_vouch), "who is trusted may tell");
+    must(!t->has_mail, "nobody becomes another within a message");
+    for (unsigned i = 0; i < XCLIENT_COUNT; i++) {
+        must(lies_in(e->told.value[i], t->line), "what is told is of the input");
+        if (smtp_told_text(&e->told, (enum xclient_attribute)i, text)) {
+            must(is_clean(span_of(text), "") && text[0] != '\0', "a told text is printable");
+            record_span(&t->said, span_of(text));
+        }
+    }
+    record_number(&t->said, smtp_told_address(&e->told, &address));
+    smtp_server_told(&t->server, has_name, has_login);
+    t->is_known = t->is_known || has_login;
+    t->has_hello = has_name || (t->has_hello && !t->is_secure);
+}
+
 static void take(struct talk *t, const struct smtp_event *e)
 {
     bool was_in_auth = t->is_in_auth;
@@ -110,7 +132,7 @@ static void take(struct talk *t, const struct smtp_event *e)
     case SMTP_EVENT_AUTH_RESPONSE:
     case SMTP_EVENT_AUTH_CANCEL: authenticate(t, e); break;
     case SMTP_EVENT_MAIL:
-        must(t->has_hello && t->is_secure && t->is_known && !t->has_mail,
+        must(t->has_hello && !t->has_mail && (t->is_trusted || (t->is_secure && t->is_known)),
              "MAIL comes after EHLO, TLS and AUTH");
         t->has_mail = true;
         envelope(t, e);
@@ -125,6 +147,7 @@ static void take(struct talk *t, const struct smtp_event *e)
         smtp_server_envelope_ended(&t->server);
         break;
     case SMTP_EVENT_RSET: t->has_mail = false; break;
+    case SMTP_EVENT_XCLIENT: told(t, e); break;
     case SMTP_EVENT_REFUSED: refused(t, e); break;
     case SMTP_EVENT_NOOP:
     case SMTP_EVENT_VERIFY:
@@ -135,7 +158,8 @@ static void take(struct talk *t, const struct smtp_event *e)
 
 static struct record talk(unsigned door, struct span input, struct cuts cuts)
 {
-    struct talk t = {.is_secure = (door & 1) == 0, .is_known = (door & 2) == 0};
+    struct talk t = {
+        .is_secure = (door & 1) == 0, .is_known = (door & 2) == 0, .is_trusted = (door & 4) != 0};
     struct leftover in = {NULL, {NULL, 0}};
     t.server = (struct smtp_server){
         .state = SMTP_CONNECTED, .needs_tls = !t.is_secure, .needs_auth = !t.is_known};
