@@ -1,3 +1,5 @@
+/* By their path: that follows links, and sees a file that was replaced, put on another disk or
+ * mounted away; inotify tells of none of these. */
 #include "base/file_watch.h"
 
 #include <errno.h>

@@ -118,7 +118,7 @@ void certificates_turn(struct master_state *m)
     for (struct generation *g = m->generations; g != NULL; g = g->next) {
         if (g->is_retired)
             continue;
-        file_watch_turn(g->prepared->files, now, on_change, g);
+        file_watch_turn(g->prepared->tls_watch, now, on_change, g);
         if (g->certificates_told_ns != 0 && now - g->certificates_told_ns >= DAY_NS)
             tell(g, false);
     }

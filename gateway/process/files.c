@@ -1,8 +1,6 @@
-/* Files are looked at once a second, by their path: that follows links, and sees a file that was
- * replaced, put on another disk or mounted away; inotify tells of none of these. */
 #include "process/files.h"
 
-#include "base/clock.h"
+#include "base/file_watch.h"
 #include "control/watched.h"
 #include "process/children.h"
 
@@ -10,8 +8,6 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <unistd.h>
-
-#define SETTLED_NS (2 * CLOCK_SECOND) /* an editor may write a file in several steps */
 
 /* ---- the start ---- */
 
@@ -28,7 +24,7 @@ static void prepare_one(const struct config *config, size_t index, struct watche
     struct error why;
     size_t count;
     int fd = open_file(c->path);
-    if (fd < 0 || fstat(fd, &w->taken) < 0) {
+    if (fd < 0) {
         errors_add_at(errors, &c->place, "%s: %s: %s", c->key, c->path, strerror(errno));
     } else {
         int list = watched_build(config, index, fd, &count, errors);
@@ -37,18 +33,20 @@ static void prepare_one(const struct config *config, size_t index, struct watche
         if (list >= 0)
             (void)close(list); /* the mapping stays */
     }
-    w->seen = w->taken;
     if (fd >= 0)
         (void)close(fd); /* was only read */
 }
 
-struct watched *files_prepare(const struct config *config, struct errors *errors)
+struct watched *files_prepare(const struct config *config, struct file_watch *watch,
+                              struct errors *errors)
 {
     struct watched *all = calloc(config->watched_count + 1, sizeof *all);
     if (all == NULL)
         abort(); /* out of memory at the start */
-    for (size_t i = 0; i < config->watched_count; i++)
+    for (size_t i = 0; i < config->watched_count; i++) {
+        file_watch_add(watch, i, config->watched[i].path);
         prepare_one(config, i, &all[i], errors);
+    }
     return all;
 }
 
@@ -71,13 +69,6 @@ const struct sealed *files_list(const struct watched *watched, const struct conf
 
 /* ---- the master ---- */
 
-static bool is_same(const struct stat *a, const struct stat *b)
-{
-    return a->st_dev == b->st_dev && a->st_ino == b->st_ino && a->st_size == b->st_size &&
-           a->st_mtim.tv_sec == b->st_mtim.tv_sec && a->st_mtim.tv_nsec == b->st_mtim.tv_nsec &&
-           a->st_ctim.tv_sec == b->st_ctim.tv_sec && a->st_ctim.tv_nsec == b->st_ctim.tv_nsec;
-}
-
 /* Has control parse what is there now. */
 static void ask(struct generation *g, size_t index)
 {
@@ -91,37 +82,33 @@ static void ask(struct generation *g, size_t index)
     if (fd < 0) {
         log_event(&g->master->log, EVENT_list_refused, field_text(KEY_file, path),
                   field_text(KEY_reason, strerror(errno)));
-        w->taken = w->seen;
+        w->is_due = false;
         return;
     }
-    if (fstat(fd, &w->taken) == 0 &&
-        channel_send(control, MESSAGE_WATCHED, &m, span_make("", 0), fd) == 0)
-        w->is_asked = true;
+    w->is_asked = channel_send(control, MESSAGE_WATCHED, &m, span_make("", 0), fd) == 0;
+    w->is_due = !w->is_asked;
     (void)close(fd); /* control has its own */
+}
+
+static void on_change(void *owner, size_t index)
+{
+    const struct generation *g = owner;
+    g->prepared->watched[index].is_due = true;
 }
 
 void files_look(struct generation *g)
 {
-    int64_t now = loop_now(g->master->loop);
-    for (size_t i = 0; i < g->prepared->config->watched_count; i++) {
-        struct watched *w = &g->prepared->watched[i];
-        struct stat is = {.st_ino = 0}; /* as one that isn't there */
-        if (stat(g->prepared->config->watched[i].path, &is) < 0)
-            is = (struct stat){.st_ino = 0};
-        if (!is_same(&is, &w->seen))
-            w->changed_ns = now;
-        w->seen = is;
-        if (!w->is_asked && !is_same(&w->seen, &w->taken) && now - w->changed_ns >= SETTLED_NS)
+    file_watch_turn(g->prepared->list_watch, loop_now(g->master->loop), on_change, g);
+    for (size_t i = 0; i < g->prepared->config->watched_count; i++)
+        if (g->prepared->watched[i].is_due && !g->prepared->watched[i].is_asked)
             ask(g, i);
-    }
 }
 
 void files_ask_again(struct generation *g)
 {
     for (size_t i = 0; i < g->prepared->config->watched_count; i++) {
         struct watched *w = &g->prepared->watched[i];
-        if (w->is_asked)
-            w->taken = (struct stat){.st_ino = 0};
+        w->is_due = w->is_due || w->is_asked;
         w->is_asked = false;
     }
 }

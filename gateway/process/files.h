@@ -4,22 +4,21 @@
 #include "base/sealed.h"
 #include "config/config.h"
 
-#include <sys/stat.h>
-
+struct file_watch;
 struct generation;
 struct message;
 
 /* One of the configuration's `watched`. */
 struct watched {
     struct sealed list; /* what is in force */
-    struct stat seen;   /* what the path led to, when it was last looked at */
-    struct stat taken;  /* what `list` was made from, or what was refused */
-    int64_t changed_ns; /* when `seen` last was another */
+    bool is_due;        /* the file has changed since control was asked */
     bool is_asked;      /* control parses it */
 };
 
-/* All of the configuration, opened and parsed here; what is wrong is added to `errors`. */
-struct watched *files_prepare(const struct config *config, struct errors *errors);
+/* All of the configuration, opened and parsed here, and watched from then on; what is wrong is
+ * added to `errors`. */
+struct watched *files_prepare(const struct config *config, struct file_watch *watch,
+                              struct errors *errors);
 void files_destroy(struct watched **watched, size_t count);
 
 /* The list of that kind, for who reads it as long as the process lives; NULL: none. */

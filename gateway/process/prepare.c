@@ -148,11 +148,12 @@ struct prepared *prepare(const char *file, struct errors *errors)
     check_log(p->config, errors);
     raise_descriptors(p->config, errors);
     secret_prepare(p->config, &p->secret, errors);
-    p->files = certificates_watch(p->config);
+    p->tls_watch = certificates_watch(p->config);
     p->tls = tls_prepare(p->config, errors);
     p->accounts = accounts_prepare(p->config, errors);
     helper_prepare(p->config, p->is_root ? &p->helper_user : NULL, errors);
-    p->watched = files_prepare(p->config, errors);
+    p->list_watch = file_watch_create();
+    p->watched = files_prepare(p->config, p->list_watch, errors);
     trusted_prepare(p->config, errors);
     sasl_prepare(p->config, p->is_root ? &p->auth_user : NULL, errors);
     if (errors_count(errors) > 0)
@@ -168,7 +169,8 @@ void prepared_destroy(struct prepared **prepared)
     secret_forget(&p->secret);
     tls_contexts_destroy(&p->tls);
     files_destroy(&p->watched, p->config->watched_count);
-    file_watch_destroy(&p->files);
+    file_watch_destroy(&p->tls_watch);
+    file_watch_destroy(&p->list_watch);
     accounts_destroy(&p->accounts);
     config_free(&p->config);
     free(p);

@@ -14,8 +14,9 @@
 struct prepared {
     struct config *config;
     struct tls_contexts *tls;
-    struct file_watch *files; /* that `tls` is made of */
-    struct watched *watched;  /* as many as the configuration names */
+    struct file_watch *tls_watch;  /* of the files that `tls` is made of */
+    struct file_watch *list_watch; /* of those of `watched` */
+    struct watched *watched;       /* as many as the configuration names */
     struct accounts *accounts;
     struct secret secret;
     struct grants grants;
