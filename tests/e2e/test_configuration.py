@@ -284,7 +284,7 @@ def test_an_unknown_key_unlike_any_other_is_answered_with_the_known_ones(configu
     ({"listeners": {"submissions": {"upstream": "pop3"}}}, ["upstream", "protocol"]),
     ({"listeners": {"submissions": {"tls": "none"}}}, ["listeners.submissions.tls", "TLS"]),
     ({"upstreams": {"pop3": {"identity": "none"}}}, ["upstreams.pop3.identity", "password"]),
-    ({"upstreams": {"smtp": {"identity": "password"}}}, ["upstreams.smtp.identity"]),
+    ({"upstreams": {"smtp": {"identity": "master"}}}, ["upstreams.smtp.identity"]),
     ({"upstreams": {"pop3": {"tls": "opportunistic"}}}, ["upstreams.pop3.tls", "password"]),
     ({"upstreams": {"smtp": {"tls": "opportunistic", "ca": "/etc/ca.pem"}}}, ["upstreams.smtp.ca", "verify"]),
     ({"upstreams": {"smtp": {"tls": "require", "fingerprint": "AB:CD"}}}, ["upstreams.smtp.fingerprint", "openssl x509"]),
