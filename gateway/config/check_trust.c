@@ -87,7 +87,7 @@ static void check_identity(const struct checker *k, const struct listener_config
         l->role != ROLE_SUBMISSION)
         return;
     if (has_network || l->xclient_login_networks.count > 0)
-        errors_add_at(
+        errors_warn_at(
             k->errors, &l->place,
             "listeners.%s.%s: upstream \"%s\" has identity = \"password\", and who sends "
             "without a password has none that could be repeated there; give this listener "

@@ -162,7 +162,7 @@ def test_the_default_router_is_never_trusted(new_gateway, new_smtp):
 
 
 @pytest.mark.parametrize("key, value", [("trusted", PRINTERS), ("xclient_login_from", ["192.0.2.8"])])
-def test_who_has_no_password_goes_to_no_server_that_wants_it(new_gateway, new_smtp, key, value):
+def test_a_server_that_wants_passwords_of_those_who_have_none_is_warned_of(new_gateway, new_smtp, key, value):
     gateway = new_gateway(new_smtp(), listener={key: value}, upstream={"identity": "password"}, start=False)
     done = gateway.check()
-    assert done.returncode == 1 and f'{key}: upstream "smtp" has identity = "password"' in done.stderr
+    assert f'{key}: upstream "smtp" has identity = "password"' in done.stdout
