@@ -128,6 +128,14 @@ static void failed(struct job *j, const char *reason)
     timeout_set(j->next, loop_now(h->role.loop) + (pause < PAUSE_MAX_NS ? pause : PAUSE_MAX_NS));
 }
 
+/* The first is another than that of a helper before: what was refused stays known by it. */
+static uint16_t next_version(const struct job *j)
+{
+    uint16_t last =
+        j->version == 0 ? (uint16_t)(clock_wall_ns() / CLOCK_SECOND % UINT16_MAX) : j->version;
+    return (uint16_t)(last == UINT16_MAX ? 1 : last + 1);
+}
+
 static void on_command(void *owner, const struct command_result *result)
 {
     struct job *j = owner;
@@ -141,7 +149,7 @@ static void on_command(void *owner, const struct command_result *result)
     }
     j->token = token;
     explicit_bzero(&token, sizeof token);
-    j->version = (uint16_t)(j->version == UINT16_MAX ? 1 : j->version + 1);
+    j->version = next_version(j);
     j->failures = 0;
     for (size_t i = 0; i < WORKERS_MAX; i++)
         if (h->workers[i].channel != NULL)
