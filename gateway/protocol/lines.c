@@ -34,3 +34,16 @@ bool line_has_control(struct span line)
             return true;
     return false;
 }
+
+bool line_is_foreign(struct span verb, const char **name)
+{
+    /* The methods of RFC 9110 section 9 and RFC 5789, and how HTTP/2 begins. */
+    static const char *const methods[] = {"GET",     "HEAD",    "POST",  "PUT",   "DELETE",
+                                          "CONNECT", "OPTIONS", "TRACE", "PATCH", "PRI"};
+    for (size_t i = 0; i < sizeof methods / sizeof *methods; i++)
+        if (span_equals_nocase(verb, methods[i])) {
+            *name = methods[i];
+            return true;
+        }
+    return verb.size > 1 && verb.data[verb.size - 1] == ':';
+}

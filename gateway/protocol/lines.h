@@ -18,5 +18,10 @@ enum line_result {
 /* Takes one line off the front of `in`. `line` points into it. */
 enum line_result line_take(struct line_reader *r, size_t max, struct span *in, struct span *line);
 
+/* Is this first word none of a mail client's? Who speaks HTTP, or sends the fields of a header, is
+ * led by somebody else: in what follows he would say commands that a third person has written (a
+ * form in a browser, say). `*name` becomes the method of HTTP, or stays. */
+bool line_is_foreign(struct span verb, const char **name);
+
 /* Is there a control character or a NUL? */
 bool line_has_control(struct span line);

@@ -33,19 +33,6 @@ static const struct verb {
     {"QUIT", ANY, on_quit, 0},
 };
 
-/* Who speaks HTTP, or sends the fields of a header, is a browser that was led here: what follows
- * may be commands that somebody else has put into a form (methods of RFC 9110 section 9 and RFC
- * 5789; how HTTP/2 begins). */
-static bool is_foreign(struct span verb)
-{
-    static const char *const methods[] = {"GET",     "HEAD",    "POST",  "PUT",   "DELETE",
-                                          "CONNECT", "OPTIONS", "TRACE", "PATCH", "PRI"};
-    for (size_t i = 0; i < sizeof methods / sizeof *methods; i++)
-        if (span_equals_nocase(verb, methods[i]))
-            return true;
-    return verb.size > 1 && verb.data[verb.size - 1] == ':';
-}
-
 static void refuse(struct pop3_event *event, enum pop3_reply_name refusal, const char *argument)
 {
     event->kind = POP3_EVENT_REFUSED;
@@ -67,7 +54,9 @@ static void dispatch(struct pop3_server *s, struct span line, struct pop3_event 
             refuse(event, verbs[i].refusal, "");
         return;
     }
-    refuse(event, is_foreign(verb) ? POP3_REPLY_no_mail_client : POP3_REPLY_unknown_command, "");
+    const char *method;
+    bool is_foreign = line_is_foreign(verb, &method);
+    refuse(event, is_foreign ? POP3_REPLY_no_mail_client : POP3_REPLY_unknown_command, "");
 }
 
 int pop3_server_next(struct pop3_server *s, struct span *in, struct pop3_event *event)

@@ -49,22 +49,6 @@ static const struct verb {
     {"XCLIENT", ANY & ~SMTP_IN_ENVELOPE, on_xclient, LINE, true, 0, 0},
 };
 
-/* The methods of RFC 9110 section 9 and RFC 5789, and how HTTP/2 begins. */
-static const char *const http_verbs[] = {"GET",     "HEAD",    "POST",  "PUT",   "DELETE",
-                                         "CONNECT", "OPTIONS", "TRACE", "PATCH", "PRI"};
-
-/* Who speaks HTTP, or sends the fields of a header, is led by somebody else: in what follows he
- * would say commands that a third person has written (a form in a browser, say). */
-static bool is_foreign(struct span verb, const char **name)
-{
-    for (size_t i = 0; i < sizeof http_verbs / sizeof *http_verbs; i++)
-        if (span_equals_nocase(verb, http_verbs[i])) {
-            *name = http_verbs[i];
-            return true;
-        }
-    return verb.size > 1 && verb.data[verb.size - 1] == ':';
-}
-
 static enum smtp_reply_name refusal_of(enum smtp_state state)
 {
     switch (state) {
@@ -109,7 +93,8 @@ static void dispatch(struct smtp_server *s, struct span line, struct smtp_event 
         return;
     }
     refuse(event,
-           is_foreign(verb, &event->verb) ? SMTP_REPLY_no_mail_client : SMTP_REPLY_unknown_command,
+           line_is_foreign(verb, &event->verb) ? SMTP_REPLY_no_mail_client
+                                               : SMTP_REPLY_unknown_command,
            span_of(""));
 }
 
