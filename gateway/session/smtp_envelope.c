@@ -395,14 +395,12 @@ static int send_rcpt(struct smtp_session *s, struct recipient *r)
 /* A message that needs SMTPUTF8 waits for a server that has it, if there is one. */
 static bool refuse_utf8(struct smtp_session *s)
 {
-    uint64_t ignored;
     if (!s->transaction->is_smtputf8 || has(s, SMTP_SMTPUTF8))
         return false;
-    unsigned common =
-        servers_offer(s->base.context->servers, s->base.listener->upstream_config, &ignored);
+    bool is_anywhere =
+        servers_have(s->base.context->servers, s->base.listener->upstream_config, SMTP_SMTPUTF8);
     pool_give_back(s->base.context->pool, &s->link);
-    answer_rest(s,
-                (common & SMTP_SMTPUTF8) != 0 ? SMTP_REPLY_upstream_down : SMTP_REPLY_no_smtputf8);
+    answer_rest(s, is_anywhere ? SMTP_REPLY_upstream_down : SMTP_REPLY_no_smtputf8);
     answered(s);
     return true;
 }

@@ -267,6 +267,20 @@ void servers_on_bell(struct servers *s, loop_fn *fn, void *owner)
     s->bell_owner = owner;
 }
 
+bool servers_have(const struct servers *s, const struct upstream_config *upstream,
+                  unsigned extension)
+{
+    const struct upstream *u = find(s, upstream);
+    unsigned all = 0;
+    for (size_t i = 0; i < upstream->server_count; i++) {
+        uint32_t extensions;
+        uint64_t ignored;
+        health_offer(s->context.health, u->servers[i].slot, &extensions, &ignored);
+        all |= extensions;
+    }
+    return (all & extension) != 0;
+}
+
 unsigned servers_offer(const struct servers *s, const struct upstream_config *upstream,
                        uint64_t *max_size)
 {

@@ -92,6 +92,10 @@ void server_yield(struct servers *s, struct server *server);
 /* Calls `fn` whenever the bell has rung. */
 void servers_on_bell(struct servers *s, loop_fn *fn, void *owner);
 
+/* Does any server of the upstream offer the extension, as far as probes tell? */
+bool servers_have(const struct servers *s, const struct upstream_config *upstream,
+                  unsigned extension);
+
 /* What every server of the upstream that was probed offers, enum smtp_extension or
  * pop3_capability; none before the
  * first answer. `max_size` is the smallest limit told, 0: none. */

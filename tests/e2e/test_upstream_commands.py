@@ -1,5 +1,8 @@
 """The envelope on its way to the server behind."""
 import re
+import threading
+
+import pytest
 
 from fixtures.clients import message, smtp
 
@@ -102,3 +105,23 @@ def test_smtputf8_at_a_server_that_lacks_it_now_is_451_4_4_1(new_gateway, new_sm
     with smtp(new_gateway(server)) as client:
         client.ask("MAIL FROM:<alice@example.com> SMTPUTF8", "250 ")
         client.ask("RCPT TO:<grüße@dest.example>", "451 4.4.1 ")
+
+
+@pytest.mark.parametrize("another, expected", [(False, "550 5.6.7 "), (True, "451 4.4.1 ")], ids=["none has it", "one has it"])
+def test_smtputf8_that_servers_have_lost_is_for_good_when_none_has_it(new_gateway, new_smtp, another, expected):
+    """It was offered to the client; since then the probes have found that it is gone."""
+    is_lost = threading.Event()
+    server = new_smtp().on("EHLO", lambda line: "250 scripted.example" if is_lost.is_set() else None)
+    servers = [server, new_smtp()] if another else [server]
+    gateway = new_gateway(servers, workers=1, upstream={"health_check": "1s"})
+    with smtp(gateway) as client:
+        is_lost.set()
+        seen = len(server.connections)
+        server.wait_for(lambda: len(server.connections) >= seen + 2)
+        answers = []
+        while expected not in answers and len(answers) < 12:
+            client.ask("MAIL FROM:<alice@example.com> SMTPUTF8", "250 ")
+            client.send("RCPT TO:<grüße@dest.example>")
+            answers.append(client.reply()[:10])
+            client.ask("RSET", "250 ")
+    assert expected in answers and set(answers) <= {expected, "250 2.1.5 "}
