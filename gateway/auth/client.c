@@ -12,13 +12,16 @@ enum { EXCHANGES_MAX = 4096, PROCESSES_MAX = 64 };
 struct auth_process {
     struct auth_client *client;
     struct channel *channel; /* NULL: a free place */
-    unsigned open;           /* exchanges */
+    unsigned open, waiting;  /* exchanges; those of them that wait for its answer */
 };
 
 struct auth_exchange {
     struct auth_client *client;
     struct auth_process *process; /* NULL: the answer is known */
     struct ticket ticket;
+    struct auth_exchange *next, **previous; /* of those that wait; NULL: it doesn't */
+    bool is_counted;                        /* with those of its client's network */
+    struct in6_addr network;
     auth_answer_fn *fn;
     void *owner;
     bool is_cachable;
@@ -32,6 +35,7 @@ struct auth_client {
     struct loop *loop;
     const struct auth_cache *cache;
     struct tickets *exchanges;
+    struct auth_exchange *waiting;
     struct auth_process processes[PROCESSES_MAX];
 };
 
@@ -56,9 +60,60 @@ static void free_exchange(void *owner, void *context)
     free(e);
 }
 
+/* ---- who waits for a process ---- */
+
+/* All of an IPv4 address, the first half of an IPv6 one. */
+static struct in6_addr network_of(const struct address *a)
+{
+    struct in6_addr network = IN6ADDR_ANY_INIT;
+    if (a->any.sa_family == AF_INET)
+        memcpy(&network.s6_addr[12], &a->v4.sin_addr, 4);
+    else if (address_is_v6(a))
+        memcpy(&network, &a->v6.sin6_addr, 8);
+    else
+        memcpy(&network.s6_addr[12], &a->v6.sin6_addr.s6_addr[12], 4);
+    return network;
+}
+
+/* Returns 0, or -1 and why: there is no room for another question. */
+static int wait_for_process(struct auth_exchange *e, const char **why)
+{
+    struct auth_client *c = e->client;
+    unsigned of_client = 0;
+    for (const struct auth_exchange *o = c->waiting; e->is_counted && o != NULL; o = o->next)
+        of_client += o->is_counted && memcmp(&o->network, &e->network, sizeof e->network) == 0;
+    *why = of_client >= AUTH_WAITING_OF_CLIENT_MAX   ? "too many logins of this address wait"
+           : e->process->waiting >= AUTH_WAITING_MAX ? "too many logins wait for an auth process"
+                                                     : NULL;
+    if (*why != NULL)
+        return -1;
+    e->process->waiting++;
+    e->next = c->waiting;
+    e->previous = &c->waiting;
+    if (e->next != NULL)
+        e->next->previous = &e->next;
+    c->waiting = e;
+    return 0;
+}
+
+static void waits_no_more(struct auth_exchange *e)
+{
+    if (e->previous == NULL)
+        return;
+    e->process->waiting--;
+    *e->previous = e->next;
+    if (e->next != NULL)
+        e->next->previous = e->previous;
+    e->next = NULL;
+    e->previous = NULL;
+}
+
+/* ---- answers ---- */
+
 /* Its ticket is stale from here on. */
 static void close_exchange(struct auth_exchange *e)
 {
+    waits_no_more(e);
     if (e->process != NULL)
         e->process->open--;
     ticket_close(e->client->exchanges, e->ticket);
@@ -84,6 +139,7 @@ static void answer(struct auth_exchange *e, const struct auth_answer *a)
 {
     auth_answer_fn *fn = e->fn;
     void *owner = e->owner;
+    waits_no_more(e);
     if (a->is_done)
         close_exchange(e);
     fn(owner, a);
@@ -220,15 +276,39 @@ static struct message_auth_start start_of(const struct auth_exchange *e,
     return start;
 }
 
+/* Returns 0, or -1 and why. */
+static int begin_elsewhere(struct auth_exchange *e, const struct auth_request *request,
+                           const char **why)
+{
+    const struct span nothing = {"", 0}, *response = request->response;
+    struct auth_process *p = least_busy(e->client);
+    *why = "no auth process takes it";
+    if (p == NULL)
+        return -1;
+    e->process = p;
+    p->open++;
+    e->is_counted = request->client != NULL;
+    if (e->is_counted)
+        e->network = network_of(request->client);
+    if (wait_for_process(e, why) < 0)
+        return -1;
+    const struct message_auth_start start = start_of(e, request);
+    *why = "no auth process takes it";
+    return channel_send(p->channel, MESSAGE_AUTH_START, &start,
+                        response == NULL ? nothing : *response, -1);
+}
+
 struct auth_exchange *auth_begin(struct auth_client *c, const struct auth_request *request,
-                                 auth_answer_fn *fn, void *owner)
+                                 auth_answer_fn *fn, void *owner, const char **why)
 {
     const struct span *response = request->response;
     struct auth_exchange *e = calloc(1, sizeof *e);
+    *why = "out of memory";
     if (e == NULL)
         return NULL;
     *e = (struct auth_exchange){.client = c, .fn = fn, .owner = owner};
     if (ticket_open(c->exchanges, e, &e->ticket) < 0) {
+        *why = "too many exchanges are open";
         free(e);
         return NULL;
     }
@@ -239,25 +319,21 @@ struct auth_exchange *auth_begin(struct auth_client *c, const struct auth_reques
                      auth_cache_entry_of(c->cache, *response, e->account, &e->entry) == 0;
     if (e->is_cachable && auth_cache_knows(c->cache, &e->entry, loop_now(c->loop)))
         return answer_soon(e, AUTH_GOOD);
-    struct auth_process *p = least_busy(c);
-    if (p == NULL) {
-        close_exchange(e);
-        return NULL;
-    }
-    e->process = p;
-    const struct message_auth_start start = start_of(e, request);
-    p->open++;
-    if (channel_send(p->channel, MESSAGE_AUTH_START, &start,
-                     response == NULL ? span_make("", 0) : *response, -1) < 0)
-        auth_cancel(&e);
-    return e;
+    if (begin_elsewhere(e, request, why) == 0)
+        return e;
+    close_exchange(e);
+    return NULL;
 }
 
-int auth_step(struct auth_exchange *e, struct span response)
+int auth_step(struct auth_exchange *e, struct span response, const char **why)
 {
     const struct message_auth_step step = {.exchange = e->ticket};
-    if (e->process == NULL)
-        return -1; /* it is answered already */
+    *why = "the auth process is gone";
+    if (e->process == NULL || e->previous != NULL)
+        return -1; /* it is answered already, or about to be */
+    if (wait_for_process(e, why) < 0)
+        return -1;
+    *why = "the auth process is gone";
     return channel_send(e->process->channel, MESSAGE_AUTH_STEP, &step, response, -1);
 }
 

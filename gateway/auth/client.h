@@ -37,20 +37,26 @@ struct auth_request {
                                               challenge */
     const struct channel_binding *binding; /* NULL: -PLUS is not offered */
     const char *certificate;               /* EXTERNAL: whom the client's verified one names */
+    const struct address *client;          /* who asks; NULL: many people are behind its address */
 };
 
+/* How many may wait for an auth process at once, and how many of them of one client's address: of
+ * an IPv6 address the network of 64 bits. More are refused at once, so that a crowd of strangers
+ * keeps nobody waiting. */
+enum { AUTH_WAITING_MAX = 256, AUTH_WAITING_OF_CLIENT_MAX = 4 };
+
 /* Begins an exchange with the least busy process, or answers by itself: EXTERNAL, and PLAIN where
- * the cache knows it. The answer comes later in any case. NULL when there is no process that takes
- * it: the answer is AUTH_UNAVAILABLE then. */
+ * the cache knows it. The answer comes later in any case. NULL and why, for the log, when there is
+ * no process that takes it: the answer is AUTH_UNAVAILABLE then. */
 struct auth_exchange *auth_begin(struct auth_client *c, const struct auth_request *request,
-                                 auth_answer_fn *fn, void *owner);
+                                 auth_answer_fn *fn, void *owner, const char **why);
 
 /* The account that a name means, aliases applied. Returns 0, or -1: nobody's. */
 int auth_account(const struct auth_client *c, struct span name, char account[ACCOUNT_SIZE]);
 
-/* The client's response to a challenge. Returns 0, or -1: the process is gone, and the exchange is
- * to be cancelled. */
-int auth_step(struct auth_exchange *e, struct span response);
+/* The client's response to a challenge. Returns 0, or -1 and why: the process doesn't take it, and
+ * the exchange is to be cancelled. */
+int auth_step(struct auth_exchange *e, struct span response, const char **why);
 
 /* The cache, for who has passwords checked elsewhere: does it know a response of PLAIN? It was
  * right just now. */

@@ -2,6 +2,7 @@
 
 #include "config/grammar.h"
 #include "config/mechanisms.h"
+#include "config/networks.h"
 
 #include <ifaddrs.h>
 #include <netdb.h>
@@ -42,6 +43,7 @@ static const char *find_hostname(const struct checker *k)
 static void check_names(const struct checker *k)
 {
     struct config *c = k->config;
+    networks_read(&c->shared_networks, c->arena, &c->shared);
     const struct place hostname = config_place(c, "hostname"), http = config_place(c, "http");
     if (c->hostname[0] == '\0')
         c->hostname = find_hostname(k);

@@ -152,6 +152,8 @@ struct config {
     int64_t workers;
     const char *state_dir, *spool_dir, *control, *secret;
     struct text_list http;
+    struct text_list shared_networks;
+    struct network_list shared; /* of `shared_networks` */
     int64_t max_connections, shutdown_grace_ms, reload_grace_ms, drain_delay_ms;
     struct log_config log;
     struct auth_config auth;

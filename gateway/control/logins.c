@@ -152,6 +152,7 @@ void logins_test(struct logins *l, struct control_socket *socket, uint32_t reque
                  const char *name, const char *password)
 {
     struct test *t = find_free(l);
+    const char *why;
     char text[RESPONSE_MAX];
     int size = snprintf(text, sizeof text, "%c%s%c%s", '\0', name, '\0', password);
     if (t == NULL || size >= (int)sizeof text) {
@@ -169,8 +170,8 @@ void logins_test(struct logins *l, struct control_socket *socket, uint32_t reque
                            .told = json_object()};
         if (describe(l, name, t->told) < 0)
             finish(t, AUTH_WRONG, "no account can be called so, or none of this domain");
-        else if ((t->exchange = auth_begin(l->auth, &ask, on_answer, t)) == NULL)
-            finish(t, AUTH_UNAVAILABLE, "no auth process takes it");
+        else if ((t->exchange = auth_begin(l->auth, &ask, on_answer, t, &why)) == NULL)
+            finish(t, AUTH_UNAVAILABLE, why);
     }
     explicit_bzero(text, sizeof text);
 }

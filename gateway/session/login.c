@@ -97,14 +97,18 @@ static void ask(struct login *l, enum mechanism mechanism, const struct span *re
                                   : NULL;
     bool is_bound = (offered(l) >> MECHANISM_SCRAM_PLUS & 1) != 0 &&
                     connection_channel_binding(l->session->client, &binding) == 0;
+    const struct address *client = &l->session->client_address;
+    bool is_shared = networks_hold(&l->session->context->config->shared, client);
     const struct auth_request request = {.service = l->service,
                                          .mechanism = mechanism,
                                          .response = response,
                                          .binding = is_bound ? &binding : NULL,
-                                         .certificate = certificate};
-    l->exchange = auth_begin(l->session->context->auth, &request, on_answer, l);
+                                         .certificate = certificate,
+                                         .client = is_shared ? NULL : client};
+    const char *why;
+    l->exchange = auth_begin(l->session->context->auth, &request, on_answer, l, &why);
     if (l->exchange == NULL)
-        answer(out, LOGIN_UNAVAILABLE, "no auth process takes it");
+        answer(out, LOGIN_UNAVAILABLE, why);
     else
         answer(out, LOGIN_CHECK, "");
 }
@@ -161,8 +165,9 @@ static void take_login(struct login *l, struct span said, struct login_answer *o
 static void take(struct login *l, const struct span *response, struct login_answer *out)
 {
     if (l->exchange != NULL) {
-        if (auth_step(l->exchange, *response) < 0)
-            answer(out, LOGIN_UNAVAILABLE, "the auth process is gone");
+        const char *why;
+        if (auth_step(l->exchange, *response, &why) < 0)
+            answer(out, LOGIN_UNAVAILABLE, why);
         else
             answer(out, LOGIN_CHECK, "");
         return;

@@ -2,12 +2,14 @@
 import base64
 import hmac
 import os
+import signal
 import subprocess
 import time
 
 import pytest
 
 from fixtures.clients import PASSWORDS, message, plain_response, pop3, smtp
+from fixtures.processes import is_stopped
 from fixtures.waiting import until
 
 RIGHT = plain_response("alice@example.com", PASSWORDS["alice"])
@@ -385,3 +387,56 @@ def test_an_exchange_that_its_client_leaves_disturbs_nobody(gateway):
             client.ask("AUTH LOGIN", "334 ")
     with smtp(gateway) as client:
         client.mail(message())
+
+
+# ---- how many wait ----
+
+@pytest.fixture
+def held(new_gateway, new_smtp, new_pop3):
+    """A gateway with one auth process; held.hold() stops that one, held.go_on() lets it go on."""
+    made = new_gateway(new_smtp(), new_pop3(), workers=1, auth={"processes": 1}, start=False)
+
+    def start(**changes):
+        made.write_config(**changes).start()
+        made.auth = made.pids("auth")[0]
+        return made
+
+    def hold():
+        os.kill(made.auth, signal.SIGSTOP)
+        until(lambda: is_stopped(made.auth))
+
+    made.begin, made.hold, made.go_on = start, hold, lambda: os.kill(made.auth, signal.SIGCONT)
+    return made
+
+
+def test_four_logins_of_one_address_wait_and_the_next_is_454(held):
+    held.begin(shared_networks=[], auth={"cache": "0s"})
+    late, reader, elsewhere = (smtp(held, user=None), pop3(held, user=None),
+                               smtp(held, user=None, source="127.0.0.9"))
+    others = [smtp(held, user=None) for _ in range(4)]
+    held.hold()
+    for client in others:
+        client.send(f"AUTH PLAIN {RIGHT}")
+        until(lambda: held.session(client)["state"] == "AUTH: check")
+    late.ask(f"AUTH SCRAM-SHA-256 {encoded('n,,n=alice,r=abcdefgh')}", "454 4.7.0 ")
+    reader.ask("USER alice", "+OK")
+    reader.ask(f"PASS {PASSWORDS['alice']}", "-ERR [SYS/TEMP] ")
+    held.wait_event("login_unavailable", 2, reason="too many logins of this address wait")
+    elsewhere.send(f"AUTH PLAIN {RIGHT}")
+    assert elsewhere.is_silent(0.2)
+    held.go_on()
+    for client in [*others, elsewhere]:
+        client.expect("235 2.7.0 ")
+    late.ask(f"AUTH PLAIN {RIGHT}", "235 2.7.0 ")
+
+
+def test_of_shared_networks_any_number_may_wait(held):
+    held.begin(auth={"cache": "0s"})
+    others = [smtp(held, user=None) for _ in range(20)]
+    held.hold()
+    for client in others:
+        client.send(f"AUTH PLAIN {RIGHT}")
+    assert all(client.is_silent(0.02) for client in others)
+    held.go_on()
+    for client in others:
+        client.expect("235 2.7.0 ")

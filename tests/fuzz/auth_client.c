@@ -20,6 +20,7 @@ static struct {
 static void on_answer(void *owner, const struct auth_answer *a)
 {
     struct login *l = owner;
+    const char *why;
     must(!l->is_over, "what is over is not answered");
     must(a->outcome <= AUTH_MALFORMED, "an outcome is one");
     must(a->text.size <= MESSAGE_TAIL_MAX, "a text is bounded");
@@ -28,7 +29,7 @@ static void on_answer(void *owner, const struct auth_answer *a)
         l->exchange = NULL;
     else if (l->will % 3 == 1)
         auth_cancel(&l->exchange);
-    else if (l->will % 3 == 2 || auth_step(l->exchange, a->text) < 0)
+    else if (l->will % 3 == 2 || auth_step(l->exchange, a->text, &why) < 0)
         auth_cancel(&l->exchange);
     l->is_over = l->exchange == NULL;
 }
@@ -43,10 +44,11 @@ static void begin(int fd)
         } asked;
         const struct span response = span_make("\0ana\0secret", 11);
         struct login *l = &it.logins[i];
+        const char *why;
         const struct auth_request request = {.service = AUTH_SMTP,
                                              .mechanism = MECHANISM_PLAIN,
                                              .response = i % 2 == 0 ? &response : NULL};
-        l->exchange = auth_begin(it.client, &request, on_answer, l);
+        l->exchange = auth_begin(it.client, &request, on_answer, l, &why);
         must(l->exchange != NULL && recv(fd, &asked, sizeof asked, 0) > 0, "the worker asks");
         memcpy(&l->ticket, asked.payload, sizeof l->ticket);
         l->is_over = false;

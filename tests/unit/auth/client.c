@@ -13,6 +13,7 @@
 enum { PROCESSES = 2, SESSIONS = 4 };
 
 static struct auth_client *client;
+static const char *refusal; /* the last one */
 
 /* An auth process as the test plays it: what it was told last. */
 static struct process {
@@ -55,7 +56,7 @@ static void begin_login(struct session *s, const struct span *response)
 {
     const struct auth_request request = {
         .service = AUTH_SMTP, .mechanism = MECHANISM_PLAIN, .response = response};
-    s->exchange = auth_begin(client, &request, on_answer, s);
+    s->exchange = auth_begin(client, &request, on_answer, s, &refusal);
 }
 
 static void on_answer(void *owner, const struct auth_answer *a)
@@ -145,7 +146,7 @@ START_TEST(a_process_is_told_what_binds_the_client_to_its_connection)
     const struct auth_request request = {
         .service = AUTH_SMTP, .mechanism = MECHANISM_SCRAM_PLUS, .binding = &binding};
     open_process(&processes[0]);
-    sessions[0].exchange = auth_begin(client, &request, on_answer, &sessions[0]);
+    sessions[0].exchange = auth_begin(client, &request, on_answer, &sessions[0], &refusal);
     UNTIL(processes[0].starts == 1);
     ck_assert_str_eq(processes[0].start.binding_name, "tls-exporter");
     ck_assert_uint_eq(processes[0].start.binding_size, 5);
@@ -161,7 +162,7 @@ START_TEST(an_empty_response_is_not_the_same_as_none)
     UNTIL(processes[0].starts == 1);
     ck_assert_uint_eq(processes[0].start.has_response, 1);
     const struct auth_request request = {.service = AUTH_POP3, .mechanism = MECHANISM_CRAM_MD5};
-    sessions[1].exchange = auth_begin(client, &request, on_answer, &sessions[1]);
+    sessions[1].exchange = auth_begin(client, &request, on_answer, &sessions[1], &refusal);
     UNTIL(processes[0].starts == 2);
     ck_assert_uint_eq(processes[0].start.has_response, 0);
     ck_assert_uint_eq(processes[0].start.service, AUTH_POP3);
@@ -175,7 +176,7 @@ START_TEST(challenges_and_responses_go_to_and_fro_until_it_is_done)
     challenge(&processes[0], processes[0].start.exchange, "Username:");
     UNTIL(sessions[0].challenges == 1);
     ck_assert_str_eq(sessions[0].text, "Username:");
-    ck_assert_int_eq(auth_step(sessions[0].exchange, span_of("ana")), 0);
+    ck_assert_int_eq(auth_step(sessions[0].exchange, span_of("ana"), &refusal), 0);
     UNTIL(processes[0].steps == 1);
     ck_assert_str_eq(processes[0].text, "ana");
     ck_assert_mem_eq(&processes[0].step, &processes[0].start.exchange, sizeof(struct ticket));
@@ -382,8 +383,9 @@ START_TEST(there_is_room_for_4096_exchanges)
     for (unsigned n = 1; n <= 4096; n++) {
         begin_login(&many, NULL);
         ck_assert_ptr_nonnull(many.exchange);
-        if (n % 500 == 0)
-            UNTIL(processes[0].starts == n);
+        UNTIL(processes[0].starts == n);
+        challenge(&processes[0], processes[0].start.exchange, ""); /* so that it waits no more */
+        UNTIL(many.challenges == n);
     }
     struct auth_exchange *last = many.exchange;
     begin_login(&many, NULL);
@@ -456,6 +458,73 @@ START_TEST(descriptors_that_nobody_wants_are_closed)
 }
 END_TEST
 
+/* ---- how many wait ---- */
+
+static struct auth_exchange *ask_from(const char *address)
+{
+    struct address from;
+    struct error bad;
+    if (address != NULL)
+        ck_assert_int_eq(address_parse(address, &from, &bad), 0);
+    const struct auth_request request = {.mechanism = MECHANISM_SCRAM,
+                                         .client = address == NULL ? NULL : &from};
+    return auth_begin(client, &request, on_answer, &sessions[3], &refusal);
+}
+
+static const struct {
+    const char *first, *same, *other;
+} clients[] = {
+    {"192.0.2.1:1000", "192.0.2.1:2000", "192.0.2.2:1000"},
+    {"[::ffff:192.0.2.1]:1000", "192.0.2.1:1000", "[::ffff:192.0.2.2]:1000"},
+    {"[2001:db8::1]:1000", "[2001:db8::ffff:1]:1000", "[2001:db8:0:1::1]:1000"},
+};
+
+START_TEST(four_of_one_client_may_wait)
+{
+    struct auth_exchange *waiting[AUTH_WAITING_OF_CLIENT_MAX];
+    open_process(&processes[0]);
+    for (int i = 0; i < AUTH_WAITING_OF_CLIENT_MAX; i++)
+        ck_assert_ptr_nonnull(waiting[i] = ask_from(clients[_i].first));
+    ck_assert_ptr_null(ask_from(clients[_i].same));
+    ck_assert_str_eq(refusal, "too many logins of this address wait");
+    ck_assert_ptr_nonnull(ask_from(clients[_i].other));
+    ck_assert_ptr_nonnull(ask_from(NULL)); /* many people are behind it */
+    auth_cancel(&waiting[1]);
+    ck_assert_ptr_nonnull(ask_from(clients[_i].same));
+    ck_assert_ptr_null(ask_from(clients[_i].first));
+}
+END_TEST
+
+START_TEST(who_is_asked_by_the_process_waits_for_it_no_more)
+{
+    struct address from;
+    struct error bad;
+    ck_assert_int_eq(address_parse("192.0.2.1:1000", &from, &bad), 0);
+    const struct auth_request request = {.mechanism = MECHANISM_SCRAM, .client = &from};
+    open_process(&processes[0]);
+    sessions[0].exchange = auth_begin(client, &request, on_answer, &sessions[0], &refusal);
+    UNTIL(processes[0].starts == 1);
+    challenge(&processes[0], processes[0].start.exchange, "?");
+    UNTIL(sessions[0].challenges == 1);
+    for (int i = 0; i < AUTH_WAITING_OF_CLIENT_MAX; i++)
+        ck_assert_ptr_nonnull(ask_from("192.0.2.1:1000"));
+    ck_assert_int_eq(auth_step(sessions[0].exchange, span_of("!"), &refusal), -1);
+    ck_assert_str_eq(refusal, "too many logins of this address wait");
+}
+END_TEST
+
+START_TEST(no_more_than_so_many_wait_for_a_process)
+{
+    open_process(&processes[0]);
+    for (int i = 0; i < AUTH_WAITING_MAX; i++)
+        ck_assert_ptr_nonnull(ask_from(NULL));
+    ck_assert_ptr_null(ask_from(NULL));
+    ck_assert_str_eq(refusal, "too many logins wait for an auth process");
+    open_process(&processes[1]);
+    ck_assert_ptr_nonnull(ask_from(NULL));
+}
+END_TEST
+
 /* ---- the cache ---- */
 
 static const unsigned char key[AUTH_CACHE_KEY_SIZE] = "a key of this test";
@@ -515,7 +584,7 @@ START_TEST(a_certificate_lets_in_whom_it_names)
     const struct auth_request request = {.mechanism = MECHANISM_EXTERNAL,
                                          .response = wanted == NULL ? NULL : &response,
                                          .certificate = certificates[_i].certificate};
-    sessions[0].exchange = auth_begin(client, &request, on_answer, &sessions[0]);
+    sessions[0].exchange = auth_begin(client, &request, on_answer, &sessions[0], &refusal);
     ck_assert_uint_eq(sessions[0].answers, 0); /* not from within a function */
     UNTIL(sessions[0].answers == 1);
     const char *account = certificates[_i].account;
@@ -539,7 +608,7 @@ START_TEST(an_answer_of_the_cache_can_be_given_up)
 {
     begin_with_cache();
     begin_login(&sessions[1], &plain);
-    ck_assert_int_eq(auth_step(sessions[1].exchange, plain), -1);
+    ck_assert_int_eq(auth_step(sessions[1].exchange, plain, &refusal), -1);
     auth_cancel(&sessions[1].exchange);
     turns_for(5);
     ck_assert_uint_eq(sessions[1].answers, 0);
@@ -637,6 +706,9 @@ SUITE(client)
     TEST(without_memory_there_is_no_client);
     TEST(without_memory_nothing_begins);
     TEST(a_password_that_was_right_is_asked_about_once);
+    LOOP_TEST(four_of_one_client_may_wait, clients);
+    TEST(who_is_asked_by_the_process_waits_for_it_no_more);
+    TEST(no_more_than_so_many_wait_for_a_process);
     LOOP_TEST(a_certificate_lets_in_whom_it_names, certificates);
     TEST(it_is_known_while_no_auth_process_is_there);
     TEST(an_answer_of_the_cache_can_be_given_up);

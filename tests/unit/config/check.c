@@ -587,6 +587,22 @@ START_TEST(there_are_64_listeners_and_256_servers_at_most)
 }
 END_TEST
 
+START_TEST(shared_networks_are_networks)
+{
+    struct address loopback, other;
+    struct error why;
+    ck_assert_int_eq(address_parse("127.0.0.9:1", &loopback, &why), 0);
+    ck_assert_int_eq(address_parse("192.0.2.9:1", &other, &why), 0);
+    (void)config_of(HOSTNAME TLS UPSTREAMS);
+    ck_assert(networks_hold(&config->shared, &loopback) && !networks_hold(&config->shared, &other));
+    (void)config_of(HOSTNAME TLS UPSTREAMS "shared_networks = [\"192.0.2.0/24\"]\n");
+    ck_assert(!networks_hold(&config->shared, &loopback) && networks_hold(&config->shared, &other));
+    count_is(0, 0);
+    (void)config_of(HOSTNAME TLS UPSTREAMS "shared_networks = [\"192.0.2.9/24\"]\n");
+    error_is("porteiro.conf:4: shared_networks: ", "is an address within a network");
+}
+END_TEST
+
 SUITE(check)
 {
     folder_use(tests);
@@ -628,4 +644,5 @@ SUITE(check)
     TEST(a_mailbox_has_one_server);
     TEST(an_upstream_has_a_server);
     TEST(there_are_64_listeners_and_256_servers_at_most);
+    TEST(shared_networks_are_networks);
 }

@@ -21,6 +21,8 @@ static struct backend *backend;
 static struct auth_client *client;
 static bool is_empty; /* it was told so */
 
+static const char *why_not; /* the last refusal */
+
 /* Somebody who logs in. */
 static struct login {
     struct auth_exchange *exchange;
@@ -41,7 +43,7 @@ static void on_answer(void *owner, const struct auth_answer *a)
         l->exchange = NULL;
     } else {
         ck_assert_uint_eq(l->challenges++, 0);
-        ck_assert_int_eq(auth_step(l->exchange, span_make(l->said, l->size)), 0);
+        ck_assert_int_eq(auth_step(l->exchange, span_make(l->said, l->size), &why_not), 0);
     }
 }
 
@@ -98,7 +100,7 @@ static void begin_login(struct login *l, enum auth_service kind, const char *use
     const struct span response = span_make(l->said, l->size);
     const struct auth_request request = {
         .service = kind, .mechanism = MECHANISM_PLAIN, .response = is_initial ? &response : NULL};
-    l->exchange = auth_begin(client, &request, on_answer, l);
+    l->exchange = auth_begin(client, &request, on_answer, l, &why_not);
     ck_assert_ptr_nonnull(l->exchange);
 }
 
