@@ -137,3 +137,40 @@ enum body_result body_take(struct body *b, struct span *in, char *spare, struct 
     b->has_nul = b->has_nul || memchr(out->data, '\0', out->size) != NULL;
     return result;
 }
+
+/* The CR that ended what came before, with what has come now. */
+static void put_kept_cr(struct body *b, struct span *in, struct output *o)
+{
+    bool is_end = in->data[0] == '\n';
+    b->is_after_cr = false;
+    b->is_within_line = !is_end;
+    b->has_bare = b->has_bare || !is_end;
+    b->size += is_end ? 2 : 1;
+    put_in(o, is_end ? "\r\n" : " ", is_end ? 2 : 1);
+    span_skip(in, is_end ? 1 : 0);
+}
+
+void body_take_chunk(struct body *b, struct span in, char *spare, struct span *out)
+{
+    struct output o = {spare, out, false};
+    *out = span_make(in.data, 0);
+    if (in.size > 0 && b->is_after_cr)
+        put_kept_cr(b, &in, &o);
+    while (in.size > 0) {
+        if (!b->is_within_line && in.data[0] == '.')
+            put_in(&o, ".", 1);
+        if (take_line(b, &in, &o) < 0)
+            break;
+    }
+    b->is_after_cr = b->is_after_cr || in.size > 0;
+    b->has_nul = b->has_nul || memchr(out->data, '\0', out->size) != NULL;
+}
+
+struct span body_end_chunks(struct body *b)
+{
+    struct span end = span_of(b->is_after_cr ? " \r\n" : b->is_within_line ? "\r\n" : "");
+    b->has_bare = b->has_bare || b->is_after_cr;
+    b->is_after_cr = b->is_within_line = false;
+    b->size += end.size;
+    return end;
+}

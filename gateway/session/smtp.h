@@ -1,5 +1,5 @@
 /* An SMTP session, for the files that make it up, one a phase:
- * smtp_connect → smtp_auth → smtp_envelope → smtp_body → smtp_end, and again. */
+ * smtp_connect → smtp_auth → smtp_envelope → smtp_body (smtp_text) → smtp_end, and again. */
 #pragma once
 
 #include "message/body.h"
@@ -69,8 +69,8 @@ struct transaction {
     int mail_refusal_code;
 
     enum data_state data;
+    bool is_chunked, is_last_chunk; /* it comes by BDAT; the present one ends it */
     struct body body;
-    struct pace pace;
     struct headers headers;
     const char *received; /* the trace line, until it is sent */
     const char *refusal;  /* the answer to the final dot, whole lines */
@@ -83,10 +83,14 @@ struct smtp_session {
     struct session base;
     struct smtp_server server;
     struct smtp_replies replies;
-    void (*take)(struct smtp_session *s, struct span *in); /* who has the client's bytes now */
-    bool is_waiting;       /* for somebody else than the client, who is paused */
-    bool is_quitting;      /* ends when the replies have gone */
-    bool is_client_gone;   /* the reply to the final dot is awaited all the same */
+    /* Who has the client's bytes now. Returns true when another one has them, who is to look. */
+    bool (*take)(struct smtp_session *s, struct span *in);
+    struct pace pace;                   /* of a text */
+    uint64_t chunk_size, chunk_left;    /* of BDAT's octets, to be taken or dropped */
+    enum smtp_reply_name chunk_refusal; /* the answer to a BDAT out of place */
+    bool is_waiting;                    /* for somebody else than the client, who is paused */
+    bool is_quitting;                   /* ends when the replies have gone */
+    bool is_client_gone;                /* the reply to the final dot is awaited all the same */
     unsigned errors, junk; /* 5yz, and commands that lead nowhere, since a message was taken */
     char *helo;
     char *told_name, *told_helo; /* by XCLIENT, of whom the client speaks for; NULL: not known */
@@ -99,11 +103,14 @@ struct smtp_session {
 /* ---- smtp_connect: commands that need nobody else ---- */
 
 /* Takes the client's commands; the `take` of a session between texts. */
-void smtp_take_commands(struct smtp_session *s, struct span *in);
+bool smtp_take_commands(struct smtp_session *s, struct span *in);
 
 /* What was waited for has come: replies go, and the client is listened to again. The last thing
  * that a caller does with the session, which may be gone afterwards. */
 void smtp_continue(struct smtp_session *s);
+
+/* The same, for who goes on if the session does: returns false when it is gone. */
+bool smtp_settle(struct smtp_session *s);
 
 /* Waits for somebody else than the client, `ms` at most, 0: that one has its own time-out. */
 void smtp_wait(struct smtp_session *s, enum session_state state, int64_t ms);
@@ -175,6 +182,7 @@ const struct smtp_credentials *smtp_own_credentials(const struct smtp_session *s
 void smtp_mail(struct smtp_session *s, const struct smtp_event *event);
 void smtp_rcpt(struct smtp_session *s, const struct smtp_event *event);
 void smtp_data(struct smtp_session *s, const struct smtp_event *event);
+void smtp_bdat(struct smtp_session *s, const struct smtp_event *event);
 
 /* RSET, or EHLO: the message is given up, behind the answers that are to come. */
 void smtp_reset(struct smtp_session *s);
@@ -202,8 +210,18 @@ const char *smtp_own_text(struct smtp_session *s, enum smtp_reply_name name, con
 /* The recipients are there: 354, and the text is taken. */
 void smtp_body_begin(struct smtp_session *s);
 
-/* The client is listened to for text, again or for the first time: sets its deadline. */
-void smtp_body_listen(struct smtp_session *s);
+/* `t->refusal` is the answer to DATA; or to BDAT, behind its octets. */
+void smtp_body_refused(struct smtp_session *s, const char *reason);
+
+/* A chunk of `s->chunk_left` octets comes: another one of the message, or one out of place. */
+void smtp_body_chunk(struct smtp_session *s);
+void smtp_body_drop_chunk(struct smtp_session *s, enum smtp_reply_name refusal);
+
+/* Is it text that the client has to send, or the next chunk of it? */
+bool smtp_body_is_due(const struct smtp_session *s);
+
+/* The client is listened to for text: sets its deadline. `was_waiting`: until now it was not. */
+void smtp_body_listen(struct smtp_session *s, bool was_waiting);
 
 /* Its deadline has passed: was it too slow, rather than silent? */
 bool smtp_body_is_slow(const struct smtp_session *s);
@@ -212,6 +230,18 @@ bool smtp_body_is_slow(const struct smtp_session *s);
 void smtp_body_data_answered(struct smtp_session *s, const struct smtp_reply *reply);
 void smtp_body_drained(struct smtp_session *s);
 void smtp_body_lost(struct smtp_session *s, const char *reason);
+
+/* ---- smtp_text ---- */
+
+/* Writes the trace line, which goes in front. Returns 0, or -1 without memory. */
+int smtp_text_begin(struct smtp_session *s);
+
+/* Hot: sends a piece of the text up, with what we add to it; or abandons it (DATA_DROPPED), when
+ * something is wrong. One system call; no copy, no allocation. */
+void smtp_text_pass_on(struct smtp_session *s, struct span text, bool is_end);
+
+/* Abandons it: it is more than max_message_size. */
+void smtp_text_too_big(struct smtp_session *s);
 
 /* ---- smtp_end ---- */
 

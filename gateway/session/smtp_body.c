@@ -1,21 +1,29 @@
-/* DATA and the text: normalised once, and sent up as it comes.
+/* DATA or BDAT and the text: normalised once, and sent up as it comes.
  *
  * The client's 354 waits for the recipients' answers, not for the upstream's 354. When the upstream
- * refuses or is lost midway, the rest is read and dropped, and the refusal answers the dot. */
-#include "base/arena.h"
+ * refuses or is lost midway, the rest is read and dropped, and the refusal answers the dot.
+ *
+ * Chunks (RFC 3030) end here: the upstream gets the same text by DATA. Each is answered behind its
+ * octets, which are dropped where it is refused; what was refused once is over, so that chunks
+ * pipelined behind it are out of sequence. */
 #include "base/clock.h"
-#include "message/received.h"
 #include "session/smtp.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 
-enum {
-    HOPS_MAX = 50, /* Received fields; RFC 5321 section 6.3 */
-    PARTS_MAX = 8,
-};
+static bool take_text(struct smtp_session *s, struct span *in);
+static bool take_chunk(struct smtp_session *s, struct span *in);
 
-static void take_text(struct smtp_session *s, struct span *in);
+/* Listens to the client for text, or goes on with a chunk that is all here. */
+static void go_on(struct smtp_session *s)
+{
+    struct span nothing = span_of("");
+    if (s->take == take_chunk && s->chunk_left == 0)
+        (void)take_chunk(s, &nothing); /* nobody is there who would have to look again */
+    else
+        smtp_continue(s);
+}
 
 /* ---- DATA ---- */
 
@@ -31,52 +39,53 @@ static void refuse_data(struct smtp_session *s)
                                : SMTP_REPLY_upstream_lost;
     }
     t->refusal = smtp_own_text(s, name, NULL, &t->refusal_code);
-    smtp_final_refused(s, "no recipient is left");
+    smtp_body_refused(s, "no recipient is left");
 }
 
-enum { LITERAL_SIZE = ADDRESS_TEXT_SIZE + 8 };
-
-/* "[192.0.2.1]", "[IPv6:2001:db8::1]" (RFC 5321 section 4.1.3). */
-static const char *literal(const struct address *a, char out[LITERAL_SIZE])
+/* From now on the client's octets are text. Its answer to BDAT comes behind them. Returns 0, or -1
+ * without memory. */
+static int begin_text(struct smtp_session *s, enum data_state state)
 {
-    char host[ADDRESS_TEXT_SIZE];
-    address_format_host(a, host);
-    (void)snprintf(out, LITERAL_SIZE, address_is_v6(a) ? "[IPv6:%s]" : "[%s]", host); /* fits */
-    return out;
+    struct transaction *t = s->transaction;
+    int code;
+    const char *text = t->is_chunked ? "" : smtp_own_text(s, SMTP_REPLY_data, NULL, &code);
+    if (text == NULL || smtp_replies_answer(&s->replies, span_of(text)) < 0)
+        return -1;
+    t->data = state;
+    s->take = t->is_chunked ? take_chunk : take_text;
+    pace_begin(&s->pace, loop_now(s->base.context->loop));
+    session_state(&s->base, state == DATA_DROPPED ? SESSION_BODY_DROP : SESSION_BODY);
+    return 0;
 }
 
-/* What is told of where the message comes from. Its texts lie in `from` and `date` too. */
-static struct received origin(const struct smtp_session *s, char from[LITERAL_SIZE],
-                              char date[CLOCK_RFC5322_SIZE])
+static void give_up(struct smtp_session *s)
+{
+    smtp_give_up(s);
+    smtp_continue(s);
+}
+
+void smtp_body_refused(struct smtp_session *s, const char *reason)
+{
+    if (!s->transaction->is_chunked)
+        smtp_final_refused(s, reason);
+    else if (begin_text(s, DATA_DROPPED) < 0)
+        give_up(s);
+    else
+        go_on(s);
+}
+
+/* A chunk that can't fit is refused by its size. */
+static void check_chunk(struct smtp_session *s)
 {
     const struct transaction *t = s->transaction;
-    bool is_full = s->base.listener->received == RECEIVED_FULL;
-    clock_format_rfc5322(clock_wall_ns(), date);
-    return (struct received){.from = is_full ? literal(&s->base.client_address, from) : NULL,
-                             .helo = smtp_client_name(s),
-                             .by = s->base.context->config->hostname,
-                             .id = t->id,
-                             .date = date,
-                             .is_extended = s->server.offered != 0,
-                             .is_account = !s->server.needs_auth,
-                             .is_smtputf8 = t->is_smtputf8,
-                             .tls_version = connection_tls_version(s->base.client),
-                             .cipher = connection_tls_cipher(s->base.client)};
-}
-
-/* The trace line, for the front of the text. */
-static const char *trace(struct smtp_session *s)
-{
-    char text[RECEIVED_MAX], from[LITERAL_SIZE], date[CLOCK_RFC5322_SIZE];
-    const struct received r = origin(s, from, date);
-    size_t size = received_write(&r, text);
-    return arena_copy(s->transaction->arena, span_make(text, size));
+    uint64_t max = (uint64_t)s->base.listener->max_message_size;
+    if (t->data != DATA_DROPPED && t->body.size + s->chunk_left > max)
+        smtp_text_too_big(s);
 }
 
 void smtp_body_begin(struct smtp_session *s)
 {
     struct transaction *t = s->transaction;
-    int code;
     if (t->accepted == 0 && t->is_data_sent)
         return; /* its reply says whether a lone dot is due (RFC 2920 section 3.1) */
     if (t->accepted == 0 || t->lost > 0 || s->link == NULL) {
@@ -90,19 +99,20 @@ void smtp_body_begin(struct smtp_session *s)
     }
     t->is_data_sent = true;
     smtp_link_flush(s->link);
-    t->received = trace(s);
-    const char *text = smtp_own_text(s, SMTP_REPLY_data, NULL, &code);
-    if (t->received == NULL || text == NULL ||
-        smtp_replies_answer(&s->replies, span_of(text)) < 0) {
-        smtp_give_up(s);
-        smtp_continue(s);
+    if (smtp_text_begin(s) < 0 || begin_text(s, DATA_STARTED) < 0) {
+        give_up(s);
         return;
     }
-    t->data = DATA_STARTED;
-    pace_begin(&t->pace, loop_now(s->base.context->loop));
-    s->take = take_text;
-    session_state(&s->base, SESSION_BODY);
-    smtp_continue(s);
+    check_chunk(s);
+    go_on(s);
+}
+
+void smtp_body_chunk(struct smtp_session *s)
+{
+    bool is_dropped = s->transaction->data == DATA_DROPPED;
+    s->take = take_chunk;
+    session_state(&s->base, is_dropped ? SESSION_BODY_DROP : SESSION_BODY);
+    check_chunk(s);
 }
 
 /* What comes from now on is dropped; `t->refusal` is kept for the dot. */
@@ -111,7 +121,7 @@ static void begin_dropping(struct smtp_session *s)
     s->transaction->data = DATA_DROPPED;
     session_state(&s->base, SESSION_BODY_DROP);
     if (s->is_waiting)
-        smtp_continue(s);
+        go_on(s);
 }
 
 void smtp_body_data_answered(struct smtp_session *s, const struct smtp_reply *reply)
@@ -131,7 +141,7 @@ void smtp_body_data_answered(struct smtp_session *s, const struct smtp_reply *re
         t->data = DATA_OPEN;
         if (s->is_waiting) {
             session_state(&s->base, SESSION_BODY);
-            smtp_continue(s);
+            go_on(s);
         }
         return;
     }
@@ -145,109 +155,38 @@ void smtp_body_data_answered(struct smtp_session *s, const struct smtp_reply *re
 static void set_deadline(const struct smtp_session *s)
 {
     const struct listener_config *l = s->base.listener;
-    int64_t left_ms =
-        pace_left(&s->transaction->pace, loop_now(s->base.context->loop)) / CLOCK_MS + 1;
+    int64_t left_ms = pace_left(&s->pace, loop_now(s->base.context->loop)) / CLOCK_MS + 1;
     bool is_by_pace = l->min_data_rate > 0 && left_ms < l->idle_timeout_ms;
     session_deadline(&s->base, is_by_pace ? left_ms : l->idle_timeout_ms);
 }
 
-void smtp_body_listen(struct smtp_session *s)
+bool smtp_body_is_due(const struct smtp_session *s)
 {
-    pace_resume(&s->transaction->pace, loop_now(s->base.context->loop));
+    return s->take != smtp_take_commands || s->server.state == SMTP_IN_CHUNKS;
+}
+
+void smtp_body_listen(struct smtp_session *s, bool was_waiting)
+{
+    if (was_waiting)
+        pace_resume(&s->pace, loop_now(s->base.context->loop));
     set_deadline(s);
 }
 
 bool smtp_body_is_slow(const struct smtp_session *s)
 {
-    return s->take == take_text && s->base.listener->min_data_rate > 0 &&
-           pace_left(&s->transaction->pace, loop_now(s->base.context->loop)) == 0;
+    return smtp_body_is_due(s) && s->base.listener->min_data_rate > 0 &&
+           pace_left(&s->pace, loop_now(s->base.context->loop)) == 0;
 }
 
-static void count_octets(const struct smtp_session *s, size_t size)
+static void count_octets(struct smtp_session *s, size_t size)
 {
     if (s->base.listener->min_data_rate > 0)
-        pace_came(&s->transaction->pace, size, s->base.listener->min_data_rate,
-                  loop_now(s->base.context->loop));
+        pace_came(&s->pace, size, s->base.listener->min_data_rate, loop_now(s->base.context->loop));
 }
 
 /* ---- the text ---- */
 
-/* The text can't go on: what has gone up is abandoned by closing. */
-static void abandon(struct smtp_session *s, enum smtp_reply_name name, const char *argument)
-{
-    struct transaction *t = s->transaction;
-    pool_discard(s->base.context->pool, &s->link);
-    t->refusal = smtp_own_text(s, name, argument, &t->refusal_code);
-    t->data = DATA_DROPPED;
-    session_state(&s->base, SESSION_BODY_DROP);
-}
-
-/* What goes up in one write. */
-struct parts {
-    struct span spans[PARTS_MAX];
-    size_t count;
-    char missing[MISSING_MAX]; /* in front of what ends the headers */
-};
-
-/* Adds what stands behind what is there; where it lies behind it too, to the last of them. */
-static void add_part(struct parts *p, struct span part)
-{
-    struct span *last = p->count == 0 ? NULL : &p->spans[p->count - 1];
-    if (part.size == 0)
-        return;
-    if (last != NULL && last->data + last->size == part.data)
-        last->size += part.size;
-    else
-        p->spans[p->count++] = part;
-}
-
-/* The headers end here: with what they lack. */
-static void add_missing(const struct smtp_session *s, bool needs_line, struct parts *p)
-{
-    const struct headers *h = &s->transaction->headers;
-    char from[LITERAL_SIZE], date[CLOCK_RFC5322_SIZE];
-    if (!s->base.listener->complete_headers)
-        return;
-    if (h->count[HEADER_DATE] == 0 || h->count[HEADER_MESSAGE_ID] == 0) {
-        const struct received r = origin(s, from, date);
-        add_part(p, span_make(p->missing, missing_write(h, &r, p->missing)));
-    }
-    if (needs_line)
-        add_part(p, span_of("\r\n"));
-}
-
-/* The headers, as far as they stand in this piece of text, and what stands behind them. */
-static void add_headers(struct smtp_session *s, struct span text, struct parts *p)
-{
-    struct headers_cut cut;
-    enum headers_result result = headers_take(&s->transaction->headers, text, &cut);
-    add_part(p, cut.headers[0]);
-    add_part(p, cut.headers[1]);
-    if (result != HEADERS_MORE)
-        add_missing(s, result == HEADERS_NO_LINE, p);
-    add_part(p, cut.behind[0]);
-    add_part(p, cut.behind[1]);
-}
-
-/* Hot: no copy, no allocation; nothing is looked at once the headers are over. */
-static void add_text(struct smtp_session *s, struct span text, bool is_end, struct parts *p)
-{
-    struct transaction *t = s->transaction;
-    p->count = 0;
-    if (t->received != NULL)
-        add_part(p, span_of(t->received));
-    t->received = NULL;
-    if (t->headers.is_over)
-        add_part(p, text);
-    else
-        add_headers(s, text, p);
-    if (is_end && !t->headers.is_over)
-        add_missing(s, false, p); /* nothing but headers */
-    if (is_end)
-        add_part(p, span_of(".\r\n"));
-}
-
-/* The dot has come. */
+/* The dot has come, or the last chunk; or one at whose end there is a refusal to tell. */
 static void text_ended(struct smtp_session *s)
 {
     struct transaction *t = s->transaction;
@@ -266,66 +205,112 @@ static bool is_dropped_enough(const struct smtp_session *s)
     return s->transaction->dropped > (uint64_t)s->base.listener->max_message_size;
 }
 
-static void refuse_size(struct smtp_session *s, enum smtp_reply_name name, int64_t most)
-{
-    char max[24];
-    (void)snprintf(max, sizeof max, "%" PRId64, most); /* fits */
-    abandon(s, name, max);
-}
-
-/* Hot: may the text go on, as far as it has been seen? Else it is abandoned. */
-static bool is_good(struct smtp_session *s)
+/* What of the client's has come is dealt with: what is there to wait for? */
+static void wait_for_more(struct smtp_session *s)
 {
     const struct transaction *t = s->transaction;
-    const struct listener_config *l = s->base.listener;
-    if (t->body.size > (uint64_t)l->max_message_size)
-        refuse_size(s, SMTP_REPLY_too_big, l->max_message_size);
-    else if (t->headers.size > (uint64_t)l->max_header_size)
-        refuse_size(s, SMTP_REPLY_headers_too_big, l->max_header_size);
-    else if (t->headers.count[HEADER_RECEIVED] > HOPS_MAX)
-        abandon(s, SMTP_REPLY_loop, NULL);
-    else if (t->body.has_nul)
-        abandon(s, SMTP_REPLY_nul, NULL);
-    else if (t->body.has_bare && l->bare_newline == BARE_NEWLINE_REJECT)
-        abandon(s, SMTP_REPLY_bare_newline, NULL);
-    return t->data == DATA_OPEN;
-}
-
-/* Hot: one system call for all of it; no copy, no allocation. */
-static void pass_on(struct smtp_session *s, struct span text, bool is_end)
-{
-    struct parts parts;
-    add_text(s, text, is_end, &parts);
-    if (!is_good(s))
-        return;
-    if (parts.count > 0)
-        smtp_link_text(s->link, parts.spans, parts.count, is_end);
-    s->base.bytes += text.size;
-}
-
-static void take_text(struct smtp_session *s, struct span *in)
-{
-    struct transaction *t = s->transaction;
-    struct span text;
-    if (t->data == DATA_STARTED) {
-        smtp_wait(s, SESSION_DATA_START, 0); /* the upstream's 354 is to come */
-        return;
-    }
-    size_t before = in->size;
-    enum body_result result = body_take(&t->body, in, loop_spare(s->base.context->loop), &text);
-    count_octets(s, before - in->size);
-    if (t->data == DATA_OPEN)
-        pass_on(s, text, result == BODY_WHOLE);
-    else
-        t->dropped += before - in->size;
-    if (result == BODY_WHOLE)
-        text_ended(s);
-    else if (t->data == DATA_OPEN && smtp_link_is_blocked(s->link))
+    if (t->data == DATA_OPEN && smtp_link_is_blocked(s->link))
         smtp_wait(s, SESSION_BODY_SEND, 0);
     else if (t->data == DATA_DROPPED && is_dropped_enough(s))
         smtp_final_refused(s, "the client does not stop sending");
     else
         set_deadline(s);
+}
+
+static bool take_text(struct smtp_session *s, struct span *in)
+{
+    struct transaction *t = s->transaction;
+    struct span text;
+    if (t->data == DATA_STARTED) {
+        smtp_wait(s, SESSION_DATA_START, 0); /* the upstream's 354 is to come */
+        return false;
+    }
+    size_t before = in->size;
+    enum body_result result = body_take(&t->body, in, loop_spare(s->base.context->loop), &text);
+    count_octets(s, before - in->size);
+    if (t->data == DATA_OPEN)
+        smtp_text_pass_on(s, text, result == BODY_WHOLE);
+    else
+        t->dropped += before - in->size;
+    if (result == BODY_WHOLE)
+        text_ended(s);
+    else
+        wait_for_more(s);
+    return false;
+}
+
+/* ---- chunks ---- */
+
+static struct span take_octets(struct smtp_session *s, struct span *in)
+{
+    struct span piece = span_take(in, in->size < s->chunk_left ? in->size : s->chunk_left);
+    s->chunk_left -= piece.size;
+    count_octets(s, piece.size);
+    return piece;
+}
+
+/* All of it is here. Are there commands to be looked at behind it? */
+static bool chunk_ended(struct smtp_session *s)
+{
+    struct transaction *t = s->transaction;
+    char size[24];
+    if (t->data == DATA_OPEN && t->is_last_chunk)
+        smtp_text_pass_on(s, body_end_chunks(&t->body), true);
+    if (t->data == DATA_DROPPED || t->is_last_chunk) {
+        text_ended(s);
+        return false;
+    }
+    (void)snprintf(size, sizeof size, "%" PRIu64, s->chunk_size); /* fits */
+    smtp_say(s, SMTP_REPLY_chunk, size);
+    s->take = smtp_take_commands;
+    return smtp_settle(s);
+}
+
+static bool take_chunk(struct smtp_session *s, struct span *in)
+{
+    struct transaction *t = s->transaction;
+    struct span text;
+    if (t->data == DATA_STARTED || (t->data == DATA_OPEN && smtp_link_is_blocked(s->link))) {
+        smtp_wait(s, t->data == DATA_STARTED ? SESSION_DATA_START : SESSION_BODY_SEND, 0);
+        return false;
+    }
+    struct span piece = take_octets(s, in);
+    if (t->data == DATA_OPEN) {
+        body_take_chunk(&t->body, piece, loop_spare(s->base.context->loop), &text);
+        smtp_text_pass_on(s, text, false);
+    } else {
+        t->dropped += piece.size;
+    }
+    if (s->chunk_left == 0)
+        return chunk_ended(s);
+    wait_for_more(s);
+    return false;
+}
+
+/* A chunk out of place: its octets are dropped, and then BDAT is refused (RFC 3030 section 2). */
+static bool drop_chunk(struct smtp_session *s, struct span *in)
+{
+    (void)take_octets(s, in);
+    if (s->chunk_left > 0) {
+        set_deadline(s);
+        return false;
+    }
+    smtp_say(s, s->chunk_refusal, NULL);
+    s->take = smtp_take_commands;
+    return smtp_settle(s);
+}
+
+void smtp_body_drop_chunk(struct smtp_session *s, enum smtp_reply_name refusal)
+{
+    if (s->chunk_left > (uint64_t)s->base.listener->max_message_size) {
+        smtp_say(s, refusal, NULL);
+        s->is_quitting = true; /* nobody reads so much for nothing */
+        return;
+    }
+    s->chunk_refusal = refusal;
+    s->take = drop_chunk;
+    pace_begin(&s->pace, loop_now(s->base.context->loop));
+    session_state(&s->base, SESSION_BODY_DROP);
 }
 
 void smtp_body_drained(struct smtp_session *s)
@@ -334,7 +319,7 @@ void smtp_body_drained(struct smtp_session *s)
     if (t == NULL || t->data != DATA_OPEN || !s->is_waiting)
         return;
     session_state(&s->base, SESSION_BODY);
-    smtp_continue(s);
+    go_on(s);
 }
 
 void smtp_body_lost(struct smtp_session *s, const char *reason)

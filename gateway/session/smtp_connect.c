@@ -127,7 +127,8 @@ void smtp_say(struct smtp_session *s, enum smtp_reply_name name, const char *arg
 
 static bool is_tiresome(const struct smtp_session *s)
 {
-    return s->errors >= ERRORS_MAX || s->junk >= JUNK_MAX;
+    bool is_in_text = s->server.state == SMTP_IN_CHUNKS; /* within DATA nobody asks */
+    return s->junk >= JUNK_MAX || (s->errors >= ERRORS_MAX && !is_in_text);
 }
 
 /* A client that only errs or only chats is told so and leaves; in a message it may go on. */
@@ -159,13 +160,13 @@ static void flush(struct smtp_session *s)
     buffer_consume(&s->replies.ready, bytes.size);
 }
 
-/* All replies that are due have come: they go. Returns false when the session has ended. */
-static bool settle(struct smtp_session *s)
+bool smtp_settle(struct smtp_session *s)
 {
     if (s->is_client_gone) {
         smtp_end(s, false);
         return false;
     }
+    bool was_waiting = s->is_waiting;
     s->is_waiting = false;
     if (is_at_rest(s) && registry_is_ending(s->base.registry) && !s->is_quitting) {
         smtp_say(s, SMTP_REPLY_shutting_down, NULL);
@@ -178,20 +179,20 @@ static bool settle(struct smtp_session *s)
         smtp_end(s, true);
         return false;
     }
-    if (s->take == smtp_take_commands) {
+    if (s->take == smtp_take_commands)
         session_state(&s->base,
                       s->server.state == SMTP_IN_AUTH ? SESSION_AUTH_CLIENT : SESSION_COMMAND);
+    if (smtp_body_is_due(s))
+        smtp_body_listen(s, was_waiting);
+    else
         session_deadline(&s->base, s->base.listener->idle_timeout_ms);
-    } else {
-        smtp_body_listen(s);
-    }
     connection_resume(s->base.client);
     return true;
 }
 
 void smtp_continue(struct smtp_session *s)
 {
-    (void)settle(s); /* nothing is done with it afterwards */
+    (void)smtp_settle(s); /* nothing is done with it afterwards */
 }
 
 /* ---- the client ---- */
@@ -263,7 +264,10 @@ static void on_client(void *owner, enum connection_event event, struct span *in)
     struct smtp_session *s = owner;
     switch (event) {
     case CONNECTION_READY: tls_stands(s); return;
-    case CONNECTION_DATA: s->take(s, in); return;
+    case CONNECTION_DATA:
+        while (s->take(s, in))
+            continue;
+        return;
     case CONNECTION_DRAINED: return;
     case CONNECTION_EOF:
     case CONNECTION_FAILED: client_is_gone(s); return;
@@ -294,17 +298,18 @@ static void on_hello(struct smtp_session *s, const struct smtp_event *event)
         smtp_say(s, SMTP_REPLY_hello, s->base.context->config->hostname);
         return;
     }
-    (void)snprintf(
-        text, sizeof text,
-        "%s\nPIPELINING\nSIZE %llu\nLIMITS RCPTMAX=%lld\nENHANCEDSTATUSCODES%s%s%s%s%s%s%s%s",
-        s->base.context->config->hostname, (unsigned long long)max_size,
-        (long long)s->base.listener->max_recipients, s->server.needs_tls ? "\nSTARTTLS" : "",
-        has_auth ? "\nAUTH" : "", has_auth ? login_list(&s->login, mechanisms) : "",
-        (extensions & SMTP_8BITMIME) != 0 ? "\n8BITMIME" : "",
-        (extensions & SMTP_SMTPUTF8) != 0 ? "\nSMTPUTF8" : "",
-        (extensions & SMTP_DSN) != 0 ? "\nDSN" : "",
-        s->server.may_tell ? "\nXCLIENT NAME ADDR PORT HELO" : "",
-        s->server.may_vouch ? " LOGIN" : ""); /* fits */
+    (void)snprintf(text, sizeof text,
+                   "%s\nPIPELINING\nSIZE %llu\nLIMITS "
+                   "RCPTMAX=%lld\nCHUNKING\nENHANCEDSTATUSCODES%s%s%s%s%s%s%s%s",
+                   s->base.context->config->hostname, (unsigned long long)max_size,
+                   (long long)s->base.listener->max_recipients,
+                   s->server.needs_tls ? "\nSTARTTLS" : "", has_auth ? "\nAUTH" : "",
+                   has_auth ? login_list(&s->login, mechanisms) : "",
+                   (extensions & SMTP_8BITMIME) != 0 ? "\n8BITMIME" : "",
+                   (extensions & SMTP_SMTPUTF8) != 0 ? "\nSMTPUTF8" : "",
+                   (extensions & SMTP_DSN) != 0 ? "\nDSN" : "",
+                   s->server.may_tell ? "\nXCLIENT NAME ADDR PORT HELO" : "",
+                   s->server.may_vouch ? " LOGIN" : ""); /* fits */
     smtp_say(s, SMTP_REPLY_hello, text);
 }
 
@@ -362,7 +367,11 @@ static void on_refused(struct smtp_session *s, const struct smtp_event *event)
         login_end(&s->login); /* a line that can't be a response ends the exchange */
         smtp_server_auth_ended(&s->server, false);
     }
-    smtp_say(s, event->refusal, argument);
+    s->chunk_left = event->chunk_size;
+    if (s->chunk_left > 0)
+        smtp_body_drop_chunk(s, event->refusal);
+    else
+        smtp_say(s, event->refusal, argument);
     s->is_quitting = s->is_quitting || smtp_reply_code(event->refusal) == 421;
 }
 
@@ -377,6 +386,7 @@ static command_fn *const commands[] = {
     [SMTP_EVENT_MAIL] = smtp_mail,
     [SMTP_EVENT_RCPT] = smtp_rcpt,
     [SMTP_EVENT_DATA] = smtp_data,
+    [SMTP_EVENT_BDAT] = smtp_bdat,
     [SMTP_EVENT_RSET] = on_rset,
     [SMTP_EVENT_NOOP] = on_noop,
     [SMTP_EVENT_VERIFY] = on_verify,
@@ -411,20 +421,21 @@ static bool take_batch(struct smtp_session *s, struct span *in)
     return is_any;
 }
 
-void smtp_take_commands(struct smtp_session *s, struct span *in)
+bool smtp_take_commands(struct smtp_session *s, struct span *in)
 {
     while (s->take == smtp_take_commands && take_batch(s, in)) {
         if (s->base.state == SESSION_TLS)
-            return; /* STARTTLS: nothing that came before the handshake counts */
+            return false; /* STARTTLS: nothing that came before the handshake counts */
         if (s->is_waiting) {
             flush(s);
-            return;
+            return false;
         }
         if (smtp_replies_are_due(&s->replies)) {
             smtp_envelope_run(s);
-            return;
+            return false;
         }
-        if (!settle(s))
-            return;
+        if (!smtp_settle(s))
+            return false;
     }
+    return s->take != smtp_take_commands; /* a chunk stands behind */
 }

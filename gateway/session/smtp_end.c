@@ -54,7 +54,7 @@ void smtp_final_answered(struct smtp_session *s, const struct smtp_reply *reply)
     struct transaction *t = s->transaction;
     if (was_lone_dot(t)) {
         t->refusal = smtp_own_text(s, SMTP_REPLY_no_recipients, NULL, &t->refusal_code);
-        smtp_final_refused(s, "no recipient is left");
+        smtp_body_refused(s, "no recipient is left");
         return;
     }
     if (reply->code < 200 || reply->code > 299) {

@@ -127,6 +127,20 @@ void smtp_data(struct smtp_session *s, const struct smtp_event *event)
         s->transaction->data = DATA_WANTED;
 }
 
+void smtp_bdat(struct smtp_session *s, const struct smtp_event *event)
+{
+    struct transaction *t = s->transaction;
+    s->chunk_size = s->chunk_left = event->chunk_size;
+    t->is_last_chunk = event->is_last;
+    s->junk += event->chunk_size == 0 && !event->is_last;
+    if (t->is_chunked) {
+        smtp_body_chunk(s);
+        return;
+    }
+    t->is_chunked = true;
+    smtp_data(s, event);
+}
+
 void smtp_reset(struct smtp_session *s)
 {
     if (s->transaction == NULL)

@@ -13,7 +13,7 @@ enum {
 struct talk {
     struct smtp_server server;
     struct span line; /* the input of the call */
-    bool has_hello, is_secure, is_known, is_trusted, is_in_auth, has_mail;
+    bool has_hello, is_secure, is_known, is_trusted, is_in_auth, has_mail, has_chunks;
     unsigned offered;
     struct record said;
 };
@@ -68,7 +68,7 @@ static void hello(struct talk *t, const struct smtp_event *e)
     smtp_server_greeted(&t->server);
     t->server.offered = t->offered = e->is_extended ? ALL : 0;
     t->has_hello = true;
-    t->has_mail = false;
+    t->has_mail = t->has_chunks = false;
     record_span(&t->said, e->text);
 }
 
@@ -138,15 +138,22 @@ static void take(struct talk *t, const struct smtp_event *e)
         envelope(t, e);
         break;
     case SMTP_EVENT_RCPT:
-        must(t->has_mail && e->path.address.size > 0, "RCPT comes after MAIL, and names somebody");
+        must(t->has_mail && !t->has_chunks && e->path.address.size > 0,
+             "RCPT comes after MAIL, and names somebody");
         envelope(t, e);
         break;
+    case SMTP_EVENT_BDAT:
+        must(t->has_mail, "BDAT comes after MAIL");
+        t->has_chunks = true;
+        record_number(&t->said, (long long)e->chunk_size);
+        record_number(&t->said, e->is_last);
+        break;
     case SMTP_EVENT_DATA:
-        must(t->has_mail, "DATA comes after MAIL");
+        must(t->has_mail && !t->has_chunks, "DATA comes after MAIL, and not after BDAT");
         t->has_mail = false;
         smtp_server_envelope_ended(&t->server);
         break;
-    case SMTP_EVENT_RSET: t->has_mail = false; break;
+    case SMTP_EVENT_RSET: t->has_mail = t->has_chunks = false; break;
     case SMTP_EVENT_XCLIENT: told(t, e); break;
     case SMTP_EVENT_REFUSED: refused(t, e); break;
     case SMTP_EVENT_NOOP:

@@ -10,15 +10,16 @@ enum {
 };
 
 enum {
-    HELLO_SAID = SMTP_CLEAR | SMTP_GREETED | SMTP_READY | SMTP_IN_ENVELOPE,
-    SECURE = SMTP_GREETED | SMTP_READY | SMTP_IN_ENVELOPE,
+    IN_MESSAGE = SMTP_IN_ENVELOPE | SMTP_IN_CHUNKS,
+    SECURE = SMTP_GREETED | SMTP_READY | IN_MESSAGE,
+    HELLO_SAID = SMTP_CLEAR | SECURE,
     ANY = SMTP_CONNECTED | HELLO_SAID,
 };
 
 typedef void handler_fn(struct smtp_server *s, struct span argument, struct smtp_event *event);
 
-static handler_fn on_ehlo, on_helo, on_starttls, on_auth, on_mail, on_rcpt, on_data, on_rset,
-    on_noop, on_vrfy, on_help, on_quit, on_xclient;
+static handler_fn on_ehlo, on_helo, on_starttls, on_auth, on_mail, on_rcpt, on_data, on_bdat,
+    on_rset, on_noop, on_vrfy, on_help, on_quit, on_xclient;
 
 /* RFC 5321 section 4.1.4: which command may come when. In a state that neither column names, the
  * state's own refusal is the answer. */
@@ -35,18 +36,19 @@ static const struct verb {
     {"HELO", ANY, on_helo, LINE, true, 0, 0},
     {"STARTTLS", SMTP_CLEAR, on_starttls, LINE, true, SMTP_GREETED | SMTP_READY,
      SMTP_REPLY_tls_active},
-    {"AUTH", SMTP_GREETED, on_auth, AUTH_LINE_MAX, true, SMTP_READY | SMTP_IN_ENVELOPE,
+    {"AUTH", SMTP_GREETED, on_auth, AUTH_LINE_MAX, true, SMTP_READY | IN_MESSAGE,
      SMTP_REPLY_auth_twice},
-    {"MAIL", SMTP_READY, on_mail, MAIL_LINE, false, SMTP_IN_ENVELOPE, SMTP_REPLY_mail_nested},
+    {"MAIL", SMTP_READY, on_mail, MAIL_LINE, false, IN_MESSAGE, SMTP_REPLY_mail_nested},
     {"RCPT", SMTP_IN_ENVELOPE, on_rcpt, RCPT_LINE, false, 0, 0},
     {"DATA", SMTP_IN_ENVELOPE, on_data, LINE, true, 0, 0},
+    {"BDAT", IN_MESSAGE, on_bdat, LINE, true, 0, 0},
     {"RSET", SECURE | SMTP_CONNECTED, on_rset, LINE, false, 0, 0},
     {"NOOP", ANY, on_noop, LINE, true, 0, 0},
-    {"VRFY", SMTP_CONNECTED | SMTP_READY | SMTP_IN_ENVELOPE, on_vrfy, LINE, true, SMTP_GREETED,
+    {"VRFY", SMTP_CONNECTED | SMTP_READY | IN_MESSAGE, on_vrfy, LINE, true, SMTP_GREETED,
      SMTP_REPLY_auth_first},
     {"HELP", SECURE | SMTP_CONNECTED, on_help, LINE, true, 0, 0},
     {"QUIT", ANY, on_quit, LINE, true, 0, 0},
-    {"XCLIENT", ANY & ~SMTP_IN_ENVELOPE, on_xclient, LINE, true, 0, 0},
+    {"XCLIENT", ANY & ~IN_MESSAGE, on_xclient, LINE, true, 0, 0},
 };
 
 static enum smtp_reply_name refusal_of(enum smtp_state state)
@@ -57,6 +59,7 @@ static enum smtp_reply_name refusal_of(enum smtp_state state)
     case SMTP_GREETED: return SMTP_REPLY_auth_first;
     case SMTP_READY: return SMTP_REPLY_mail_first;
     case SMTP_IN_ENVELOPE:
+    case SMTP_IN_CHUNKS:
     case SMTP_IN_AUTH: break;
     }
     return SMTP_REPLY_bad_sequence;
@@ -70,6 +73,16 @@ static void refuse(struct smtp_event *event, enum smtp_reply_name refusal, struc
     event->text = argument;
 }
 
+/* RFC 3030 section 2: BDAT SP chunk-size [SP "LAST"]. */
+static bool parse_chunk(struct span argument, struct smtp_event *event)
+{
+    argument = span_trim(argument);
+    struct span size = span_split(&argument, ' '), last = span_trim(argument);
+    event->is_last = span_equals_nocase(last, "LAST");
+    return (event->is_last || last.size == 0) &&
+           span_number(size, INT64_MAX, &event->chunk_size) == 0;
+}
+
 static void dispatch(struct smtp_server *s, struct span line, struct smtp_event *event)
 {
     size_t line_size = line.size + strlen("\r\n");
@@ -80,7 +93,9 @@ static void dispatch(struct smtp_server *s, struct span line, struct smtp_event 
             continue;
         event->verb = verbs[i].name;
         event->ends_group = verbs[i].ends_group;
-        if (line_size > verbs[i].line_max)
+        if (verbs[i].handle == on_bdat && !parse_chunk(line, event))
+            refuse(event, SMTP_REPLY_bad_chunk, span_of(""));
+        else if (line_size > verbs[i].line_max)
             refuse(event, SMTP_REPLY_line_too_long, span_of(""));
         else if ((verbs[i].states & s->state) != 0)
             verbs[i].handle(s, line, event);
@@ -240,6 +255,13 @@ static void on_data(struct smtp_server *s, struct span argument, struct smtp_eve
     take_bare(SMTP_EVENT_DATA, argument, event);
 }
 
+static void on_bdat(struct smtp_server *s, struct span argument, struct smtp_event *event)
+{
+    (void)argument; /* it is read wherever the command comes: the chunk does too */
+    event->kind = SMTP_EVENT_BDAT;
+    s->state = SMTP_IN_CHUNKS;
+}
+
 static void on_rset(struct smtp_server *s, struct span argument, struct smtp_event *event)
 {
     take_bare(SMTP_EVENT_RSET, argument, event);
@@ -317,6 +339,6 @@ void smtp_server_told(struct smtp_server *s, bool has_hello, bool is_authenticat
 
 void smtp_server_envelope_ended(struct smtp_server *s)
 {
-    if (s->state == SMTP_IN_ENVELOPE)
+    if ((s->state & IN_MESSAGE) != 0)
         s->state = rest(s);
 }

@@ -1,6 +1,6 @@
 /* The server's side of SMTP: commands from bytes as they come, each checked for where it may come
- * and what it says (RFC 5321 section 4, RFC 4954, RFC 3207). Pure: it decides nothing; whoever asks
- * it answers the client and tells it how that went. */
+ * and what it says (RFC 5321 section 4, RFC 4954, RFC 3207, RFC 3030). Pure: it decides nothing;
+ * whoever asks it answers the client and tells it how that went. */
 #pragma once
 
 #include "protocol/lines.h"
@@ -16,6 +16,7 @@ enum smtp_state {
     SMTP_READY = 1 << 3,       /* a message may begin */
     SMTP_IN_ENVELOPE = 1 << 4, /* MAIL was taken */
     SMTP_IN_AUTH = 1 << 5,     /* lines are responses to challenges */
+    SMTP_IN_CHUNKS = 1 << 6,   /* BDAT was taken, the last one not yet answered */
 };
 
 /* { .needs_tls, .needs_auth, .offered } with state SMTP_CONNECTED is one at its beginning. */
@@ -40,6 +41,7 @@ enum smtp_event_kind {
     SMTP_EVENT_MAIL, /* path, parameters */
     SMTP_EVENT_RCPT, /* path, parameters */
     SMTP_EVENT_DATA,
+    SMTP_EVENT_BDAT, /* chunk_size, is_last */
     SMTP_EVENT_RSET,
     SMTP_EVENT_NOOP,
     SMTP_EVENT_VERIFY, /* VRFY */
@@ -53,8 +55,9 @@ enum smtp_event_kind {
 struct smtp_event {
     enum smtp_event_kind kind;
     bool ends_group; /* what follows may not be looked at before this is answered (RFC 2920) */
-    bool is_extended, has_response;
-    const char *verb; /* of a command that we know; NULL: what it was may have been a secret */
+    bool is_extended, has_response, is_last;
+    uint64_t chunk_size; /* octets behind the line that are no commands, even if it is refused */
+    const char *verb;    /* of a command that we know; NULL: what it was may have been a secret */
     struct span text, response;
     struct smtp_path path;
     struct smtp_parameters parameters;
@@ -63,8 +66,8 @@ struct smtp_event {
 };
 
 /* Takes one command off the front of `in`. Returns 1 with `*event`; or 0: none is whole, what is
- * left in `in` must be there again with more behind it. AUTH, MAIL and RSET change the state by
- * themselves; the rest changes by the calls below. */
+ * left in `in` must be there again with more behind it. AUTH, MAIL, BDAT and RSET change the state
+ * by themselves; the rest changes by the calls below. */
 int smtp_server_next(struct smtp_server *s, struct span *in, struct smtp_event *event);
 
 /* EHLO or HELO was answered with 250. */

@@ -400,6 +400,140 @@ START_TEST(lone_line_ends_and_nuls_are_seen)
 }
 END_TEST
 
+/* ---- chunks ---- */
+
+/* As the reader is to have it: line ends mended, and the last line ended. */
+static void prepare_chunks(struct span input)
+{
+    run.input = input;
+    mend_line_ends(input, &run.model);
+    bool is_ended = run.model.size == 0 || run.model.bytes[run.model.size - 1] == '\n';
+    append(&run.model, span_of(is_ended ? "" : "\r\n"));
+}
+
+static void feed_chunk(void *owner, struct span piece)
+{
+    struct span out, *in = leftover_join(&run.in, piece); /* in memory of its size */
+    char *spare = malloc(in->size == 0 ? 1 : 2 * in->size);
+    (void)owner;
+    must(spare != NULL, "out of memory");
+    body_take_chunk(&run.body, *in, spare, &out);
+    append(&run.out, out);
+    free(spare);
+    leftover_drop(&run.in);
+}
+
+static void chunks_done(void *owner)
+{
+    append(&run.out, body_end_chunks(&run.body));
+    run.behind_model = span_make("", 0);
+    run.is_whole = true; /* it is, where the last chunk ends */
+    done(owner);
+}
+
+static void check_chunks(struct span input)
+{
+    prepare_chunks(input);
+    every_split(input, restart, feed_chunk, chunks_done, NULL);
+}
+
+/* RFC 3030 section 2: the size alone ends a chunk, and no octet sequence. */
+START_TEST(chunks_come_out_with_their_dots_doubled_and_end_nothing)
+{
+    static const struct {
+        const char *input, *out;
+    } cases[] = {
+        {"", ""},
+        {"a", "a\r\n"},
+        {"a\r\n", "a\r\n"},
+        {".", "..\r\n"},
+        {".\r\n", "..\r\n"},
+        {"a\r\n.\r\nMAIL\r\n", "a\r\n..\r\nMAIL\r\n"},
+        {"..a\r\n", "...a\r\n"},
+        {"a\n.\nMAIL", "a\r\n..\r\nMAIL\r\n"},
+        {"a\n.\r\nMAIL", "a\r\n..\r\nMAIL\r\n"},
+        {"a\r\n.\nMAIL", "a\r\n..\r\nMAIL\r\n"},
+        {"a\r.\rMAIL", "a . MAIL\r\n"},
+        {"a\r.\r\nMAIL", "a .\r\nMAIL\r\n"},
+        {"a\r\r\n.\r\r\nMAIL", "a \r\n.. \r\nMAIL\r\n"},
+        {"\r", " \r\n"},
+        {"a\r", "a \r\n"},
+        {"\n", "\r\n"},
+        {"\n\r.", "\r\n .\r\n"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        check_chunks(span_of(cases[i].input));
+        must(equals(&run.out, span_of(cases[i].out)), "it is that of the table");
+    }
+}
+END_TEST
+
+START_TEST(every_short_chunk_comes_out_as_the_model_says_however_it_is_cut)
+{
+    char text[32];
+    unsigned count = 1;
+    for (size_t size = 0; size <= 6; size++, count *= sizeof alphabet)
+        for (unsigned n = 0; n < count; n++) {
+            (void)write_text(n, size, text);
+            check_chunks(span_make(text, size));
+        }
+}
+END_TEST
+
+START_TEST(a_long_text_in_chunks_comes_out_as_the_model_says)
+{
+    static char text[101 * 1024], copy[sizeof text];
+    static const size_t pieces[] = {1, 2, 3, 17, 100, 1460, 16384, sizeof text};
+    uint32_t seed = 5;
+    for (int round = 0; round < 10; round++) {
+        struct span all = write_long(text, 100 * 1024 - 200, &seed, round == 0);
+        prepare_chunks(all);
+        for (size_t i = 0; i < sizeof pieces / sizeof *pieces; i++) {
+            restart(NULL);
+            memcpy(copy, text, all.size);
+            for (size_t at = 0; at < all.size; at += pieces[i])
+                feed_chunk(NULL, span_make(copy + at,
+                                           all.size - at < pieces[i] ? all.size - at : pieces[i]));
+            chunks_done(NULL);
+        }
+    }
+}
+END_TEST
+
+START_TEST(a_chunk_with_right_line_ends_is_handed_on_where_it_lies)
+{
+    static const char text[] = "one\r\ntwo.\r\n\r\nthree";
+    struct body b = {.size = 0};
+    struct span out;
+    body_take_chunk(&b, span_of(text), NULL, &out);
+    ck_assert_ptr_eq(out.data, text);
+    ck_assert_uint_eq(out.size, strlen(text));
+}
+END_TEST
+
+START_TEST(lone_line_ends_and_nuls_are_seen_in_chunks)
+{
+    static const struct {
+        const char *text;
+        size_t size;
+        bool has_bare, has_nul;
+    } texts[] = {{"a\r\n.\r\n", 6, false, false}, {"a\n", 2, true, false},
+                 {"a\rb", 3, true, false},        {"a\r", 2, true, false},
+                 {"a\0b", 3, false, true},        {"a", 1, false, false}};
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+        struct body b = {.size = 0};
+        for (size_t at = 0; at < texts[i].size; at++) {
+            char octet = texts[i].text[at], spare_here[2];
+            struct span out;
+            body_take_chunk(&b, span_make(&octet, 1), spare_here, &out);
+        }
+        (void)body_end_chunks(&b);
+        ck_assert_int_eq(b.has_bare, texts[i].has_bare);
+        ck_assert_int_eq(b.has_nul, texts[i].has_nul);
+    }
+}
+END_TEST
+
 SUITE(body)
 {
     tcase_add_checked_fixture(tests, set_up, tear_down);
@@ -415,4 +549,9 @@ SUITE(body)
     TEST(text_without_end_goes_on_as_it_comes);
     TEST(nothing_of_nothing);
     LOOP_TEST(lone_line_ends_and_nuls_are_seen, marked);
+    TEST(chunks_come_out_with_their_dots_doubled_and_end_nothing);
+    TEST(every_short_chunk_comes_out_as_the_model_says_however_it_is_cut);
+    TEST(a_long_text_in_chunks_comes_out_as_the_model_says);
+    TEST(a_chunk_with_right_line_ends_is_handed_on_where_it_lies);
+    TEST(lone_line_ends_and_nuls_are_seen_in_chunks);
 }

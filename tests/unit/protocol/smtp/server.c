@@ -85,6 +85,9 @@ static void say_event(struct said *said, const struct smtp_event *event)
     case SMTP_EVENT_MAIL: say_envelope(said, "MAIL", event); return;
     case SMTP_EVENT_RCPT: say_envelope(said, "RCPT", event); return;
     case SMTP_EVENT_DATA: say(said, "DATA"); break;
+    case SMTP_EVENT_BDAT:
+        say(said, "BDAT %lu%s", (unsigned long)event->chunk_size, event->is_last ? " LAST" : "");
+        break;
     case SMTP_EVENT_RSET: say(said, "RSET"); break;
     case SMTP_EVENT_NOOP: say(said, "NOOP"); break;
     case SMTP_EVENT_VERIFY: say(said, "VRFY"); break;
@@ -278,7 +281,7 @@ static const struct conversation {
      "EHLO c\nNOOP\nNOOP\nHELP\nHELP\n501 5.5.4\n501 5.5.4\n501 5.5.4\nQUIT\n"},
     {STARTTLS, "EHLO c\r\nSTARTTLS now\r\nstarttls\r\n", "EHLO c\n501 5.5.4\nSTARTTLS\n"},
     /* what is no command */
-    {OPEN, "\r\n \r\nNOOPS\r\nNOO\r\n NOOP\r\nEXPN staff\r\nBDAT 1\r\nETRN x\r\n",
+    {OPEN, "\r\n \r\nNOOPS\r\nNOO\r\n NOOP\r\nEXPN staff\r\nBURL x\r\nETRN x\r\n",
      "500 5.5.2\n500 5.5.2\n500 5.5.2\n500 5.5.2\n500 5.5.2\n500 5.5.2\n500 5.5.2\n500 5.5.2\n"},
     {OPEN, "MAILFROM:<a@b>\r\nMAIL\xc3\xa9\r\nN\xd6OP\r\nGETS\r\n:\r\n: x\r\n",
      "500 5.5.2\n500 5.5.2\n500 5.5.2\n500 5.5.2\n500 5.5.2\n500 5.5.2\n"},
@@ -421,6 +424,8 @@ static const struct conversation trusted[] = {
     /* not in a message; wrong ones change nothing */
     {OPEN, IN_MAIL "XCLIENT ADDR=192.0.2.1\r\nRCPT TO:<c@d>\r\n",
      MAIL_TAKEN "503 5.5.1\nRCPT <c@d>\n"},
+    {OPEN, IN_MAIL "BDAT 0\r\nXCLIENT ADDR=192.0.2.1\r\nBDAT 0 LAST\r\n",
+     MAIL_TAKEN "BDAT 0\n503 5.5.1\nBDAT 0 LAST\n"},
     {OPEN, "EHLO c\r\nXCLIENT\r\nXCLIENT ADDR=x\r\nXCLIENT FOO=x\r\nMAIL FROM:<a@b>\r\n",
      "EHLO c\n501 5.5.4\n501 5.5.4\n501 5.5.4\nMAIL <a@b>\n"},
 };
@@ -460,7 +465,7 @@ END_TEST
 
 /* ---- which command may come when ---- */
 
-enum { CONNECTED, CLEAR, SECURED, GREETED, READY, IN_ENVELOPE, STATES };
+enum { CONNECTED, CLEAR, SECURED, GREETED, READY, IN_ENVELOPE, IN_CHUNKS, STATES };
 
 static const struct {
     const char *name, *lines;
@@ -473,6 +478,7 @@ static const struct {
     [GREETED] = {"greeted", "EHLO c\r\nSTARTTLS\r\nEHLO c\r\n", STARTTLS, SMTP_GREETED},
     [READY] = {"ready", LOGIN, IMPLICIT, SMTP_READY},
     [IN_ENVELOPE] = {"in an envelope", LOGIN "MAIL FROM:<a@b>\r\n", IMPLICIT, SMTP_IN_ENVELOPE},
+    [IN_CHUNKS] = {"in chunks", LOGIN "MAIL FROM:<a@b>\r\nBDAT 0\r\n", IMPLICIT, SMTP_IN_CHUNKS},
 };
 
 /* DESIGN.md, "Replies that clients and admins know"; RFC 3207 section 4, RFC 4954 sections 4 and 6,
@@ -490,7 +496,8 @@ static const struct cell {
       [SECURED] = "503 5.5.1",
       [GREETED] = "554 5.5.1",
       [READY] = "554 5.5.1",
-      [IN_ENVELOPE] = "503 5.5.1"},
+      [IN_ENVELOPE] = "503 5.5.1",
+      [IN_CHUNKS] = "503 5.5.1"},
      true},
     {"AUTH PLAIN",
      "AUTH PLAIN",
@@ -498,7 +505,8 @@ static const struct cell {
       [CLEAR] = "538 5.7.11",
       [SECURED] = "503 5.5.1",
       [READY] = "503 5.5.1",
-      [IN_ENVELOPE] = "503 5.5.1"},
+      [IN_ENVELOPE] = "503 5.5.1",
+      [IN_CHUNKS] = "503 5.5.1"},
      true},
     {"MAIL FROM:<s@t>",
      "MAIL <s@t>",
@@ -506,7 +514,8 @@ static const struct cell {
       [CLEAR] = "530 5.7.0",
       [SECURED] = "503 5.5.1",
       [GREETED] = "530 5.7.0",
-      [IN_ENVELOPE] = "503 5.5.1"},
+      [IN_ENVELOPE] = "503 5.5.1",
+      [IN_CHUNKS] = "503 5.5.1"},
      false},
     {"RCPT TO:<s@t>",
      "RCPT <s@t>",
@@ -514,10 +523,20 @@ static const struct cell {
       [CLEAR] = "530 5.7.0",
       [SECURED] = "503 5.5.1",
       [GREETED] = "530 5.7.0",
-      [READY] = "503 5.5.1"},
+      [READY] = "503 5.5.1",
+      [IN_CHUNKS] = "503 5.5.1"},
      false},
     {"DATA",
      "DATA",
+     {[CONNECTED] = "503 5.5.1",
+      [CLEAR] = "530 5.7.0",
+      [SECURED] = "503 5.5.1",
+      [GREETED] = "530 5.7.0",
+      [READY] = "503 5.5.1",
+      [IN_CHUNKS] = "503 5.5.1"},
+     true},
+    {"BDAT 0",
+     "BDAT 0",
      {[CONNECTED] = "503 5.5.1",
       [CLEAR] = "530 5.7.0",
       [SECURED] = "503 5.5.1",
@@ -613,6 +632,60 @@ START_TEST(vrfy_before_ehlo_is_not_out_of_sequence)
     talk(&t, "VRFY Crispin\r\n");
     ck_assert_msg(strncmp(t.said.text, "503", 3) != 0, "%s", t.said.text);
     leftover_drop(&t.in);
+}
+END_TEST
+
+/* RFC 3030 section 2: bdat-cmd = "BDAT" SP chunk-size [ SP end-marker ] CRLF. Where the size can't
+ * be read it isn't known where commands go on. */
+START_TEST(the_size_of_a_chunk_is_told_wherever_bdat_comes)
+{
+    static const struct {
+        const char *line;
+        bool is_size, is_last;
+        uint64_t size;
+    } lines[] = {
+        {"BDAT 0\r\n", true, false, 0},
+        {"BDAT 86\r\n", true, false, 86},
+        {"bdat 0086 last\r\n", true, true, 86},
+        {"BDAT  5  LAST \r\n", true, true, 5},
+        {"BDAT 9223372036854775807 LAST\r\n", true, true, INT64_MAX},
+        {"BDAT 9223372036854775808\r\n", false, false, 0},
+        {"BDAT\r\n", false, false, 0},
+        {"BDAT LAST\r\n", false, false, 0},
+        {"BDAT -1\r\n", false, false, 0},
+        {"BDAT +1\r\n", false, false, 0},
+        {"BDAT 0x10\r\n", false, false, 0},
+        {"BDAT 1.5\r\n", false, false, 0},
+        {"BDAT 5 FIRST\r\n", false, false, 0},
+        {"BDAT 5 LAST LAST\r\n", false, false, 0},
+        {"BDAT 5LAST\r\n", false, false, 0},
+    };
+    static const enum smtp_state all[] = {SMTP_CONNECTED, SMTP_CLEAR,       SMTP_GREETED,
+                                          SMTP_READY,     SMTP_IN_ENVELOPE, SMTP_IN_CHUNKS};
+    for (size_t i = 0; i < sizeof lines / sizeof *lines; i++)
+        for (size_t n = 0; n < sizeof all / sizeof *all; n++) {
+            struct smtp_server s = {.state = all[n]};
+            struct smtp_event event;
+            struct span in = span_of(lines[i].line);
+            bool is_taken = lines[i].is_size && all[n] >= SMTP_IN_ENVELOPE;
+            ck_assert_int_eq(smtp_server_next(&s, &in, &event), 1);
+            ck_assert_int_eq(event.kind, is_taken ? SMTP_EVENT_BDAT : SMTP_EVENT_REFUSED);
+            ck_assert_int_eq(s.state, is_taken ? SMTP_IN_CHUNKS : all[n]);
+            if (lines[i].is_size) {
+                ck_assert_uint_eq(event.chunk_size, lines[i].size);
+                ck_assert_int_eq(event.is_last, lines[i].is_last);
+            } else {
+                ck_assert_int_eq(smtp_reply_code(event.refusal), 421);
+            }
+        }
+}
+END_TEST
+
+START_TEST(the_end_of_a_message_in_chunks_lets_another_begin)
+{
+    struct smtp_server s = {.state = SMTP_IN_CHUNKS};
+    smtp_server_envelope_ended(&s);
+    ck_assert_int_eq(s.state, SMTP_READY);
 }
 END_TEST
 
@@ -951,6 +1024,8 @@ SUITE(smtp_server)
     TEST(each_command_may_come_where_it_may);
     TEST(what_is_refused_changes_no_state);
     TEST(a_group_ends_where_rfc_2920_says);
+    TEST(the_size_of_a_chunk_is_told_wherever_bdat_comes);
+    TEST(the_end_of_a_message_in_chunks_lets_another_begin);
     TEST(vrfy_before_ehlo_is_not_out_of_sequence);
     TEST(a_group_gives_its_events_one_by_one);
     TEST(what_an_event_tells_lies_in_the_input);

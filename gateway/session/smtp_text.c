@@ -1,0 +1,176 @@
+/* What goes up of a message, piece by piece: our trace line, its headers with what they lack, and
+ * the rest; or nothing more, once something is wrong with it. */
+#include "base/arena.h"
+#include "base/clock.h"
+#include "message/received.h"
+#include "session/smtp.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+enum {
+    HOPS_MAX = 50, /* Received fields; RFC 5321 section 6.3 */
+    PARTS_MAX = 8,
+};
+
+/* ---- what we add ---- */
+
+enum { LITERAL_SIZE = ADDRESS_TEXT_SIZE + 8 };
+
+/* "[192.0.2.1]", "[IPv6:2001:db8::1]" (RFC 5321 section 4.1.3). */
+static const char *literal(const struct address *a, char out[LITERAL_SIZE])
+{
+    char host[ADDRESS_TEXT_SIZE];
+    address_format_host(a, host);
+    (void)snprintf(out, LITERAL_SIZE, address_is_v6(a) ? "[IPv6:%s]" : "[%s]", host); /* fits */
+    return out;
+}
+
+/* What is told of where the message comes from. Its texts lie in `from` and `date` too. */
+static struct received origin(const struct smtp_session *s, char from[LITERAL_SIZE],
+                              char date[CLOCK_RFC5322_SIZE])
+{
+    const struct transaction *t = s->transaction;
+    bool is_full = s->base.listener->received == RECEIVED_FULL;
+    clock_format_rfc5322(clock_wall_ns(), date);
+    return (struct received){.from = is_full ? literal(&s->base.client_address, from) : NULL,
+                             .helo = smtp_client_name(s),
+                             .by = s->base.context->config->hostname,
+                             .id = t->id,
+                             .date = date,
+                             .is_extended = s->server.offered != 0,
+                             .is_account = !s->server.needs_auth,
+                             .is_smtputf8 = t->is_smtputf8,
+                             .tls_version = connection_tls_version(s->base.client),
+                             .cipher = connection_tls_cipher(s->base.client)};
+}
+
+int smtp_text_begin(struct smtp_session *s)
+{
+    struct transaction *t = s->transaction;
+    char text[RECEIVED_MAX], from[LITERAL_SIZE], date[CLOCK_RFC5322_SIZE];
+    const struct received r = origin(s, from, date);
+    size_t size = received_write(&r, text);
+    t->received = arena_copy(t->arena, span_make(text, size));
+    return t->received == NULL ? -1 : 0;
+}
+
+/* ---- what goes up ---- */
+
+/* What goes up in one write. */
+struct parts {
+    struct span spans[PARTS_MAX];
+    size_t count;
+    char missing[MISSING_MAX]; /* in front of what ends the headers */
+};
+
+/* Adds what stands behind what is there; where it lies behind it too, to the last of them. */
+static void add_part(struct parts *p, struct span part)
+{
+    struct span *last = p->count == 0 ? NULL : &p->spans[p->count - 1];
+    if (part.size == 0)
+        return;
+    if (last != NULL && last->data + last->size == part.data)
+        last->size += part.size;
+    else
+        p->spans[p->count++] = part;
+}
+
+/* The headers end here: with what they lack. */
+static void add_missing(const struct smtp_session *s, bool needs_line, struct parts *p)
+{
+    const struct headers *h = &s->transaction->headers;
+    char from[LITERAL_SIZE], date[CLOCK_RFC5322_SIZE];
+    if (!s->base.listener->complete_headers)
+        return;
+    if (h->count[HEADER_DATE] == 0 || h->count[HEADER_MESSAGE_ID] == 0) {
+        const struct received r = origin(s, from, date);
+        add_part(p, span_make(p->missing, missing_write(h, &r, p->missing)));
+    }
+    if (needs_line)
+        add_part(p, span_of("\r\n"));
+}
+
+/* The headers, as far as they stand in this piece of text, and what stands behind them. */
+static void add_headers(struct smtp_session *s, struct span text, struct parts *p)
+{
+    struct headers_cut cut;
+    enum headers_result result = headers_take(&s->transaction->headers, text, &cut);
+    add_part(p, cut.headers[0]);
+    add_part(p, cut.headers[1]);
+    if (result != HEADERS_MORE)
+        add_missing(s, result == HEADERS_NO_LINE, p);
+    add_part(p, cut.behind[0]);
+    add_part(p, cut.behind[1]);
+}
+
+/* Hot: no copy, no allocation; nothing is looked at once the headers are over. */
+static void add_text(struct smtp_session *s, struct span text, bool is_end, struct parts *p)
+{
+    struct transaction *t = s->transaction;
+    p->count = 0;
+    if (t->received != NULL)
+        add_part(p, span_of(t->received));
+    t->received = NULL;
+    if (t->headers.is_over)
+        add_part(p, text);
+    else
+        add_headers(s, text, p);
+    if (is_end && !t->headers.is_over)
+        add_missing(s, false, p); /* nothing but headers */
+    if (is_end)
+        add_part(p, span_of(".\r\n"));
+}
+
+/* ---- may it go up? ---- */
+
+/* The text can't go on: what has gone up is abandoned by closing. */
+static void abandon(struct smtp_session *s, enum smtp_reply_name name, const char *argument)
+{
+    struct transaction *t = s->transaction;
+    pool_discard(s->base.context->pool, &s->link);
+    t->refusal = smtp_own_text(s, name, argument, &t->refusal_code);
+    t->data = DATA_DROPPED;
+    session_state(&s->base, SESSION_BODY_DROP);
+}
+
+static void refuse_size(struct smtp_session *s, enum smtp_reply_name name, int64_t most)
+{
+    char max[24];
+    (void)snprintf(max, sizeof max, "%" PRId64, most); /* fits */
+    abandon(s, name, max);
+}
+
+void smtp_text_too_big(struct smtp_session *s)
+{
+    refuse_size(s, SMTP_REPLY_too_big, s->base.listener->max_message_size);
+}
+
+/* Hot: may the text go on, as far as it has been seen? Else it is abandoned. */
+static bool is_good(struct smtp_session *s)
+{
+    const struct transaction *t = s->transaction;
+    const struct listener_config *l = s->base.listener;
+    if (t->body.size > (uint64_t)l->max_message_size)
+        smtp_text_too_big(s);
+    else if (t->headers.size > (uint64_t)l->max_header_size)
+        refuse_size(s, SMTP_REPLY_headers_too_big, l->max_header_size);
+    else if (t->headers.count[HEADER_RECEIVED] > HOPS_MAX)
+        abandon(s, SMTP_REPLY_loop, NULL);
+    else if (t->body.has_nul)
+        abandon(s, SMTP_REPLY_nul, NULL);
+    else if (t->body.has_bare && l->bare_newline == BARE_NEWLINE_REJECT)
+        abandon(s, SMTP_REPLY_bare_newline, NULL);
+    return t->data == DATA_OPEN;
+}
+
+void smtp_text_pass_on(struct smtp_session *s, struct span text, bool is_end)
+{
+    struct parts parts;
+    add_text(s, text, is_end, &parts);
+    if (!is_good(s))
+        return;
+    if (parts.count > 0)
+        smtp_link_text(s->link, parts.spans, parts.count, is_end);
+    s->base.bytes += text.size;
+}
