@@ -12,7 +12,6 @@ struct address {
         struct sockaddr any;
         struct sockaddr_in v4;
         struct sockaddr_in6 v6;
-        struct sockaddr_storage storage;
     };
     socklen_t size;
 };

@@ -139,8 +139,7 @@ static bool is_local(const struct address *a)
         if (i->ifa_addr == NULL || i->ifa_addr->sa_family != a->any.sa_family)
             continue;
         struct address is = {.size = a->size};
-        memcpy(&is.storage, i->ifa_addr,
-               a->any.sa_family == AF_INET6 ? sizeof is.v6 : sizeof is.v4);
+        memcpy(&is.v6, i->ifa_addr, a->any.sa_family == AF_INET6 ? sizeof is.v6 : sizeof is.v4);
         found = a->any.sa_family == AF_INET6
                     ? IN6_ARE_ADDR_EQUAL(&a->v6.sin6_addr, &is.v6.sin6_addr)
                     : a->v4.sin_addr.s_addr == is.v4.sin_addr.s_addr ||

@@ -744,7 +744,7 @@ const struct address *connection_peer(const struct connection *c)
 
 void connection_local(const struct connection *c, struct address *out)
 {
-    *out = (struct address){.size = sizeof out->storage};
+    *out = (struct address){.size = sizeof out->v6};
     if (getsockname(c->socket.fd, &out->any, &out->size) < 0)
         out->any.sa_family = AF_INET; /* 0.0.0.0:0 */
 }

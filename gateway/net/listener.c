@@ -51,7 +51,7 @@ static int open_reserve(void)
 
 static int accept_one(int fd, struct address *peer)
 {
-    *peer = (struct address){.size = sizeof peer->storage};
+    *peer = (struct address){.size = sizeof peer->v6};
     return accept4(fd, &peer->any, &peer->size, SOCK_NONBLOCK | SOCK_CLOEXEC);
 }
 

@@ -46,7 +46,7 @@ void sockets_destroy(struct sockets **s)
 
 static bool is_same(const struct address *a, const struct address *b)
 {
-    return a->size == b->size && memcmp(&a->storage, &b->storage, a->size) == 0;
+    return a->size == b->size && memcmp(&a->v6, &b->v6, a->size) == 0;
 }
 
 static int find_or_bind(struct sockets *s, const struct address *at, struct error *why)

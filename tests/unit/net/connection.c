@@ -134,7 +134,7 @@ static void end(void)
 
 static void accept_fd(int fd)
 {
-    struct address from = {.size = sizeof from.storage};
+    struct address from = {.size = sizeof from.v6};
     ck_assert_int_eq(getpeername(fd, &from.any, &from.size), 0);
     heard.c = connection_accept(turns.loop, fd, &from, on_event, &heard);
     ck_assert_ptr_nonnull(heard.c);

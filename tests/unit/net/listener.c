@@ -55,7 +55,7 @@ static int bind_free(const char *text)
     at.v4.sin_port = 0; /* in the same place for IPv6 */
     int fd = listener_bind(&at, &why);
     ck_assert_msg(fd >= 0, "%s", why.text);
-    at.size = sizeof at.storage;
+    at.size = sizeof at.v6;
     ck_assert_int_eq(getsockname(fd, &at.any, &at.size), 0);
     return fd;
 }
