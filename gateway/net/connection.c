@@ -36,7 +36,7 @@ enum phase {
 };
 
 struct connection {
-    struct event read_event, write_event;
+    struct event event;
     struct timeout timeout;
     struct loop *loop;
     connection_fn *fn;
@@ -51,7 +51,7 @@ struct connection {
     char *error;                /* why it fails, or will when all that came before is told */
     struct tls_socket socket;
     enum phase phase;
-    bool is_reading, is_writing; /* the events are added */
+    short watched; /* EV_READ and EV_WRITE, as far as they are waited for */
     bool is_paused;
     bool was_resumed; /* while data was being delivered: what was left is to come again at once */
     bool is_eof;
@@ -60,8 +60,7 @@ struct connection {
     bool wants_read_to_write; /* TLS must read before it can write */
 };
 
-static void on_readable(evutil_socket_t fd, short what, void *owner);
-static void on_writable(evutil_socket_t fd, short what, void *owner);
+static void on_event(evutil_socket_t fd, short what, void *owner);
 static void on_timeout(void *owner);
 static void on_look(void *owner);
 static void fail(struct connection *c, const char *error);
@@ -72,28 +71,34 @@ static void tell(struct connection *c, enum connection_event event, struct span 
     c->fn(c->owner, event, in);
 }
 
-/* What the loop can't watch can't go on: told as any failure. */
-static void want(struct connection *c, struct event *event, bool *is_added, bool is_wanted)
+/* Sets what is watched for. What the loop can't watch can't go on: told as any failure. One event
+ * for both directions: whoever is idle wants one, and a second would be an eighth of what it costs.
+ */
+static void watch(struct connection *c, short wanted)
 {
-    if (is_wanted == *is_added)
+    if (wanted == c->watched)
         return;
-    *is_added = is_wanted;
-    if (!is_wanted) {
-        (void)event_del(event); /* taking out does not fail */
-    } else if (event_add(event, NULL) < 0) {
-        *is_added = false;
+    if (c->watched != 0)
+        (void)event_del(&c->event); /* taking out does not fail */
+    c->watched = wanted;
+    if (wanted == 0)
+        return;
+    int failed = event_assign(&c->event, loop_base(c->loop), c->socket.fd,
+                              (short)(wanted | EV_PERSIST), on_event, c);
+    if (failed || event_add(&c->event, NULL) < 0) {
+        c->watched = 0;
         fail(c, "the event loop takes no more");
     }
 }
 
 static void want_read(struct connection *c, bool is_wanted)
 {
-    want(c, &c->read_event, &c->is_reading, is_wanted);
+    watch(c, (short)(is_wanted ? c->watched | EV_READ : c->watched & ~EV_READ));
 }
 
 static void want_write(struct connection *c, bool is_wanted)
 {
-    want(c, &c->write_event, &c->is_writing, is_wanted);
+    watch(c, (short)(is_wanted ? c->watched | EV_WRITE : c->watched & ~EV_WRITE));
 }
 
 /* As if there were something to read, but after whoever runs now. */
@@ -196,11 +201,6 @@ static struct connection *create(struct loop *loop, int fd, const struct address
     c->pending.limit = LOOP_SCRATCH_SIZE;
     c->out.limit = OUT_LIMIT;
     timeout_init(&c->timeout, loop, on_timeout, c);
-    int failed =
-        event_assign(&c->read_event, loop_base(loop), fd, EV_READ | EV_PERSIST, on_readable, c);
-    failed |=
-        event_assign(&c->write_event, loop_base(loop), fd, EV_WRITE | EV_PERSIST, on_writable, c);
-    assert(!failed);
     return c;
 }
 
@@ -268,9 +268,7 @@ static void destroy(void *owner)
 static void close_now(struct connection *c)
 {
     loop_disown(c->loop, &c->adopted);
-    (void)event_del(&c->read_event); /* not added is fine */
-    (void)event_del(&c->write_event);
-    c->is_reading = c->is_writing = false;
+    watch(c, 0);
     timeout_stop(&c->timeout);
     loop_not_soon(&c->look);
     (void)close(c->socket.fd); /* what had to arrive was awaited by connection_finish */
@@ -546,12 +544,6 @@ static void on_look(void *owner)
     }
 }
 
-static void on_readable(evutil_socket_t fd, short what, void *owner)
-{
-    (void)fd, (void)what;
-    on_look(owner);
-}
-
 void connection_pause(struct connection *c)
 {
     c->is_paused = true;
@@ -704,10 +696,8 @@ static void connected(struct connection *c)
     tell(c, CONNECTION_READY, NULL);
 }
 
-static void on_writable(evutil_socket_t fd, short what, void *owner)
+static void write_more(struct connection *c)
 {
-    struct connection *c = owner;
-    (void)fd, (void)what;
     if (c->phase == CONNECTING) {
         connected(c);
     } else if (c->phase == HANDSHAKING) {
@@ -725,6 +715,16 @@ static void on_writable(evutil_socket_t fd, short what, void *owner)
         else if (begin_tls(c) < 0)
             fail(c, "out of memory");
     }
+}
+
+static void on_event(evutil_socket_t fd, short what, void *owner)
+{
+    struct connection *c = owner;
+    (void)fd;
+    if ((what & EV_WRITE) != 0)
+        write_more(c);
+    if ((what & c->watched & EV_READ) != 0) /* still, after what was written */
+        on_look(c);
 }
 
 /* ---- what is known of it ---- */

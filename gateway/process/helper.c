@@ -131,8 +131,7 @@ static void failed(struct job *j, const char *reason)
 /* The first is another than that of a helper before: what was refused stays known by it. */
 static uint16_t next_version(const struct job *j)
 {
-    uint16_t last =
-        j->version == 0 ? (uint16_t)(clock_wall_ns() / CLOCK_SECOND % UINT16_MAX) : j->version;
+    int64_t last = j->version == 0 ? clock_wall_ns() / CLOCK_SECOND % UINT16_MAX : j->version;
     return (uint16_t)(last == UINT16_MAX ? 1 : last + 1);
 }
 
