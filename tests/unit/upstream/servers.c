@@ -168,6 +168,17 @@ START_TEST(an_offer_is_what_all_probed_servers_have_in_common)
 }
 END_TEST
 
+START_TEST(an_extension_is_had_when_one_probed_server_has_it)
+{
+    struct health *h = behind.context.health;
+    ck_assert(!servers_have(servers, upstream(), SMTP_SMTPUTF8));
+    health_set_offer(h, server(0)->slot, HEALTH_PROBED | SMTP_DSN, 0);
+    ck_assert(!servers_have(servers, upstream(), SMTP_SMTPUTF8));
+    health_set_offer(h, server(2)->slot, HEALTH_PROBED | SMTP_SMTPUTF8, 0);
+    ck_assert(servers_have(servers, upstream(), SMTP_SMTPUTF8));
+}
+END_TEST
+
 /* ---- waiting ---- */
 
 START_TEST(those_who_wait_are_woken_in_the_order_in_which_they_came)
@@ -407,6 +418,7 @@ SUITE(servers)
     TEST(a_failure_is_counted_and_logged_when_it_is_news);
     TEST(a_busy_server_is_not_out_and_has_fewer_permits);
     TEST(an_offer_is_what_all_probed_servers_have_in_common);
+    TEST(an_extension_is_had_when_one_probed_server_has_it);
     TEST(those_who_wait_are_woken_in_the_order_in_which_they_came);
     TEST(who_finds_nothing_waits_at_the_front_and_the_others_sleep_on);
     TEST(who_stops_is_not_woken);
