@@ -137,7 +137,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         .loop = turns.loop, .config = config, .log = &event_log, .backend = backend, .secret = key};
     struct sasl_service *service = sasl_service_create(&options, &why);
     must(service != NULL && channel_pair(ends, &why) == 0, "there is a service");
-    sasl_service_add(service, ends[0]);
+    sasl_service_add(service, ends[0], true);
     for (; input.size > 0 && asked < 64; asked++)
         ask(ends[1], &input);
     (void)shutdown(ends[1], SHUT_WR); /* that is its end */

@@ -23,7 +23,8 @@ static bool has_keyword(struct span text, const char *keyword)
     while (text.size > 0) {
         struct span line = span_split(&text, '\n');
         if (span_starts_nocase(line, keyword) &&
-            (line.size == strlen(keyword) || line.data[strlen(keyword)] == ' '))
+            (line.size == strlen(keyword) || line.data[strlen(keyword)] == ' ' ||
+             (line.data[strlen(keyword)] == '=' && span_starts_nocase(line, "AUTH=")))) /* of old */
             return true;
     }
     return false;
@@ -42,6 +43,8 @@ static void check_capabilities(struct span text)
         must(((c.extensions & all[i].extension) != 0) == has_keyword(text, all[i].keyword),
              "a server has the extensions that it names");
     must(c.size == 0 || (c.extensions & SMTP_SIZE) != 0, "a limit comes with SIZE");
+    must(c.mechanisms == 0 || (c.extensions & SMTP_AUTH) != 0, "mechanisms come with AUTH");
+    must(c.xforward == 0 || (c.extensions & SMTP_XFORWARD) != 0, "attributes come with XFORWARD");
     must(c.xclient == 0 || (c.extensions & SMTP_XCLIENT) != 0, "attributes come with XCLIENT");
 }
 
