@@ -76,14 +76,35 @@ static void add_watched(const struct checker *k, enum watched_kind kind, const c
         c->watched[c->watched_count++] = (struct watched_config){kind, key, path, *at};
 }
 
+/* Without a name the library would ask whatever plugin there is. */
+static void check_options(const struct checker *k)
+{
+    static const char plugin[] = "auxprop_plugin=";
+    const struct auth_config *a = &k->config->auth;
+    bool is_named = false, is_any = a->options.count > 0 || a->options_file[0] != '\0';
+    for (size_t i = 0; i < a->options.count; i++)
+        is_named = is_named || (strncmp(a->options.items[i], plugin, sizeof plugin - 1) == 0 &&
+                                a->options.items[i][sizeof plugin - 1] != '\0');
+    if (a->backend == BACKEND_AUXPROP && !is_named)
+        errors_add_at(k->errors, &a->place,
+                      "auth.options: backend \"auxprop\" needs the name of a plugin, as "
+                      "options = [\"auxprop_plugin=sql\", \"sql_engine=pgsql\"]");
+    else if (a->backend != BACKEND_AUXPROP && is_any)
+        errors_warn_at(k->errors, &a->place,
+                       "auth.options: they are for backend = \"auxprop\" alone");
+}
+
 static void check_auth(const struct checker *k)
 {
     static const enum login_name of_backend[] = {[BACKEND_SASLDB] = LOGIN_NAME_ACCOUNT,
                                                  [BACKEND_SASLAUTHD] = LOGIN_NAME_LOCAL,
-                                                 [BACKEND_UPSTREAM] = LOGIN_NAME_GIVEN};
+                                                 [BACKEND_UPSTREAM] = LOGIN_NAME_GIVEN,
+
+                                                 [BACKEND_AUXPROP] = LOGIN_NAME_ACCOUNT};
     struct auth_config *a = &k->config->auth;
     if (a->login_name == LOGIN_NAME_OF_BACKEND)
         a->login_name = of_backend[a->backend];
+    check_options(k);
     add_watched(k, WATCHED_ALIASES, "auth.aliases", a->aliases, &a->place);
 }
 

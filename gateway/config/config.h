@@ -48,7 +48,7 @@ enum upstream_mechanism {
     UPSTREAM_MECHANISM_LOGIN,
     UPSTREAM_MECHANISM_XOAUTH2
 };
-enum auth_backend { BACKEND_SASLDB, BACKEND_SASLAUTHD, BACKEND_UPSTREAM };
+enum auth_backend { BACKEND_SASLDB, BACKEND_SASLAUTHD, BACKEND_UPSTREAM, BACKEND_AUXPROP };
 enum login_name { LOGIN_NAME_OF_BACKEND, LOGIN_NAME_GIVEN, LOGIN_NAME_ACCOUNT, LOGIN_NAME_LOCAL };
 enum log_format { LOG_FORMAT_TEXT, LOG_FORMAT_JSON };
 enum control_role { CONTROL_READ, CONTROL_SUPPORT, CONTROL_ADMIN };
@@ -124,7 +124,8 @@ struct auth_config {
     struct text_list mechanisms;
     int backend;    /* enum auth_backend */
     int login_name; /* enum login_name, LOGIN_NAME_OF_BACKEND replaced by what it means */
-    const char *sasldb, *saslauthd, *service, *upstream, *realm, *aliases;
+    const char *sasldb, *saslauthd, *service, *upstream, *realm, *aliases, *options_file;
+    struct text_list options; /* "KEY=VALUE" */
     int64_t processes, cache_ms;
 };
 

@@ -22,6 +22,18 @@ static int check_unix(const char *path, struct error *why)
     return check_absolute(path, why);
 }
 
+/* "KEY=VALUE" of libsasl2 that isn't our own to set. */
+static int check_option(const char *text, struct error *why)
+{
+    static const char *const own[] = {"mech_list=", "pwcheck_method=", "log_level="};
+    for (size_t i = 0; i < sizeof own / sizeof *own; i++)
+        if (strncmp(text, own[i], strlen(own[i])) == 0)
+            return error_set(why, "\"%s\" is the gateway's own to set", text);
+    if (text[0] == '=' || strchr(text, '=') == NULL)
+        return error_set(why, "\"%s\" is no option; write it as auxprop_plugin=sql", text);
+    return 0;
+}
+
 /* The name of a file in /etc/pam.d. */
 static int check_service(const char *name, struct error *why)
 {
@@ -118,7 +130,7 @@ static const char *const upstream_tls_versions[] = {"TLSv1", "TLSv1.1", "TLSv1.2
 static const char *const identities[] = {"none",  "auth",     "xforward", "xclient",
                                          "proxy", "password", "master",   NULL};
 static const char *const upstream_mechanisms[] = {"", "PLAIN", "LOGIN", "XOAUTH2", NULL};
-static const char *const backends[] = {"sasldb", "saslauthd", "upstream", NULL};
+static const char *const backends[] = {"sasldb", "saslauthd", "upstream", "auxprop", NULL};
 static const char *const login_names[] = {"", "given", "account", "local", NULL};
 static const char *const log_formats[] = {"text", "json", NULL};
 static const char *const facilities[] = {"mail",   "daemon", "user",   "local0", "local1", "local2",
@@ -303,9 +315,9 @@ static const struct setting auth_settings[] = {
      .help = "of PLAIN, LOGIN, SCRAM-SHA-256, SCRAM-SHA-256-PLUS, CRAM-MD5 and EXTERNAL; offered "
              "where they can succeed"},
     {"backend", SETTING_CHOICE, AT(auth_config, backend), .preset = "sasldb", .choices = backends,
-     .help = "who knows the passwords: sasldb, saslauthd (PAM, LDAP, IMAP), or upstream (a server "
-             "behind "
-             "lets the user in or not); with the last two PLAIN and LOGIN alone"},
+     .help = "who knows the passwords: sasldb; saslauthd (PAM, LDAP, IMAP) or upstream (a server "
+             "behind lets the user in or not), with PLAIN and LOGIN alone; or auxprop, another "
+             "plugin of libsasl2 (SQL, LDAP)"},
     {"sasldb", SETTING_TEXT, AT(auth_config, sasldb), .preset = "/etc/porteiro/sasldb2",
      .check = check_absolute, .help = "file of saslpasswd2, readable by auth_user"},
     {"saslauthd", SETTING_TEXT, AT(auth_config, saslauthd), .preset = "/run/saslauthd/mux",
@@ -317,6 +329,13 @@ static const struct setting auth_settings[] = {
      .help = "backend upstream: which of upstreams is asked; \"\": the listener's own"},
     {"realm", SETTING_TEXT, AT(auth_config, realm), .preset = "", .check = check_domain,
      .help = "appended to a user name that has none; \"\": hostname without its first label"},
+    {"options", SETTING_TEXT_LIST, AT(auth_config, options), .preset = "", .max = 64,
+     .check = check_option,
+     .help = "auxprop: what goes to the plugin, as [\"auxprop_plugin=sql\", \"sql_engine=pgsql\"]"},
+    {"options_file", SETTING_TEXT, AT(auth_config, options_file), .preset = "",
+     .check = check_absolute,
+     .help =
+         "auxprop: a file of more options that auth_user alone can read, as sql_passwd: secret"},
     {"aliases", SETTING_TEXT, AT(auth_config, aliases), .preset = "", .check = check_absolute,
      .help = "file, watched: other name: account; COMPANY\\*: *@example.com maps a pattern"},
     {"login_name", SETTING_CHOICE, AT(auth_config, login_name), .preset = "",

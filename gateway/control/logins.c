@@ -90,8 +90,10 @@ void logins_forget(struct logins *l, struct control_socket *socket, uint32_t req
 /* Adds what will be asked for. Returns 0, or -1: `name` is nobody's. */
 static int describe(const struct logins *l, const char *name, json_t *told)
 {
-    static const char *const backends[] = {
-        [BACKEND_SASLDB] = "sasldb", [BACKEND_SASLAUTHD] = "saslauthd"};
+    static const char *const backends[] = {[BACKEND_SASLDB] = "sasldb",
+                                           [BACKEND_SASLAUTHD] = "saslauthd",
+                                           [BACKEND_UPSTREAM] = "upstream",
+                                           [BACKEND_AUXPROP] = "auxprop"};
     const struct auth_config *a = &l->options.config->auth;
     char account[ACCOUNT_SIZE] = "", plain[ACCOUNT_SIZE] = "", login[ACCOUNT_SIZE] = "";
     bool is_somebody =
@@ -170,6 +172,9 @@ void logins_test(struct logins *l, struct control_socket *socket, uint32_t reque
                            .told = json_object()};
         if (describe(l, name, t->told) < 0)
             finish(t, AUTH_WRONG, "no account can be called so, or none of this domain");
+        else if (l->options.config->auth.backend == BACKEND_UPSTREAM)
+            finish(t, AUTH_UNAVAILABLE, /* the auth process knows nothing of the password */
+                   "the server behind is asked by sessions alone: log in with a mail client");
         else if ((t->exchange = auth_begin(l->auth, &ask, on_answer, t, &why)) == NULL)
             finish(t, AUTH_UNAVAILABLE, why);
     }

@@ -88,14 +88,19 @@ void role_begin(struct role *r, const struct birth *birth,
 }
 
 /* What a role still needs when it has opened its own. Its log, its channels and its doors are
- * descriptors that it has; unix sockets are opened by the master, but to saslauthd by auth. The
- * admin's commands would inherit a sandbox from the helper, which has none. */
+ * descriptors that it has; unix sockets are opened by the master, but by auth to saslauthd, or by
+ * a plugin of libsasl2 to its store, wherever that is. The admin's commands would inherit a sandbox
+ * from the helper, which has none. */
 static int enter_sandbox(const struct role *r, struct error *why)
 {
-    bool has_saslauthd = r->config->auth.backend == BACKEND_SASLAUTHD;
+    static const unsigned of_backend[] = {[BACKEND_SASLDB] = SANDBOX_READ,
+                                          [BACKEND_SASLAUTHD] = SANDBOX_UNIX,
+                                          [BACKEND_UPSTREAM] = SANDBOX_READ,
+                                          [BACKEND_AUXPROP] =
+                                              SANDBOX_READ | SANDBOX_UNIX | SANDBOX_INTERNET};
     switch (r->birth->role) {
     case PROCESS_HELPER: return 0;
-    case PROCESS_AUTH: return sandbox_enter(has_saslauthd ? SANDBOX_UNIX : SANDBOX_READ, why);
+    case PROCESS_AUTH: return sandbox_enter(of_backend[r->config->auth.backend], why);
     default: return sandbox_enter(SANDBOX_INTERNET | SANDBOX_ACCEPT, why);
     }
 }

@@ -1,6 +1,7 @@
 #include "sasl/exchange.h"
 
 #include "config/mechanisms.h"
+#include "sasl/options.h"
 #include "sasl/secrets.h"
 
 #include <errno.h>
@@ -10,7 +11,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { CALLBACKS_OF_EXCHANGE = 4, PASSWORD_MAX = 1024 };
+enum { CALLBACKS_OF_EXCHANGE = 4, PASSWORD_MAX = 1024, STORES_MAX = 256 };
 
 struct sasl_exchange {
     sasl_conn_t *connection;
@@ -47,10 +48,14 @@ static struct error trouble;
  * acts for. */
 #define NO_STORE "nobody"
 
+/* The plugins that know passwords, alone and with ours behind them. */
+static char stores[STORES_MAX], stores_and_secrets[STORES_MAX + sizeof SASL_SECRETS_PLUGIN];
+
 /* Does somebody else than the library check passwords? */
 static bool is_asked_elsewhere(void)
 {
-    return config_in_use->auth.backend != BACKEND_SASLDB;
+    return config_in_use->auth.backend == BACKEND_SASLAUTHD ||
+           config_in_use->auth.backend == BACKEND_UPSTREAM;
 }
 
 /* What libsasl2 runs of the mechanisms; the others are put together from these by who asks. */
@@ -104,14 +109,28 @@ static int get_option(void *context, const char *plugin, const char *option, con
     if (strcmp(option, "pwcheck_method") == 0)
         *result = is_asked_elsewhere() ? NO_METHOD : "auxprop";
     if (strcmp(option, "auxprop_plugin") == 0)
-        *result = is_asked_elsewhere() ? NO_STORE
-                  : needs_secrets      ? "sasldb " SASL_SECRETS_PLUGIN
-                                       : "sasldb";
+        *result = needs_secrets ? stores_and_secrets : stores;
     if (strcmp(option, "sasldb_path") == 0)
         *result = config_in_use->auth.sasldb;
+    if (*result == NULL && config_in_use->auth.backend == BACKEND_AUXPROP)
+        *result = options_find(option);
     if (size != NULL)
         *size = *result == NULL ? 0 : (unsigned)strlen(*result);
     return SASL_OK;
+}
+
+/* Is it one of the plugins that know passwords, "libNAME.so" for NAME? */
+static bool is_store(const char *file)
+{
+    struct span rest = span_of(stores);
+    while (rest.size > 0) {
+        char name[STORES_MAX + 8];
+        struct span store = span_split(&rest, ' ');
+        (void)snprintf(name, sizeof name, "/lib%.*s.", (int)store.size, store.data); /* fits */
+        if (store.size > 0 && strstr(file, name) != NULL)
+            return true;
+    }
+    return false;
 }
 
 /* Of all plugins on the machine those that are needed are loaded: the others' code meets no
@@ -124,9 +143,7 @@ static int verify_file(void *context, const char *file, sasl_verify_type_t type)
     for (size_t i = 0; i < RUNS; i++)
         if (is_wanted(runs[i].mechanism) && strstr(file, runs[i].plugin) != NULL)
             return SASL_OK;
-    return strstr(file, "libsasldb.") != NULL && config_in_use->auth.backend == BACKEND_SASLDB
-               ? SASL_OK
-               : SASL_CONTINUE;
+    return is_store(file) ? SASL_OK : SASL_CONTINUE;
 }
 
 /* Whose name is this? Fills in account and login. Returns 0, or -1: nobody's. */
@@ -236,6 +253,47 @@ static const sasl_callback_t *callbacks_of(struct sasl_exchange *e)
     return e->callbacks;
 }
 
+/* What auxprop_plugin says; whatever else is on the machine is not asked. */
+static int choose_stores(struct error *why)
+{
+    static const char *const of_backend[] = {
+        [BACKEND_SASLDB] = "sasldb", [BACKEND_SASLAUTHD] = NO_STORE, [BACKEND_UPSTREAM] = NO_STORE};
+    int backend = config_in_use->auth.backend;
+    const char *names = backend == BACKEND_AUXPROP ? NULL : of_backend[backend];
+    if (backend == BACKEND_AUXPROP && options_read(config_in_use, why) < 0)
+        return -1;
+    if (names == NULL)
+        names = options_find("auxprop_plugin");
+    if (names == NULL || span_copy(span_of(names), stores, sizeof stores) != strlen(names))
+        return error_set(why, "auxprop_plugin: no names of plugins");
+    (void)snprintf(stores_and_secrets, sizeof stores_and_secrets, "%s %s", stores,
+                   SASL_SECRETS_PLUGIN); /* fits */
+    return 0;
+}
+
+static void see_store(sasl_auxprop_plug_t *plugin, sasl_info_callback_stage_t stage, void *found)
+{
+    (void)plugin;
+    if (stage == SASL_INFO_LIST_MECH)
+        *(bool *)found = true;
+}
+
+static int check_stores(struct error *why)
+{
+    struct span rest = span_of(stores);
+    while (rest.size > 0) {
+        char name[STORES_MAX];
+        bool is_found = false;
+        (void)span_copy(span_split(&rest, ' '), name, sizeof name); /* fits */
+        if (name[0] != '\0')
+            (void)auxprop_plugin_info(name, see_store, &is_found); /* else it isn't found */
+        if (name[0] != '\0' && !is_found)
+            return error_set(why, "libsasl2 has no plugin \"%s\", or that does not start%s%s", name,
+                             trouble.text[0] == '\0' ? "" : ": ", trouble.text);
+    }
+    return 0;
+}
+
 /* Is all there that is to be offered? */
 static int check_plugins(struct error *why)
 {
@@ -263,12 +321,15 @@ static int check_plugins(struct error *why)
 int sasl_start(const struct config *config, const unsigned char *secret, struct error *why)
 {
     config_in_use = config;
+    trouble.text[0] = '\0';
+    if (choose_stores(why) < 0)
+        return -1;
     int result = sasl_server_init(callbacks(), "porteiro");
     if (result == SASL_OK && is_asked_elsewhere())
         result = sasl_auxprop_add_plugin(NO_STORE, make_no_store);
     if (result != SASL_OK)
         return error_set(why, "libsasl2: %s", sasl_errstring(result, NULL, NULL));
-    return sasl_secrets_add(secret, why) < 0 ? -1 : check_plugins(why);
+    return sasl_secrets_add(secret, why) < 0 || check_stores(why) < 0 ? -1 : check_plugins(why);
 }
 
 void sasl_use_aliases(const struct sealed *aliases)
@@ -280,6 +341,7 @@ void sasl_stop(void)
 {
     sasl_use_aliases(NULL);
     sasl_done();
+    options_forget();
 }
 
 /* A binding that is not critical: the library would offer -PLUS alone. */

@@ -99,13 +99,32 @@ static void check_saslauthd(const struct config *config, const struct identity *
                        why.text);
 }
 
+/* The plugin's own look-ups are its own to try. */
+static void check_auxprop(const struct config *config, const struct identity *auth_user,
+                          struct errors *errors)
+{
+    const struct auth_config *a = &config->auth;
+    struct error why;
+    struct stat s;
+    if (privileges_try(auth_user, try_library, config, &why) < 0)
+        errors_add_at(errors, &a->place, "auth.options: as user %s: %s", config->auth_user,
+                      why.text);
+    if (a->options_file[0] != '\0' && stat(a->options_file, &s) == 0 && (s.st_mode & S_IROTH) != 0)
+        errors_warn_at(errors, &a->place,
+                       "auth.options_file: %s can be read by everybody, and is for secrets; "
+                       "chown %s and chmod 600 it",
+                       a->options_file, config->auth_user);
+}
+
 void sasl_prepare(const struct config *config, const struct identity *auth_user,
                   struct errors *errors)
 {
     static void (*const checks[])(const struct config *, const struct identity *,
                                   struct errors *) = {[BACKEND_SASLDB] = check_sasldb,
                                                       [BACKEND_SASLAUTHD] = check_saslauthd,
-                                                      [BACKEND_UPSTREAM] = check_library};
+                                                      [BACKEND_UPSTREAM] = check_library,
+
+                                                      [BACKEND_AUXPROP] = check_auxprop};
     bool is_needed = false;
     for (size_t i = 0; i < config->listener_count; i++)
         is_needed = is_needed || config->listeners[i].role != ROLE_REFUSE;

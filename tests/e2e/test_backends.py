@@ -1,15 +1,17 @@
-"""Password backends other than sasldb: saslauthd."""
+"""Password backends other than sasldb: saslauthd, and SQL by a plugin of libsasl2."""
 import base64
 import contextlib
 import json
 import os
 import pty
+import shutil
+import sqlite3
 import subprocess
 import time
 
 import pytest
 
-from fixtures import build
+from fixtures import build, scram
 from fixtures.clients import PASSWORDS, plain_response, pop3, smtp
 from fixtures.processes import end
 from fixtures.waiting import until
@@ -213,6 +215,104 @@ def test_auth_user_reaches_saslauthd_as_a_member_of_its_group(new_gateway, new_s
         subprocess.run(["groupdel", group], check=True)
 
 
+# ---- auxprop: SQL ----
+
+SELECT = "SELECT password FROM users WHERE name = '%u' AND realm = '%r' AND '%p' = 'userPassword'"
+
+
+@pytest.fixture
+def database(folder):
+    path = folder / "users.db"
+    with sqlite3.connect(path) as db:
+        db.execute("CREATE TABLE users (name TEXT, realm TEXT, password TEXT)")
+        db.executemany("INSERT INTO users VALUES (?, 'example.com', ?)", PASSWORDS.items())
+    db.close()
+    shutil.chown(path, "porteiro-auth")
+    path.chmod(0o600)
+    return path
+
+
+def sql(database, options_file=None, **more):
+    """The settings of auth; the database is named in the file, where there is one."""
+    options = ["auxprop_plugin=sql", "sql_engine=sqlite3", f"sql_select={SELECT}"]
+    if options_file:
+        options_file.write_text(f"# secret\nsql_database: {database}\n")
+        shutil.chown(options_file, "porteiro-auth")
+        options_file.chmod(0o600)
+        more["options_file"] = str(options_file)
+    else:
+        options.append(f"sql_database={database}")
+    return {"backend": "auxprop", "options": options, "cache": "0s", "realm": "example.com", **more}
+
+
+@pytest.mark.parametrize("has_file", [False, True])
+def test_a_plugin_of_libsasl2_checks_passwords_in_sql(new_gateway, new_smtp, database, folder, has_file):
+    gateway = new_gateway(new_smtp(), auth=sql(database, folder / "options" if has_file else None))
+    log_in(gateway, "Alice")
+    log_in(gateway, "carol@EXAMPLE.com", PASSWORDS["carol"])
+    log_in(gateway, password="wrong", reply="535 5.7.8 ")
+    log_in(gateway, "nobody", reply="535 5.7.8 ")
+    log_in(gateway, "alice@elsewhere.example", reply="535 5.7.8 ")
+    gateway.wait_event("login", account="alice@example.com")
+
+
+def test_scram_logs_in_with_a_password_in_sql(new_gateway, new_smtp, database):
+    gateway = new_gateway(new_smtp(), auth=sql(database))
+    with smtp(gateway, user=None) as session:
+        assert scram.exchange(session, scram.Scram("alice", PASSWORDS["alice"])).startswith("235 2.7.0 ")
+    with smtp(gateway, user=None) as session:
+        assert scram.exchange(session, scram.Scram("alice", "wrong")).startswith("535 5.7.8 ")
+
+
+def test_a_forgotten_sasldb_lets_nobody_in_beside_sql(new_gateway, new_smtp, database):
+    with sqlite3.connect(database) as db:
+        db.execute("UPDATE users SET password = 'a-new-one' WHERE name = 'alice'")
+    db.close()
+    gateway = new_gateway(new_smtp(), auth=sql(database))
+    assert (gateway.folder / "sasldb2").exists()
+    log_in(gateway, reply="535 5.7.8 ")
+    log_in(gateway, password="a-new-one")
+
+
+def test_a_name_is_no_sql(new_gateway, new_smtp, database):
+    gateway = new_gateway(new_smtp(), auth=sql(database))
+    for name in ("alice'", "x'--", "x'or'1'='1"):
+        log_in(gateway, name, reply="535 5.7.8 ")
+    log_in(gateway)
+
+
+def test_a_database_that_is_away_is_454_and_never_535(new_gateway, new_smtp, database):
+    gateway = new_gateway(new_smtp(), auth=sql(database))
+    away = database.rename(database.with_suffix(".away"))
+    for password in (PASSWORDS["alice"], "wrong"):
+        log_in(gateway, password=password, reply="454 4.7.0 ")
+    away.rename(database)
+    log_in(gateway)
+    gateway.wait_event("backend_back")
+    assert len(gateway.events("backend_away")) == 1
+
+
+def test_an_auxprop_backend_without_a_plugin_is_refused(new_gateway, new_smtp, database):
+    gateway = new_gateway(new_smtp(), start=False, auth=sql(database))
+    gateway.write_config(auth={"options": ["sql_engine=sqlite3"]})
+    assert "auth.options: backend \"auxprop\" needs the name of a plugin" in gateway.check().stderr
+    gateway.write_config(auth={"options": ["auxprop_plugin=no-such"]})
+    assert "no plugin \"no-such\"" in gateway.check().stderr
+    gateway.write_config(auth={"options": ["auxprop_plugin=sql", "pwcheck_method=x"]})
+    assert "the gateway's own to set" in gateway.check().stderr
+
+
+def test_options_that_others_can_read_are_warned_of_and_unreadable_ones_refused(
+        new_gateway, new_smtp, database, folder):
+    gateway = new_gateway(new_smtp(), start=False, auth=sql(database, folder / "options"))
+    assert "warning" not in gateway.check().stdout.replace("warnings", "")
+    (folder / "options").chmod(0o644)
+    assert "auth.options_file" in gateway.check().stdout
+    shutil.chown(folder / "options", "root")
+    (folder / "options").chmod(0o600)
+    assert f"{folder}/options: Permission denied" in gateway.check().stderr
+
+
 # ---- what the backend and the server behind are told ----
 
 @pytest.mark.parametrize("how, told", [
@@ -289,6 +389,12 @@ def test_login_test_says_what_is_wrong(behind, saslauthd):
     end(saslauthd.process)
     away = login_test(behind, "alice", PASSWORDS["alice"], status=1)
     assert "outcome      unavailable" in away.stdout and str(saslauthd.socket) in away.stderr
+
+
+def test_login_test_says_nothing_good_where_only_sessions_ask(new_gateway, new_pop3):
+    gateway = new_gateway(pop3=new_pop3(), auth={"backend": "upstream", "upstream": "pop3", "realm": "example.com"},
+                          upstream={"tls": "none"})
+    assert "log in with a mail client" in login_test(gateway, "alice", "wrong", status=1).stderr
 
 
 def test_login_test_shows_no_password_on_a_terminal(behind):
