@@ -40,7 +40,7 @@ static void end(void)
 static void write_file(const char *name, const char *text)
 {
     static long step;
-    const struct timespec times[2] = {{.tv_sec = 1000 + ++step}, {.tv_sec = 1000 + step}};
+    const struct timespec at = {.tv_sec = 1000 + ++step}, times[2] = {at, at};
     FILE *stream = fopen(name, "we");
     ck_assert_ptr_nonnull(stream);
     ck_assert_int_ge(fputs(text, stream), 0);
