@@ -260,11 +260,12 @@ static void on_capa(struct pop3_session *s, const struct pop3_event *event)
     failed |= buffer_append(&s->replies, span_of("RESP-CODES\r\nAUTH-RESP-CODE\r\nPIPELINING\r\n"
                                                  "IMPLEMENTATION Porteiro\r\n"));
     if (!is_secure)
-        failed |= buffer_append(&s->replies, span_of("STLS\r\n.\r\n"));
-    else
-        failed |= buffer_printf(&s->replies, "%sSASL%s\r\n.\r\n",
-                                login_takes_passwords(&s->login) ? "USER\r\n" : "",
-                                login_list(&s->login, mechanisms));
+        failed |= buffer_append(&s->replies, span_of("STLS\r\n"));
+    if (is_secure && login_takes_passwords(&s->login))
+        failed |= buffer_append(&s->replies, span_of("USER\r\n"));
+    if (is_secure && login_list(&s->login, mechanisms)[0] != '\0')
+        failed |= buffer_printf(&s->replies, "SASL%s\r\n", mechanisms);
+    failed |= buffer_append(&s->replies, span_of(".\r\n"));
     s->is_quitting = s->is_quitting || failed;
 }
 

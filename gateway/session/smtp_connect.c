@@ -282,7 +282,8 @@ static void on_hello(struct smtp_session *s, const struct smtp_event *event)
     char text[640], mechanisms[LOGIN_LIST_MAX];
     uint64_t max_size;
     unsigned extensions = offered(s, &max_size);
-    bool has_auth = !s->server.needs_tls && s->server.needs_auth;
+    bool has_auth = !s->server.needs_tls && s->server.needs_auth &&
+                    login_list(&s->login, mechanisms)[0] != '\0';
     smtp_reset(s);
     char *helo = malloc(event->text.size + 1);
     if (helo == NULL) {
@@ -304,7 +305,7 @@ static void on_hello(struct smtp_session *s, const struct smtp_event *event)
                    s->base.context->config->hostname, (unsigned long long)max_size,
                    (long long)s->base.listener->max_recipients,
                    s->server.needs_tls ? "\nSTARTTLS" : "", has_auth ? "\nAUTH" : "",
-                   has_auth ? login_list(&s->login, mechanisms) : "",
+                   has_auth ? mechanisms : "",
                    (extensions & SMTP_8BITMIME) != 0 ? "\n8BITMIME" : "",
                    (extensions & SMTP_SMTPUTF8) != 0 ? "\nSMTPUTF8" : "",
                    (extensions & SMTP_DSN) != 0 ? "\nDSN" : "",

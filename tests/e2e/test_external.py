@@ -121,6 +121,13 @@ def test_it_may_be_the_only_way_in(new_gateway, new_smtp, authority):
         client.ask("AUTH EXTERNAL =", "235 2.7.0 ")
 
 
+def test_where_nothing_can_succeed_no_auth_is_announced(new_gateway, new_smtp, authority):
+    gateway = new_gateway(new_smtp(), listener=door(authority), auth={"mechanisms": ["EXTERNAL"]})
+    with connect(gateway) as client:
+        assert not [line for line in client.hello() if line.startswith("AUTH")]
+        client.ask("AUTH EXTERNAL =", "504 5.5.4 ")
+
+
 def test_it_needs_no_password_store(new_gateway, new_smtp, authority):
     gateway = new_gateway(new_smtp(), listener=door(authority))
     (gateway.folder / "sasldb2").unlink()
