@@ -7,12 +7,24 @@ struct checker {
     struct errors *errors;
 };
 
+/* Do strangers easily lie in it? */
+static bool is_wide(const struct network *n)
+{
+    return n->bits < (n->is_v6 ? 48U : 96U + 16U); /* of 128 */
+}
+
 /* Who may vouch for others needs no password: nobody else may have his address. */
 static void check_xclient(const struct checker *k, struct listener_config *l)
 {
     char which[NETWORKS_NAT_SIZE];
     networks_read(&l->xclient_from, k->config->arena, &l->xclient_networks);
     networks_read(&l->xclient_login_from, k->config->arena, &l->xclient_login_networks);
+    for (size_t i = 0; i < l->xclient_networks.count; i++)
+        if (is_wide(&l->xclient_networks.items[i]))
+            errors_warn_at(k->errors, &l->place,
+                           "listeners.%s.xclient_from: %s is wide: everybody in it can claim any "
+                           "address; list the webmail's alone",
+                           l->name, l->xclient_from.items[i]);
     for (size_t i = 0; i < l->xclient_login_networks.count; i++) {
         const struct network *n = &l->xclient_login_networks.items[i];
         const char *text = l->xclient_login_from.items[i];
@@ -43,7 +55,7 @@ static void check_trusted_networks(const struct checker *k, const struct listene
                 "listeners.%s.trusted.%s.networks: %s holds %s: whoever comes through its "
                 "NAT could send without a login: an open relay; list the hosts alone",
                 l->name, t->name, text, which);
-        else if (n->bits < (n->is_v6 ? 48U : 96U + 16U)) /* of 128 */
+        else if (is_wide(n))
             errors_warn_at(k->errors, &t->place,
                            "listeners.%s.trusted.%s.networks: %s is wide: everybody in it sends "
                            "without a login",

@@ -22,6 +22,15 @@ static int check_unix(const char *path, struct error *why)
     return check_absolute(path, why);
 }
 
+/* Is it for what -T must not print? */
+static bool is_for_secret(struct span key)
+{
+    for (; key.size > 0; span_skip(&key, 1))
+        if (span_starts_nocase(key, "passw") || span_starts_nocase(key, "secret"))
+            return true;
+    return false;
+}
+
 /* "KEY=VALUE" of libsasl2 that isn't our own to set. */
 static int check_option(const char *text, struct error *why)
 {
@@ -31,6 +40,10 @@ static int check_option(const char *text, struct error *why)
             return error_set(why, "\"%s\" is the gateway's own to set", text);
     if (text[0] == '=' || strchr(text, '=') == NULL)
         return error_set(why, "\"%s\" is no option; write it as auxprop_plugin=sql", text);
+    struct span key = span_make(text, strcspn(text, "="));
+    if (is_for_secret(key))
+        return error_set(why, "\"%.*s\" belongs into options_file, which nobody else can read",
+                         (int)key.size, key.data);
     return 0;
 }
 

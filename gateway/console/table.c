@@ -81,10 +81,20 @@ static int line_width(void)
                                                                            : LINE_WIDTH;
 }
 
+/* The column to cut: the widest text; the first, which is what people copy, only when all others
+ * have given what they can. */
+static size_t column_to_cut(const struct table *t, const int width[TABLE_COLUMNS_MAX])
+{
+    size_t widest = 0;
+    for (size_t c = 1; c < t->columns; c++)
+        if (!is_number(t, c) && width[c] > CELL_MIN && (widest == 0 || width[c] > width[widest]))
+            widest = c;
+    return widest;
+}
+
 static void measure(const struct table *t, int width[TABLE_COLUMNS_MAX])
 {
     int total = 0, limit = line_width();
-    size_t widest = 0;
     for (size_t c = 0; c < t->columns; c++) {
         width[c] = (int)strlen(head(t, c));
         for (size_t r = 0; r < t->rows; r++) {
@@ -95,10 +105,8 @@ static void measure(const struct table *t, int width[TABLE_COLUMNS_MAX])
         total += width[c] + (c > 0 ? GAP : 0);
     }
     for (; total > limit; total--) {
-        for (size_t c = 0; c < t->columns; c++)
-            if (!is_number(t, c) && (is_number(t, widest) || width[c] > width[widest]))
-                widest = c;
-        if (width[widest] <= CELL_MIN)
+        size_t widest = column_to_cut(t, width);
+        if (is_number(t, widest) || width[widest] <= CELL_MIN)
             return;
         width[widest]--;
     }

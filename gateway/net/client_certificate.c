@@ -63,7 +63,7 @@ static void add_authority(const struct loader *l, X509 *certificate)
 static void load_authorities(const struct loader *l)
 {
     const char *file = l->listener->client_ca;
-    BIO *in = open_text(l, 0);
+    BIO *in = file[0] == '\0' ? NULL : open_text(l, 0); /* that it is missing was said */
     bool has_root = false;
     X509 *one;
     if (in == NULL)

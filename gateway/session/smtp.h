@@ -118,6 +118,15 @@ void smtp_wait(struct smtp_session *s, enum session_state state, int64_t ms);
 /* A reply of our own, with the session's id where it refuses; logged then. */
 void smtp_say(struct smtp_session *s, enum smtp_reply_name name, const char *argument);
 
+/* A reply's lines as they are logged: without the CRLF at their end. NULL is "". */
+static inline struct span smtp_without_end(const char *text)
+{
+    struct span lines = span_of(text == NULL ? "" : text);
+    if (lines.size >= 2 && memcmp(lines.data + lines.size - 2, "\r\n", 2) == 0)
+        lines.size -= 2;
+    return lines;
+}
+
 /* Out of memory: says 421 and ends. */
 void smtp_give_up(struct smtp_session *s);
 

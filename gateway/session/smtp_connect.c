@@ -356,13 +356,20 @@ static void on_quit(struct smtp_session *s, const struct smtp_event *event)
     s->is_quitting = true;
 }
 
+/* What a reply says always; what it says of this command is the reason. */
+static struct span without_argument(const char *text)
+{
+    const char *argument = strstr(text, ": %s");
+    return argument == NULL ? span_of(text) : span_make(text, (size_t)(argument - text));
+}
+
 static void on_refused(struct smtp_session *s, const struct smtp_event *event)
 {
     char argument[128];
     (void)span_copy(event->text, argument, sizeof argument);
     session_event(&s->base, EVENT_command_refused, field_text(KEY_command, event->verb),
                   field_number(KEY_code, smtp_reply_code(event->refusal)),
-                  field_text(KEY_reply, smtp_reply_text(event->refusal)),
+                  field_span(KEY_reply, without_argument(smtp_reply_text(event->refusal))),
                   field_span(KEY_reason, event->text));
     if (s->server.state == SMTP_IN_AUTH) {
         login_end(&s->login); /* a line that can't be a response ends the exchange */

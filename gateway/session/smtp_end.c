@@ -78,7 +78,7 @@ void smtp_final_refused(struct smtp_session *s, const char *reason)
     bool is_to_data = smtp_replies_are_due(&s->replies);
     s->errors += t->refusal_code >= 500;
     session_add(&s->base, COUNTER_messages_refused, 1);
-    log_message(s, EVENT_message_refused, t->refusal_code, span_trim(text), reason);
+    log_message(s, EVENT_message_refused, t->refusal_code, smtp_without_end(t->refusal), reason);
     int failed = text.size == 0 || (is_to_data ? smtp_replies_answer(&s->replies, text)
                                                : buffer_append(&s->replies.ready, text)) < 0;
     /* A client that goes on sending text would have it taken for commands. */

@@ -232,7 +232,7 @@ static void answer(struct smtp_session *s, struct recipient *r, const char *text
                       field_number(KEY_code, code),
                       field_text(KEY_upstream, s->link == NULL ? s->base.listener->upstream
                                                                : pool_server_name(s->link)),
-                      field_span(KEY_reply, span_trim(span_of(text == NULL ? "" : text))));
+                      field_span(KEY_reply, smtp_without_end(text)));
     }
     if (!r->is_repeated && (text == NULL || smtp_replies_answer(&s->replies, span_of(text)) < 0))
         s->is_quitting = true;

@@ -121,6 +121,9 @@ static void tell_identity(struct look *k, const struct smtp_capabilities *c)
     if (k->upstream.identity == IDENTITY_XCLIENT && !is_xclient)
         tell_wrong(k,
                    "identity = \"xclient\" needs it; in Postfix: smtpd_authorized_xclient_hosts");
+    if ((k->upstream.identity == IDENTITY_PASSWORD || k->upstream.is_asked) &&
+        (c->mechanisms & (SMTP_AUTH_PLAIN | SMTP_AUTH_LOGIN)) == 0)
+        tell_wrong(k, "users' passwords are told to it, and it offers neither PLAIN nor LOGIN");
     if (k->upstream.identity == IDENTITY_AUTH)
         tell(k, "login",
              k->upstream.token_command[0] == '\0' ? "taken"

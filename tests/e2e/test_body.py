@@ -241,7 +241,7 @@ def test_a_dot_between_crlf_and_a_bare_lf_never_becomes_an_end(gate, server, who
 
 
 def test_a_server_behind_that_reads_slowly_holds_the_client_back(new_gateway, new_smtp):
-    """At most one buffer is kept for it (DESIGN, the hot path)."""
+    """At most one buffer is kept for it."""
     server, slow = new_smtp(text_limit=1), Gate()
     server.on("TEXT", slow)
     gateway = new_gateway(server, workers=1)

@@ -94,3 +94,8 @@ def test_live_goes_with_t_alone(new_gateway, new_smtp):
     gateway = new_gateway(new_smtp(), start=False)
     done = run_porteirod("--live", "-c", gateway.config_file)
     assert done.returncode == 2 and "-t --live" in done.stderr
+
+
+def test_a_server_that_takes_no_passwords_can_not_be_told_any(live, postfix):
+    status, servers, _ = live(postfix, upstream={"identity": "password"})
+    assert status == 1 and "neither PLAIN nor LOGIN" in servers["smtp/a"]["ERROR"]

@@ -152,6 +152,11 @@ def test_a_network_that_is_wide_or_a_door_that_is_open_is_warned_of(new_gateway,
     assert "strangers reach this listener too" in gateway.check().stdout
 
 
+def test_a_wide_network_that_may_speak_for_others_is_warned_of(new_gateway, new_smtp):
+    gateway = new_gateway(new_smtp(), listener={"xclient_from": ["10.0.0.0/8"]}, start=False)
+    assert "xclient_from: 10.0.0.0/8 is wide" in gateway.check().stdout
+
+
 def test_the_default_router_is_never_trusted(new_gateway, new_smtp):
     gateway = new_gateway(new_smtp(), listener={"trusted": {"x": {"networks": ["0.0.0.0/0"], "account": "a@b.example"}}},
                           start=False)

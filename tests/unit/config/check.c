@@ -492,7 +492,7 @@ START_TEST(a_clients_certificate_and_its_key_go_together)
 }
 END_TEST
 
-/* porteiro.conf.example: none is a warning unless the address is private. */
+/* porteiro.conf(5): none is a warning unless the address is private. */
 START_TEST(a_password_in_clear_is_for_private_addresses)
 {
     static const char *const text =
@@ -506,7 +506,7 @@ START_TEST(a_password_in_clear_is_for_private_addresses)
 }
 END_TEST
 
-/* DESIGN.md, POP3: a mailbox has one server. */
+/* A mailbox has one server. */
 START_TEST(a_mailbox_has_one_server)
 {
     (void)config_of(UPSTREAM("protocol = \"pop3\" servers = { a = { address = \"10.0.0.5:110\" }\n"
@@ -573,7 +573,7 @@ static const char *with_servers(unsigned count)
     return large;
 }
 
-/* DESIGN.md: the shared mapping is laid out for 256 servers and 64 listeners. */
+/* The shared mapping is laid out for 256 servers and 64 listeners. */
 START_TEST(there_are_64_listeners_and_256_servers_at_most)
 {
     is_right(with_listeners(64));

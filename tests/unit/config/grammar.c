@@ -137,7 +137,7 @@ START_TEST(the_key_that_was_meant_is_suggested)
 }
 END_TEST
 
-/* porteiro.conf.example: what a port that refuses everybody has, and what POP3 has no use for. */
+/* What a port that refuses everybody has, and what POP3 has no use for. */
 START_TEST(a_listeners_keys_are_for_the_roles_that_use_them)
 {
     enum { SUBMISSION = 1 << ROLE_SUBMISSION, POP3 = 1 << ROLE_POP3, REFUSE = 1 << ROLE_REFUSE };

@@ -14,7 +14,7 @@ START_TEST(the_smallest_useful_file_is_a_certificate_and_an_upstream)
 }
 END_TEST
 
-/* The contract of porteiro.conf.example. */
+/* What porteiro.conf(5) promises. */
 START_TEST(the_defaults_are_those_of_the_contract)
 {
     const struct config *c = config_of(HOSTNAME TLS UPSTREAMS);

@@ -96,7 +96,7 @@ START_TEST(an_absolute_include_is_read_where_it_is)
 }
 END_TEST
 
-/* porteiro.conf.example: relative to the folder of the main file. */
+/* porteiro.conf(5): relative to the folder of the main file. */
 START_TEST(an_include_within_an_include_is_relative_to_the_main_file)
 {
     folder_write("sub/first.conf", "b = 2\n@include \"sub/second.conf\"\nd = 4\n");

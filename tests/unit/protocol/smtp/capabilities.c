@@ -73,7 +73,7 @@ START_TEST(a_line_of_the_reply_to_ehlo_says_what_rfc_5321_says)
 }
 END_TEST
 
-/* What the commands said together, taken apart by what REFERENCE.md section 6 says of XCLIENT. */
+/* What the commands said together, taken apart by the rules of XCLIENT. */
 struct told {
     char value[XCLIENT_COUNT][1024];
     unsigned command[XCLIENT_COUNT]; /* in which it stood, from 1; 0: in none */

@@ -17,7 +17,7 @@ static const char *own(enum smtp_reply_name name, const char *argument, const ch
     return text;
 }
 
-/* The table of DESIGN.md, "Replies that clients and admins know", and REFERENCE.md section 1. */
+/* The replies of README's table, and those of RFC 5321, 3207 and 4954. */
 START_TEST(clients_and_admins_know_our_replies)
 {
     static const struct {

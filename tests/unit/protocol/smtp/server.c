@@ -481,7 +481,7 @@ static const struct {
     [IN_CHUNKS] = {"in chunks", LOGIN "MAIL FROM:<a@b>\r\nBDAT 0\r\n", IMPLICIT, SMTP_IN_CHUNKS},
 };
 
-/* DESIGN.md, "Replies that clients and admins know"; RFC 3207 section 4, RFC 4954 sections 4 and 6,
+/* RFC 3207 section 4, RFC 4954 sections 4 and 6,
  * RFC 5321 section 4.1.4. VRFY before EHLO has a test of its own. */
 static const struct cell {
     const char *line, *event;
