@@ -26,7 +26,7 @@ def clear(gateway):
     (f"AUTH PLAIN {ALICE}", "538 5.7.11 "),
     ("AUTH LOGIN", "538 5.7.11 "),
     ("AUTH CRAM-MD5", "538 5.7.11 "),
-    ("BDAT 5 LAST", "500 5.5.2 "),
+    ("BDAT 0 LAST", "530 5.7.0 "),
     ("EXPN list", "500 5.5.2 "),
     ("XCLIENT ADDR=192.0.2.1", "550 5.7.0 "),
     ("NOOP", "250 2.0.0 "),
