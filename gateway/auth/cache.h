@@ -6,7 +6,7 @@
  * mapping. An account has one entry, the last password that was right. */
 #pragma once
 
-#include "base/span.h"
+#include "auth/account.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -22,7 +22,8 @@ struct auth_cache {
     unsigned generation;            /* one knows nothing of another: its store may be another */
     const char *realm;
     const struct sealed *aliases; /* NULL: none */
-    int64_t lifetime_ns;          /* 0: nothing is known, nothing is kept */
+    enum login_name login_name; /* what the store was told: another user there, another password */
+    int64_t lifetime_ns;        /* 0: nothing is known, nothing is kept */
 };
 
 /* What PLAIN says (RFC 4616), as far as the cache is concerned. */

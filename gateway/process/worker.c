@@ -218,6 +218,7 @@ static void furnish(struct worker *w)
         .generation = b->generation,
         .realm = w->role.config->auth.realm,
         .aliases = files_list(b->prepared->watched, w->role.config, WATCHED_ALIASES),
+        .login_name = (enum login_name)w->role.config->auth.login_name,
         .lifetime_ns = w->role.config->auth.cache_ms * CLOCK_MS};
     w->servers = servers_create(&upstream);
     w->tokens = w->servers == NULL ? NULL : tokens_create(w->servers);

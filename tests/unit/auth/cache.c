@@ -66,6 +66,18 @@ START_TEST(nothing_is_known_at_first)
 }
 END_TEST
 
+START_TEST(a_password_of_one_user_there_is_not_that_of_another_who_is_the_same_account)
+{
+    cache.login_name = LOGIN_NAME_GIVEN;
+    keep("|ana|secret", NOW_NS);
+    ck_assert(knows("|ana|secret", NOW_NS));
+    ck_assert(!knows("|ana@example.com|secret", NOW_NS));
+    cache.login_name = LOGIN_NAME_ACCOUNT;
+    keep("|ana|secret", NOW_NS);
+    ck_assert(knows("|ana@example.com|secret", NOW_NS));
+}
+END_TEST
+
 START_TEST(what_was_right_is_known_for_its_lifetime)
 {
     keep("|ana@example.com|secret", NOW_NS);
@@ -219,6 +231,7 @@ SUITE(cache)
 {
     tcase_add_checked_fixture(tests, begin, end);
     TEST(nothing_is_known_at_first);
+    TEST(a_password_of_one_user_there_is_not_that_of_another_who_is_the_same_account);
     TEST(what_was_right_is_known_for_its_lifetime);
     TEST(an_account_is_known_however_it_is_written);
     LOOP_TEST(nothing_else_is_known, others);
