@@ -1,6 +1,7 @@
 #include "auth/client.h"
 
 #include "auth/aliases.h"
+#include "auth/turn.h"
 #include "ipc/channel.h"
 
 #include <stdio.h>
@@ -19,9 +20,7 @@ struct auth_exchange {
     struct auth_client *client;
     struct auth_process *process; /* NULL: the answer is known */
     struct ticket ticket;
-    struct auth_exchange *next, **previous; /* of those that wait; NULL: it doesn't */
-    bool is_counted;                        /* with those of its client's network */
-    struct in6_addr network;
+    struct turn turn; /* while it waits */
     auth_answer_fn *fn;
     void *owner;
     bool is_cachable;
@@ -35,7 +34,7 @@ struct auth_client {
     struct loop *loop;
     const struct auth_cache *cache;
     struct tickets *exchanges;
-    struct auth_exchange *waiting;
+    struct turns waiting;
     struct auth_process processes[PROCESSES_MAX];
 };
 
@@ -62,50 +61,27 @@ static void free_exchange(void *owner, void *context)
 
 /* ---- who waits for a process ---- */
 
-/* All of an IPv4 address, the first half of an IPv6 one. */
-static struct in6_addr network_of(const struct address *a)
-{
-    struct in6_addr network = IN6ADDR_ANY_INIT;
-    if (a->any.sa_family == AF_INET)
-        memcpy(&network.s6_addr[12], &a->v4.sin_addr, 4);
-    else if (address_is_v6(a))
-        memcpy(&network, &a->v6.sin6_addr, 8);
-    else
-        memcpy(&network.s6_addr[12], &a->v6.sin6_addr.s6_addr[12], 4);
-    return network;
-}
-
 /* Returns 0, or -1 and why: there is no room for another question. */
 static int wait_for_process(struct auth_exchange *e, const char **why)
 {
-    struct auth_client *c = e->client;
-    unsigned of_client = 0;
-    for (const struct auth_exchange *o = c->waiting; e->is_counted && o != NULL; o = o->next)
-        of_client += o->is_counted && memcmp(&o->network, &e->network, sizeof e->network) == 0;
-    *why = of_client >= AUTH_WAITING_OF_CLIENT_MAX   ? "too many logins of this address wait"
-           : e->process->waiting >= AUTH_WAITING_MAX ? "too many logins wait for an auth process"
-                                                     : NULL;
-    if (*why != NULL)
+    if (e->process->waiting >= AUTH_WAITING_MAX) {
+        *why = "too many logins wait for an auth process";
         return -1;
+    }
+    if (turn_take(&e->client->waiting, &e->turn) < 0) {
+        *why = "too many logins of this address wait";
+        return -1;
+    }
     e->process->waiting++;
-    e->next = c->waiting;
-    e->previous = &c->waiting;
-    if (e->next != NULL)
-        e->next->previous = &e->next;
-    c->waiting = e;
     return 0;
 }
 
 static void waits_no_more(struct auth_exchange *e)
 {
-    if (e->previous == NULL)
+    if (e->turn.previous == NULL)
         return;
     e->process->waiting--;
-    *e->previous = e->next;
-    if (e->next != NULL)
-        e->next->previous = e->previous;
-    e->next = NULL;
-    e->previous = NULL;
+    turn_end(&e->turn);
 }
 
 /* ---- answers ---- */
@@ -287,9 +263,7 @@ static int begin_elsewhere(struct auth_exchange *e, const struct auth_request *r
         return -1;
     e->process = p;
     p->open++;
-    e->is_counted = request->client != NULL;
-    if (e->is_counted)
-        e->network = network_of(request->client);
+    turn_init(&e->turn, request->client);
     if (wait_for_process(e, why) < 0)
         return -1;
     const struct message_auth_start start = start_of(e, request);
@@ -329,7 +303,7 @@ int auth_step(struct auth_exchange *e, struct span response, const char **why)
 {
     const struct message_auth_step step = {.exchange = e->ticket};
     *why = "the auth process is gone";
-    if (e->process == NULL || e->previous != NULL)
+    if (e->process == NULL || e->turn.previous != NULL)
         return -1; /* it is answered already, or about to be */
     if (wait_for_process(e, why) < 0)
         return -1;

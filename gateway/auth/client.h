@@ -40,10 +40,9 @@ struct auth_request {
     const struct address *client;          /* who asks; NULL: many people are behind its address */
 };
 
-/* How many may wait for an auth process at once, and how many of them of one client's address: of
- * an IPv6 address the network of 64 bits. More are refused at once, so that a crowd of strangers
- * keeps nobody waiting. */
-enum { AUTH_WAITING_MAX = 256, AUTH_WAITING_OF_CLIENT_MAX = 4 };
+/* How many may wait for an auth process at once; of one client's address TURNS_OF_CLIENT_MAX. More
+ * are refused at once, so that a crowd of strangers keeps nobody waiting. */
+enum { AUTH_WAITING_MAX = 256 };
 
 /* Begins an exchange with the least busy process, or answers by itself: EXTERNAL, and PLAIN where
  * the cache knows it. The answer comes later in any case. NULL and why, for the log, when there is

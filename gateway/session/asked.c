@@ -12,6 +12,7 @@ struct asked {
     struct span response; /* of PLAIN */
     struct login_check *check;
     struct entry soon;
+    struct turn turn;          /* while the server behind is asked, here or by the session */
     enum auth_outcome outcome; /* what is told soon */
     bool is_unproven;
     char account[ACCOUNT_SIZE];
@@ -49,7 +50,9 @@ static void tell(struct asked *a, enum auth_outcome outcome, const char *why)
 static void tell_soon(void *owner)
 {
     struct asked *a = owner;
-    tell(a, a->outcome, "wrong credentials");
+    tell(a, a->outcome,
+         a->outcome == AUTH_UNAVAILABLE ? "too many logins of this address wait"
+                                        : "wrong credentials");
 }
 
 static void on_checked(void *owner, enum login_check_result result, const char *reason)
@@ -68,7 +71,7 @@ static void on_checked(void *owner, enum login_check_result result, const char *
 
 static bool is_known(const struct asked *a)
 {
-    return a->is_unproven || auth_knows(a->session->context->auth, a->response);
+    return auth_knows(a->session->context->auth, a->response);
 }
 
 /* Returns 0, or -1 without memory. */
@@ -97,9 +100,11 @@ static int begin(struct asked *a)
                    account_login_name((enum login_name)auth->login_name, said.user, a->account,
                                       auth->realm, name) == 0;
     a->is_unproven = is_good && config_is_asked_anyway(c->config, a->session->listener);
-    if (is_good && !is_known(a))
+    bool is_to_ask = is_good && (a->is_unproven || !is_known(a));
+    bool has_turn = is_to_ask && session_take_turn(a->session, &a->turn) == 0;
+    if (has_turn && !a->is_unproven)
         return ask(a, &said, name);
-    a->outcome = is_good ? AUTH_GOOD : AUTH_WRONG;
+    a->outcome = !is_good ? AUTH_WRONG : is_to_ask && !has_turn ? AUTH_UNAVAILABLE : AUTH_GOOD;
     loop_soon(c->loop, &a->soon, tell_soon, a);
     return 0;
 }
@@ -126,6 +131,7 @@ void asked_end(struct asked **asked)
     if (a == NULL)
         return;
     loop_not_soon(&a->soon);
+    turn_end(&a->turn);
     login_check_end(&a->check);
     free(a);
     *asked = NULL;

@@ -86,7 +86,7 @@ static bool may_try_again(const struct pop3_session *s, enum smtp_link_loss loss
            loop_now(s->base.context->loop) - s->asked_ns < RETRY_MAX_NS;
 }
 
-static void try_again(struct pop3_session *s, const char *reason)
+static void try_again(struct pop3_session *s, const struct pop3_link_event *event)
 {
     struct servers *servers = s->base.context->servers;
     struct server *failed = s->permit;
@@ -94,9 +94,10 @@ static void try_again(struct pop3_session *s, const char *reason)
     s->permit = NULL;
     s->is_second_try = true;
     s->tried |= server_bit(failed);
-    if (servers_choose(servers, s->base.listener->upstream_config, s->tried) != NULL)
-        server_failed(servers, failed, reason);
-    else
+    bool has_other = servers_choose(servers, s->base.listener->upstream_config, s->tried) != NULL;
+    if (has_other && !event->is_in_login)
+        server_failed(servers, failed, event->reason);
+    else if (!has_other)
         s->tried = 0; /* the same once more: it may have been that connection alone */
     server_return(servers, failed);
     open_mailbox(s, false);
@@ -128,8 +129,11 @@ static void log_in(struct pop3_session *s, struct pop3_link *l)
     const struct upstream_config *u = s->base.listener->upstream_config;
     const struct account *master =
         account_of(servers_context(s->base.context->servers)->accounts, u);
-    char name[ACCOUNT_SIZE] = "", both[LOGIN_NAME_MAX]; /* who has logged in has a name */
-    (void)login_name(&s->login, s->base.account, name);
+    char name[ACCOUNT_SIZE], both[LOGIN_NAME_MAX];
+    if (login_name(&s->login, s->base.account, name) < 0) {
+        refuse_gateway(s, "the account is of another domain than auth.realm");
+        return;
+    }
     if (master == NULL) {
         pop3_link_login(l, span_of(name), login_password(&s->login));
         return;
@@ -169,10 +173,11 @@ static void on_link(void *owner, struct pop3_link *l, const struct pop3_link_eve
         return;
     }
     if (may_try_again(s, event->loss)) {
-        try_again(s, event->reason);
+        try_again(s, event);
         return;
     }
-    server_failed(servers, s->permit, event->reason);
+    if (!event->is_in_login) /* else it may be this login alone, which a stranger may try */
+        server_failed(servers, s->permit, event->reason);
     give_up_mailbox(s, POP3_REPLY_upstream_down, event->reason);
 }
 

@@ -15,6 +15,7 @@ struct registry {
     size_t count;
     bool is_refusing, is_ending;
     struct id_source ids;
+    struct turns turns;
     loop_fn *on_empty;
     void *empty_owner;
 };
@@ -216,6 +217,20 @@ void session_speaks_for(struct session *s, const struct address *other)
         return;
     s->client_address = *other;
     memcpy(s->address, address, sizeof s->address);
+    session_show(s);
+}
+
+int session_take_turn(const struct session *s, struct turn *turn)
+{
+    bool has_many = networks_hold(&s->context->config->shared, &s->client_address);
+    turn_init(turn, has_many ? NULL : &s->client_address);
+    return turn_take(&s->registry->turns, turn);
+}
+
+void session_logout(struct session *s)
+{
+    free(s->account);
+    s->account = NULL;
     session_show(s);
 }
 

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "auth/client.h"
+#include "auth/turn.h"
 #include "base/id.h"
 #include "config/config.h"
 #include "net/connection.h"
@@ -130,6 +131,13 @@ void session_speaks_for(struct session *s, const struct address *other);
 /* Whose the message is that is under way: the account that has logged in, or another that it sends
  * for; NULL before the login. */
 const char *session_account(const struct session *s);
+
+/* A turn for a login of its client that a server behind is asked about. Returns 0, or -1: its
+ * network has as many as it may. */
+int session_take_turn(const struct session *s, struct turn *turn);
+
+/* Nobody is logged in any more. */
+void session_logout(struct session *s);
 
 /* Takes the account's name, before the login is proven. Returns 0, or -1 without memory. */
 int session_name(struct session *s, struct span account);

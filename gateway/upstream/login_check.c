@@ -117,7 +117,8 @@ static void on_link(void *owner, struct pop3_link *l, const struct pop3_link_eve
     } else if (event->kind == POP3_LINK_LOGIN) {
         pop3_answered(c, event->reply);
     } else if (event->kind == POP3_LINK_LOST) {
-        server_failed(c->servers, c->permit, event->reason);
+        if (!event->is_in_login) /* else strangers could take it out by guessing */
+            server_failed(c->servers, c->permit, event->reason);
         answer(c, LOGIN_CHECK_UNAVAILABLE, event->reason);
     }
 }

@@ -230,6 +230,8 @@ static struct smtp_link *open_link(struct pool *p, struct server *s, const struc
 static enum pool_failure count_loss(struct pool *p, struct server *s,
                                     const struct smtp_link_event *event)
 {
+    if (event->is_in_login && account_at(p, s) == NULL)
+        return POOL_BUSY; /* a client's own login: what comes of it is his alone */
     switch (event->loss) {
     case LOSS_BUSY: server_is_busy(p->servers, s, event->reason); return POOL_BUSY;
     case LOSS_IDENTITY:

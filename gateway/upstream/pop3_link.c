@@ -39,7 +39,10 @@ static void tell(struct pop3_link *l, enum pop3_link_event_kind kind,
 
 static void lose(struct pop3_link *l, enum smtp_link_loss loss, const char *reason)
 {
-    const struct pop3_link_event event = {.kind = POP3_LINK_LOST, .loss = loss, .reason = reason};
+    const struct pop3_link_event event = {.kind = POP3_LINK_LOST,
+                                          .loss = loss,
+                                          .reason = reason,
+                                          .is_in_login = l->phase == USER || l->phase == PASS};
     connection_close(&l->connection);
     l->fn(l->owner, l, &event);
 }

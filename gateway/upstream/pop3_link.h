@@ -24,6 +24,7 @@ struct pop3_link_event {
     const struct pop3_reply *reply;
     enum smtp_link_loss loss;
     const char *reason;
+    bool is_in_login; /* lost while it was being told name and password */
 };
 
 /* Called by the loop, never from within a function below. It may close the link. */

@@ -78,8 +78,11 @@ static void log_no_tls(const struct smtp_link *l, const char *reason)
 
 static void lose_with(struct smtp_link *l, enum smtp_link_loss loss, int code, const char *reason)
 {
-    const struct smtp_link_event event = {
-        .kind = LINK_LOST, .loss = loss, .code = code, .reason = reason};
+    const struct smtp_link_event event = {.kind = LINK_LOST,
+                                          .loss = loss,
+                                          .code = code,
+                                          .reason = reason,
+                                          .is_in_login = l->phase == LOGIN};
     if (loss == LOSS_TLS)
         log_no_tls(l, reason);
     connection_close(&l->connection);

@@ -36,6 +36,7 @@ struct smtp_link_event {
     enum smtp_link_loss loss;
     int code; /* of the reply for which it was lost, or 0 */
     const char *reason;
+    bool is_in_login; /* lost while it was being told name and password */
 };
 
 /* Called by the loop, never from within a function below. It may close the link. */

@@ -1,4 +1,5 @@
 #include "auth/client.h"
+#include "auth/turn.h"
 
 #include "ipc/channel.h"
 #include "ipc/descriptors.h"
@@ -481,9 +482,9 @@ static const struct {
 
 START_TEST(four_of_one_client_may_wait)
 {
-    struct auth_exchange *waiting[AUTH_WAITING_OF_CLIENT_MAX];
+    struct auth_exchange *waiting[TURNS_OF_CLIENT_MAX];
     open_process(&processes[0]);
-    for (int i = 0; i < AUTH_WAITING_OF_CLIENT_MAX; i++)
+    for (int i = 0; i < TURNS_OF_CLIENT_MAX; i++)
         ck_assert_ptr_nonnull(waiting[i] = ask_from(clients[_i].first));
     ck_assert_ptr_null(ask_from(clients[_i].same));
     ck_assert_str_eq(refusal, "too many logins of this address wait");
@@ -506,7 +507,7 @@ START_TEST(who_is_asked_by_the_process_waits_for_it_no_more)
     UNTIL(processes[0].starts == 1);
     challenge(&processes[0], processes[0].start.exchange, "?");
     UNTIL(sessions[0].challenges == 1);
-    for (int i = 0; i < AUTH_WAITING_OF_CLIENT_MAX; i++)
+    for (int i = 0; i < TURNS_OF_CLIENT_MAX; i++)
         ck_assert_ptr_nonnull(ask_from("192.0.2.1:1000"));
     ck_assert_int_eq(auth_step(sessions[0].exchange, span_of("!"), &refusal), -1);
     ck_assert_str_eq(refusal, "too many logins of this address wait");
