@@ -13,6 +13,12 @@ static bool is_wide(const struct network *n)
     return n->bits < (n->is_v6 ? 48U : 96U + 16U); /* of 128 */
 }
 
+/* Is it this machine alone? */
+static bool is_loopback(const struct network *n)
+{
+    return network_holds_loopback(n) && n->bits >= (n->is_v6 ? 128U : 96U + 8U);
+}
+
 /* Who may vouch for others needs no password: nobody else may have his address. */
 static void check_xclient(const struct checker *k, struct listener_config *l)
 {
@@ -33,6 +39,11 @@ static void check_xclient(const struct checker *k, struct listener_config *l)
                           "listeners.%s.xclient_login_from: %s holds %s: whoever comes through "
                           "its NAT would need no password; list the webmail's address alone",
                           l->name, text, which);
+        else if (is_wide(n) && !is_loopback(n))
+            errors_add_at(k->errors, &l->place,
+                          "listeners.%s.xclient_login_from: %s is wide: everybody in it could send "
+                          "as anybody; list the webmail's address alone",
+                          l->name, text);
         else if (network_holds_loopback(n))
             errors_warn_at(k->errors, &l->place,
                            "listeners.%s.xclient_login_from: %s is this machine: every user and "

@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -640,6 +641,13 @@ static int start(struct master *m, struct prepared *p)
     return 0;
 }
 
+/* It holds every key there is. Children inherit it. */
+static void write_no_core(void)
+{
+    const struct rlimit none = {0, 0};
+    (void)setrlimit(RLIMIT_CORE, &none); /* to lower it is always allowed */
+}
+
 int master_run(const char *file, struct prepared *prepared)
 {
     struct master *m = calloc(1, sizeof *m);
@@ -648,6 +656,7 @@ int master_run(const char *file, struct prepared *prepared)
     if (m == NULL || control == NULL)
         abort(); /* out of memory at the start */
     m->file = file;
+    write_no_core();
     int failed = furnish(m, prepared, &why) < 0 || begin_log(m, prepared->config, &why) < 0;
     if (failed) {
         fprintf(stderr, "porteirod: %s: %s\n", file, why.text);

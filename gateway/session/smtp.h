@@ -93,6 +93,7 @@ struct smtp_session {
     bool is_client_gone;                /* the reply to the final dot is awaited all the same */
     unsigned errors, junk; /* 5yz, and commands that lead nowhere, since a message was taken */
     char *helo;
+    bool is_login_fresh;         /* by AUTH or XCLIENT, and no message has begun since */
     char *told_name, *told_helo; /* by XCLIENT, of whom the client speaks for; NULL: not known */
     struct login login;
     struct smtp_own *own;            /* his login at the server behind; NULL: none */

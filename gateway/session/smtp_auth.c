@@ -34,6 +34,9 @@ void smtp_auth_delayed(struct smtp_session *s)
 
 static void good(struct smtp_session *s, struct span account)
 {
+    if (smtp_own_credentials(s) == NULL) /* else it is the one that he has just logged in on */
+        pool_give_back(s->base.context->pool, &s->link); /* it may have been told of another */
+    s->is_login_fresh = true;
     if (session_login(&s->base, account, login_mechanism(&s->login)) < 0)
         smtp_give_up(s);
     else

@@ -77,6 +77,7 @@ void smtp_mail(struct smtp_session *s, const struct smtp_event *event)
         refuse_size(s);
         return;
     }
+    s->is_login_fresh = false;
     if (!smtp_trusted_mail(s, event)) {
         smtp_server_envelope_ended(&s->server);
         return;

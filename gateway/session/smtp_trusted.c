@@ -41,14 +41,14 @@ static bool send_for_other(struct smtp_session *s, const struct trusted_config *
     return false;
 }
 
-/* Nobody has logged in: the network sends as its account. */
+/* Nobody has logged in: the network sends as its account, and for nobody else. */
 static bool send_as_network(struct smtp_session *s)
 {
     const struct session_context *c = s->base.context;
     const struct trusted_config *t = trusted_network(s->base.listener, &s->base.client_address);
     char account[ACCOUNT_SIZE];
     if (t != NULL && account_canonical(span_of(t->account), c->config->auth.realm, account) == 0 &&
-        session_login(&s->base, span_of(account), NULL) == 0)
+        (s->base.account != NULL || session_login(&s->base, span_of(account), NULL) == 0))
         return true;
     smtp_give_up(s);
     return false;
@@ -58,7 +58,7 @@ bool smtp_trusted_mail(struct smtp_session *s, const struct smtp_event *event)
 {
     if (s->base.listener->trusted_count == 0)
         return true;
-    if (s->base.account == NULL)
+    if (s->server.needs_auth)
         return send_as_network(s);
     const struct trusted_config *t =
         trusted_login(s->base.context->config, s->base.listener, s->base.account);

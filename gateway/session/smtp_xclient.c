@@ -37,6 +37,28 @@ static int keep(char **kept, const struct smtp_told *told, enum xclient_attribut
     return *kept == NULL && smtp_told_text(told, which, text) ? -1 : 0;
 }
 
+/* Whoever has logged in, here or there, was another: his account, and his password, are not the
+ * next one's. But until a message has begun the login is of whom this tells: some clients log in
+ * first, and some tell in several commands. */
+static void forget_login(struct smtp_session *s, const struct smtp_told *told)
+{
+    if (s->is_login_fresh && told->value[XCLIENT_LOGIN].size == 0)
+        return;
+    s->is_login_fresh = false;
+    s->server.needs_auth = true;
+    smtp_own_end(s);
+    session_logout(&s->base);
+}
+
+/* An address that isn't known there leaves the client's own. */
+static const struct address *address_told(const struct smtp_session *s,
+                                          const struct smtp_told *told, struct address *address)
+{
+    if (smtp_told_address(told, address))
+        return address;
+    return told->value[XCLIENT_ADDR].size > 0 ? connection_peer(s->base.client) : NULL;
+}
+
 void smtp_xclient(struct smtp_session *s, const struct smtp_event *event)
 {
     const struct smtp_told *told = &event->told;
@@ -44,17 +66,16 @@ void smtp_xclient(struct smtp_session *s, const struct smtp_event *event)
     char login[SMTP_TOLD_SIZE], account[ACCOUNT_SIZE];
     struct address address;
     bool has_login = smtp_told_text(told, XCLIENT_LOGIN, login);
-    bool has_address = smtp_told_address(told, &address);
     if (has_login &&
         aliases_account(c->aliases, span_of(login), c->config->auth.realm, account) < 0) {
         smtp_say(s, SMTP_REPLY_bad_argument, "LOGIN is no name of an account");
         return;
     }
-    session_speaks_for(&s->base, has_address ? &address : NULL);
+    session_speaks_for(&s->base, address_told(s, told, &address));
     s->server.is_trusted = false;      /* it was its own address that was */
     pool_give_back(c->pool, &s->link); /* it was told of another */
-    if (has_login)
-        smtp_own_end(s); /* another's password */
+    forget_login(s, told);
+    s->is_login_fresh = s->is_login_fresh || has_login;
     if (keep(&s->told_name, told, XCLIENT_NAME) < 0 ||
         keep(&s->told_helo, told, XCLIENT_HELO) < 0 ||
         (has_login && session_login(&s->base, span_of(account), NULL) < 0)) {

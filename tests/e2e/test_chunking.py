@@ -406,10 +406,10 @@ def test_a_server_behind_that_reads_slowly_holds_the_client_back(new_gateway, ne
         sender.start()
         until(lambda: gateway.session(client)["state"] == "upstream: text", "a full pipe")
         slow.open()
+        sender.join()  # one thread at a time may use a TLS connection
         for chunk in chunks[:-1]:
             client.expect(TAKEN.format(len(chunk)))
         client.expect(QUEUED)
-        sender.join()
     assert arrived(server) == [text]
 
 

@@ -55,7 +55,7 @@ def test_a_process_runs_as_its_user_without_new_privileges_or_groups(gateway, ro
         assert int(status["CapEff"], 16) == int(status["CapPrm"], 16) == 0
 
 
-@pytest.mark.parametrize("role", OWNERS)
+@pytest.mark.parametrize("role", ["master", *OWNERS])
 def test_a_process_writes_no_core(gateway, role):
     for pid in gateway.pids(role):
         limits = Path(f"/proc/{pid}/limits").read_text()

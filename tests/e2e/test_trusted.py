@@ -171,3 +171,28 @@ def test_a_server_that_wants_passwords_of_those_who_have_none_is_warned_of(new_g
     gateway = new_gateway(new_smtp(), listener={key: value}, upstream={"identity": "password"}, start=False)
     done = gateway.check()
     assert f'{key}: upstream "smtp" has identity = "password"' in done.stdout
+
+
+def test_a_network_names_nobody_else_even_where_its_account_might(new_gateway, new_smtp):
+    trusted = {**PRINTERS, "mta": {"logins": ["printers@example.com"], "account_from": "mail-auth"}}
+    gateway = new_gateway(new_smtp(), listener={"trusted": trusted})
+    with from_printer(gateway) as client:
+        for _ in range(2):
+            client.ask("MAIL FROM:<a@example.net> AUTH=boss@example.com", "250 ")
+            client.ask("RCPT TO:<b@example.net>", "250 ")
+            client.text(message())
+    gateway.wait_event("message_accepted", count=2)
+    assert {e["account"] for e in gateway.events("message_accepted")} == {"printers@example.com"}
+
+
+def test_who_logs_in_after_all_is_told_as_himself_to_the_server_behind(new_gateway, new_smtp):
+    server = new_smtp(extensions=(*EXTENSIONS, XCLIENT))
+    gateway = new_gateway(server, listener={"trusted": PRINTERS}, upstream={"identity": "xclient"})
+    with from_printer(gateway, "submissions") as client:
+        client.mail(message())
+        client.login("bob")
+        client.mail(message())
+    sent = {m.connection.number: m for m in server.messages}
+    assert len(sent) == 2
+    told = [next(c for c in m.connection.commands if "LOGIN=" in c) for m in server.messages]
+    assert ["printers" in told[0], "bob" in told[1]] == [True, True]

@@ -335,3 +335,44 @@ def test_networks_with_the_default_router_or_a_bridge_may_not_vouch(checked, net
     done = checked(networks, wrapper=ELSEWHERE)
     assert done.returncode == (0 if is_good else 1), done.stderr
     assert ("whoever comes through its NAT" in done.stderr) == (not is_good)
+
+
+# ---- one person after the other ----
+
+def test_the_next_person_is_not_logged_in_as_the_one_before(trusting, server):
+    with smtp(trusting, user=None, source=WEBMAIL) as client:
+        tell(client, "ADDR=203.0.113.1")
+        client.login("alice")
+        client.mail(message())
+        assert any(e.startswith("AUTH ") for e in tell(client, "ADDR=203.0.113.2"))
+        client.ask("MAIL FROM:<bob@example.com>", "530 5.7.0 Authentication required")
+        client.login("bob")
+        client.mail(message())
+    trusting.wait_event("message_accepted", count=2)
+    assert [e["account"] for e in trusting.events("message_accepted")] == ["alice@example.com", "bob@example.com"]
+
+
+def test_the_next_persons_mail_goes_up_with_his_own_password(new_gateway, new_smtp):
+    server = new_smtp(extensions=(*EXTENSIONS, "AUTH PLAIN")).on("AUTH", "235 2.7.0 ok")
+    gateway = new_gateway(server, listener={"xclient_from": [WEBMAIL]}, upstream={"identity": "password", "tls": "none"})
+    with smtp(gateway, user=None, source=WEBMAIL) as client:
+        for person, user in (("203.0.113.1", "alice"), ("203.0.113.2", "bob")):
+            tell(client, f"ADDR={person}")
+            client.login(user)
+            client.mail(message())
+    logins = [c.commands for c in server.connections if any(x.startswith("AUTH") for x in c.commands)]
+    assert len(logins) == 2 and len(server.messages) == 2
+
+
+def test_a_login_that_is_withdrawn_is_gone(vouching):
+    with smtp(vouching, user=None, source=WEBMAIL) as client:
+        tell(client, "LOGIN=alice@example.com ADDR=203.0.113.1")
+        client.mail(message())
+        tell(client, "LOGIN=[UNAVAILABLE] ADDR=[UNAVAILABLE]")
+        client.ask("MAIL FROM:<alice@example.com>", "530 5.7.0 Authentication required")
+        assert vouching.session(client)["client"].startswith(WEBMAIL)
+
+
+def test_networks_that_may_vouch_are_small(checked):
+    done = checked(["198.0.0.0/8"])
+    assert done.returncode == 1 and "198.0.0.0/8 is wide" in done.stderr
