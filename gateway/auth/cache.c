@@ -3,6 +3,7 @@
 #include "auth/cache.h"
 
 #include "auth/aliases.h"
+#include "auth/plain.h"
 
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
@@ -57,25 +58,21 @@ int auth_cache_entry_of(const struct auth_cache *c, struct span response, char *
         char text[2 * ACCOUNT_SIZE + PLAIN_MAX];
     } said = {.generation = c->generation};
     char told[ACCOUNT_SIZE];
-    if (c->lifetime_ns == 0 || response.size > PLAIN_MAX || response.size == 0 ||
-        response.data[0] != '\0') /* who names an identity to act for is asked about */
+    struct plain plain;
+    if (c->lifetime_ns == 0 || response.size > PLAIN_MAX || plain_parse(response, &plain) < 0 ||
+        plain.identity.size > 0) /* who names an identity to act for is asked about */
         return -1;
-    span_skip(&response, 1);
-    if (memchr(response.data, '\0', response.size) == NULL)
-        return -1;
-    struct span name = span_split(&response, '\0');
-    if (response.size == 0 || memchr(response.data, '\0', response.size) != NULL ||
-        aliases_account(c->aliases, name, c->realm, account) < 0 ||
-        account_login_name(c->login_name, name, account, c->realm, told) < 0)
+    if (aliases_account(c->aliases, plain.name, c->realm, account) < 0 ||
+        account_login_name(c->login_name, plain.name, account, c->realm, told) < 0)
         return -1;
     size_t size = strlen(account) + 1;
     memcpy(said.text, account, size);
     memcpy(said.text + size, told, strlen(told) + 1);
     size += strlen(told) + 1;
-    memcpy(said.text + size, response.data, response.size);
+    memcpy(said.text + size, plain.password.data, plain.password.size);
     const size_t head = offsetof(__typeof__(said), text);
     int failed = mac_of_account(c, account, entry) |
-                 mac(c, &said, head + size + response.size, entry->password);
+                 mac(c, &said, head + size + plain.password.size, entry->password);
     OPENSSL_cleanse(&said, sizeof said);
     return failed;
 }

@@ -1,5 +1,6 @@
 #include "session/asked.h"
 
+#include "auth/plain.h"
 #include "session/registry.h"
 #include "upstream/login_check.h"
 
@@ -18,26 +19,15 @@ struct asked {
     char account[ACCOUNT_SIZE];
 };
 
-/* What PLAIN says (RFC 4616). */
-struct said {
-    struct span user, password;
-};
-
 /* Returns 0, or -1: it is malformed, or he would act for another. */
-static int parse(struct span response, struct said *said)
+static int parse(struct span response, struct plain *said)
 {
-    if (response.size == 0 || memchr(response.data, '\0', response.size) == NULL)
+    if (plain_parse(response, said) < 0)
         return -1;
-    struct span identity = span_split(&response, '\0');
-    if (response.size == 0 || memchr(response.data, '\0', response.size) == NULL)
-        return -1;
-    said->user = span_split(&response, '\0');
-    said->password = response;
-    bool is_own =
-        identity.size == 0 || (identity.size == said->user.size &&
-                               memcmp(identity.data, said->user.data, identity.size) == 0);
-    return is_own && response.size > 0 && memchr(response.data, '\0', response.size) == NULL ? 0
-                                                                                             : -1;
+    bool is_own = said->identity.size == 0 ||
+                  (said->identity.size == said->name.size &&
+                   memcmp(said->identity.data, said->name.data, said->name.size) == 0);
+    return is_own ? 0 : -1;
 }
 
 static void tell(struct asked *a, enum auth_outcome outcome, const char *why)
@@ -75,7 +65,7 @@ static bool is_known(const struct asked *a)
 }
 
 /* Returns 0, or -1 without memory. */
-static int ask(struct asked *a, const struct said *said, const char *name)
+static int ask(struct asked *a, const struct plain *said, const char *name)
 {
     const struct session_context *c = a->session->context;
     const struct login_check_options options = {
@@ -94,10 +84,10 @@ static int begin(struct asked *a)
     const struct session_context *c = a->session->context;
     const struct auth_config *auth = &c->config->auth;
     char name[ACCOUNT_SIZE];
-    struct said said;
+    struct plain said;
     bool is_good = parse(a->response, &said) == 0 &&
-                   auth_account(c->auth, said.user, a->account) == 0 &&
-                   account_login_name((enum login_name)auth->login_name, said.user, a->account,
+                   auth_account(c->auth, said.name, a->account) == 0 &&
+                   account_login_name((enum login_name)auth->login_name, said.name, a->account,
                                       auth->realm, name) == 0;
     a->is_unproven = is_good && config_is_asked_anyway(c->config, a->session->listener);
     bool is_to_ask = is_good && (a->is_unproven || !is_known(a));

@@ -1,5 +1,6 @@
 #include "session/login.h"
 
+#include "auth/plain.h"
 #include "base/base64.h"
 #include "session/asked.h"
 #include "session/registry.h"
@@ -248,19 +249,22 @@ void login_with_password(struct login *l, struct span user, struct span password
         take_plain(l, out);
 }
 
+/* What was said with PLAIN, or put together to it; empty where another mechanism ran. */
+static struct plain said(const struct login *l)
+{
+    struct plain plain = {{"", 0}, {"", 0}, {"", 0}};
+    (void)plain_parse(buffer_bytes(&l->plain), &plain); /* else it stays empty */
+    return plain;
+}
+
 struct span login_user(const struct login *l)
 {
-    struct span rest = buffer_bytes(&l->plain);
-    (void)span_split(&rest, '\0');
-    return span_split(&rest, '\0');
+    return said(l).name;
 }
 
 struct span login_password(const struct login *l)
 {
-    struct span rest = buffer_bytes(&l->plain);
-    (void)span_split(&rest, '\0');
-    (void)span_split(&rest, '\0');
-    return rest;
+    return said(l).password;
 }
 
 int login_name(const struct login *l, const char *account, char out[ACCOUNT_SIZE])
