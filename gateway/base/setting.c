@@ -174,6 +174,22 @@ static int store_text(const struct setting *s, const struct value *v, void *base
     return 0;
 }
 
+/* What is wrong of all items, together. Returns 0, or -1. */
+static int check_items(const struct setting *s, const struct text_list *items, struct error *why)
+{
+    int outcome = 0;
+    struct error one, before = {.text = ""};
+    for (size_t i = 0; i < items->count; i++) {
+        if ((s->check == NULL || s->check(items->items[i], &one) == 0) &&
+            (s->choices == NULL || find_choice(s, items->items[i], &one) >= 0))
+            continue;
+        outcome =
+            error_set(why, "%s%s%s", before.text, before.text[0] == '\0' ? "" : "; and ", one.text);
+        before = *why;
+    }
+    return outcome;
+}
+
 static int store_list(const struct setting *s, const struct value *v, void *base, struct arena *a,
                       struct error *why)
 {
@@ -185,10 +201,9 @@ static int store_list(const struct setting *s, const struct value *v, void *base
         return error_set(why, "too many items; at most %" PRId64, s->max);
     struct text_list list = {arena_alloc(a, (v->list.count + 1) * sizeof *list.items),
                              v->list.count};
+    if (check_items(s, &v->list, why) < 0)
+        return -1;
     for (size_t i = 0; i < v->list.count; i++) {
-        if ((s->check != NULL && s->check(v->list.items[i], why) < 0) ||
-            (s->choices != NULL && find_choice(s, v->list.items[i], why) < 0))
-            return -1;
         if (list.items == NULL ||
             (list.items[i] = arena_copy(a, span_of(v->list.items[i]))) == NULL)
             return error_set(why, "the configuration is too large");

@@ -319,6 +319,16 @@ static void begin_login(struct smtp_link *l)
         log_in(l);
 }
 
+/* Whatever it says of our login is logged: never the secret, which some servers repeat. */
+static void lose_login(struct smtp_link *l, enum smtp_link_loss loss,
+                       const struct smtp_reply *reply)
+{
+    struct smtp_reply told = *reply;
+    if (smtp_login_is_in(&l->login, l->options.login, reply->text))
+        told.text = span_of(LINK_REPEATS_SECRET);
+    lose_reply(l, loss, "AUTH", &told);
+}
+
 static void login_answered(struct smtp_link *l, const struct smtp_reply *reply)
 {
     if (reply->code == 334) {
@@ -329,11 +339,11 @@ static void login_answered(struct smtp_link *l, const struct smtp_reply *reply)
     } else {
         /* What it can't do now for a client says nothing of others. */
         bool is_refusal = reply->code >= 500 || l->is_told;
-        lose_reply(l,
+        lose_login(l,
                    reply->code == 421 ? LOSS_BUSY
                    : is_refusal       ? LOSS_LOGIN
                                       : LOSS_REFUSED,
-                   "AUTH", reply);
+                   reply);
     }
 }
 

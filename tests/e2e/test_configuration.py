@@ -285,6 +285,7 @@ def test_an_unknown_key_unlike_any_other_is_answered_with_the_known_ones(configu
     ({"listeners": {"submissions": {"tls": "none"}}}, ["listeners.submissions.tls", "TLS"]),
     ({"upstreams": {"pop3": {"identity": "none"}}}, ["upstreams.pop3.identity", "password"]),
     ({"auth": {"options": ["auxprop_plugin=sql", "sql_passwd=hunter2"]}}, ["auth.options", '"sql_passwd"', "options_file"]),
+    ({"shared_networks": ["10.0.0.0/99", "::1", "nowhere"]}, ["shared_networks", "10.0.0.0/99", "; and ", "nowhere"]),
     ({"upstreams": {"smtp": {"identity": "master"}}}, ["upstreams.smtp.identity"]),
     ({"upstreams": {"pop3": {"tls": "opportunistic"}}}, ["upstreams.pop3.tls", "password"]),
     ({"upstreams": {"smtp": {"tls": "opportunistic", "ca": "/etc/ca.pem"}}}, ["upstreams.smtp.ca", "verify"]),

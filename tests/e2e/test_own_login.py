@@ -142,3 +142,13 @@ def test_a_password_in_clear_must_be_asked_for(behind):
     gateway, _ = behind(start=False, tls="opportunistic")
     said = gateway.check()
     assert said.returncode == 1 and "may send a password in clear" in said.stderr
+
+
+def test_a_password_that_the_server_repeats_reaches_neither_log_nor_client(behind):
+    gateway, server = behind()
+    server.on("AUTH", lambda line: f"535 5.7.8 what is {line}?")
+    with smtp(gateway, user=None) as client:
+        log_in(client, "535 5.7.8 ")
+    gateway.wait_event("login_failed")
+    assert plain_response("alice@example.com", PASSWORDS["alice"]) not in gateway.log_text()
+    assert "(its reply repeats the password)" in gateway.log_text()

@@ -199,3 +199,19 @@ def test_external_opens_the_mailbox_of_a_master_user(as_master, new_pop3, author
         client.ask("", "+OK")
         client.ask("STAT", "+OK")
     assert server.used("PASS")[0].commands[0] == f"USER {ALICE}*{dovecot_server.MASTER[0]}"
+
+
+@pytest.mark.parametrize("identity", ["password", "master"])
+def test_a_password_that_the_server_repeats_reaches_neither_log_nor_client(new_gateway, new_pop3, folder, identity):
+    (folder / "master").write_text("open sesame, master")
+    (folder / "master").chmod(0o600)
+    server = new_pop3().on("PASS", lambda line: f"-ERR unknown command: {line}")
+    more = {"master_user": "porteiro", "master_password_file": str(folder / "master")} if identity == "master" else {}
+    gateway = new_gateway(pop3=server, upstream={"identity": identity, **more})
+    with pop3(gateway, user=None) as client:
+        client.ask(f"USER {ALICE}", "+OK")
+        said = client.ask(f"PASS {PASSWORDS['alice']}", "-ERR ")
+    gateway.wait_event("mailbox_refused")
+    for secret in ("open sesame", PASSWORDS["alice"]):
+        assert secret not in gateway.log_text() and secret not in said
+    assert "(its reply repeats the password)" in gateway.log_text()

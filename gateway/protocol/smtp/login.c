@@ -108,3 +108,31 @@ int smtp_login_line(struct smtp_login *l, const struct smtp_credentials *c, stru
         failed = 0; /* the 334 said why the token is refused: an empty line gets the 535 */
     return failed || buffer_append(out, span_of("\r\n")) < 0 ? -1 : 0;
 }
+
+/* The last word of a line that was sent: with LOGIN's first two lines none, else what the secret is
+ * in. */
+static struct span told_word(const struct smtp_login *l, unsigned step, const struct buffer *line)
+{
+    struct span said = buffer_bytes(line), word = span_of("");
+    if (l->mechanism == SMTP_AUTH_LOGIN && step < 2)
+        return word;
+    said.size -= said.size < 2 ? said.size : 2; /* CRLF */
+    while (said.size > 0)
+        word = span_split(&said, ' ');
+    return word;
+}
+
+bool smtp_login_is_in(const struct smtp_login *l, const struct smtp_credentials *c,
+                      struct span text)
+{
+    struct smtp_login again = {.mechanism = l->mechanism};
+    bool is_in = span_holds(text, span_of(c->secret));
+    while (!is_in && again.step < l->step) {
+        struct buffer line = {.limit = 2 * PLAIN_MAX};
+        unsigned step = again.step;
+        is_in =
+            smtp_login_line(&again, c, &line) == 0 && span_holds(text, told_word(l, step, &line));
+        buffer_clear(&line);
+    }
+    return is_in;
+}

@@ -32,6 +32,11 @@ unsigned smtp_mechanisms_parse(struct span words);
 /* The best in both sets, or 0. */
 enum smtp_mechanism smtp_mechanism_choose(unsigned ours, unsigned offered);
 
+/* Does `text` repeat what was sent of the secret? Some servers quote a line that they refuse, and
+ * their words go into logs. */
+bool smtp_login_is_in(const struct smtp_login *l, const struct smtp_credentials *c,
+                      struct span text);
+
 /* Appends the next line, with CRLF: first AUTH, then what answers each 334. Returns 0, or -1: the
  * server asks for more than there is to say, or `out` is full. */
 int smtp_login_line(struct smtp_login *l, const struct smtp_credentials *c, struct buffer *out);

@@ -105,8 +105,33 @@ START_TEST(a_line_for_which_there_is_no_memory_is_not_said)
 }
 END_TEST
 
+START_TEST(a_reply_that_repeats_what_the_secret_is_in_is_known)
+{
+    static const struct {
+        enum smtp_mechanism mechanism;
+        unsigned step;
+        const char *text;
+        bool is_in;
+    } replies[] = {
+        {SMTP_AUTH_PLAIN, 1,
+         "Unknown: AUTH PLAIN AGdhdGV3YXlAZXhhbXBsZS5jb20Ab3BlbiBzZXNhbWU=", true},
+        {SMTP_AUTH_PLAIN, 1, "Authentication failed for gateway@example.com by PLAIN", false},
+        {SMTP_AUTH_PLAIN, 1, "bad word: open sesame", true},
+        {SMTP_AUTH_LOGIN, 3, "what is b3BlbiBzZXNhbWU=?", true},
+        {SMTP_AUTH_LOGIN, 2, "AUTH LOGIN Z2F0ZXdheUBleGFtcGxlLmNvbQ== is nobody", false},
+    };
+    for (size_t i = 0; i < sizeof replies / sizeof *replies; i++) {
+        const struct smtp_login l = {replies[i].mechanism, replies[i].step};
+        ck_assert_msg(smtp_login_is_in(&l, &credentials, span_of(replies[i].text)) ==
+                          replies[i].is_in,
+                      "%s", replies[i].text);
+    }
+}
+END_TEST
+
 SUITE(smtp_login)
 {
+    TEST(a_reply_that_repeats_what_the_secret_is_in_is_known);
     TEST(plain_says_all_at_once);
     TEST(login_answers_two_questions);
     TEST(xoauth2_says_its_token_and_answers_a_refusal_with_an_empty_line);
