@@ -31,14 +31,12 @@ struct sasl_exchange {
  * can be. */
 #define NOBODY "!"
 
-/* libsasl2 has one set of callbacks a process. */
-static const struct config *config_in_use;
-
-/* Other names of accounts; NULL: none. */
-static const struct sealed *aliases_in_use;
-
-/* What the library has said last of a trouble. */
-static struct error trouble;
+/* libsasl2 has one set of callbacks a process, and so this. */
+static struct {
+    const struct config *config;
+    const struct sealed *aliases; /* other names of accounts; NULL: none */
+    struct error trouble;         /* what the library has said last of one */
+} library;
 
 /* A name that no method has: after a callback that refuses, the library goes on to the method, and
  * its default would let in whom a forgotten sasldb knows. */
@@ -54,8 +52,8 @@ static char stores[STORES_MAX], stores_and_secrets[STORES_MAX + sizeof SASL_SECR
 /* Does somebody else than the library check passwords? */
 static bool is_asked_elsewhere(void)
 {
-    return config_in_use->auth.backend == BACKEND_SASLAUTHD ||
-           config_in_use->auth.backend == BACKEND_UPSTREAM;
+    return library.config->auth.backend == BACKEND_SASLAUTHD ||
+           library.config->auth.backend == BACKEND_UPSTREAM;
 }
 
 /* What libsasl2 runs of the mechanisms; the others are put together from these by who asks. */
@@ -76,8 +74,8 @@ enum { RUNS = sizeof runs / sizeof *runs };
 static bool is_wanted(enum mechanism m)
 {
     unsigned set = 0;
-    for (size_t i = 0; i < config_in_use->listener_count; i++)
-        set |= config_in_use->listeners[i].mechanisms;
+    for (size_t i = 0; i < library.config->listener_count; i++)
+        set |= library.config->listeners[i].mechanisms;
     return m == MECHANISM_PLAIN || (set >> m & 1) != 0;
 }
 
@@ -111,8 +109,8 @@ static int get_option(void *context, const char *plugin, const char *option, con
     if (strcmp(option, "auxprop_plugin") == 0)
         *result = needs_secrets ? stores_and_secrets : stores;
     if (strcmp(option, "sasldb_path") == 0)
-        *result = config_in_use->auth.sasldb;
-    if (*result == NULL && config_in_use->auth.backend == BACKEND_AUXPROP)
+        *result = library.config->auth.sasldb;
+    if (*result == NULL && library.config->auth.backend == BACKEND_AUXPROP)
         *result = options_find(option);
     if (size != NULL)
         *size = *result == NULL ? 0 : (unsigned)strlen(*result);
@@ -149,8 +147,8 @@ static int verify_file(void *context, const char *file, sasl_verify_type_t type)
 /* Whose name is this? Fills in account and login. Returns 0, or -1: nobody's. */
 static int identify(struct span given, char account[ACCOUNT_SIZE], char login[ACCOUNT_SIZE])
 {
-    const struct auth_config *a = &config_in_use->auth;
-    return aliases_account(aliases_in_use, given, a->realm, account) < 0 ||
+    const struct auth_config *a = &library.config->auth;
+    return aliases_account(library.aliases, given, a->realm, account) < 0 ||
                    account_login_name((enum login_name)a->login_name, given, account, a->realm,
                                       login) < 0
                ? -1
@@ -178,7 +176,7 @@ static int canonical_user(sasl_conn_t *connection, void *context, const char *in
     const char *told = strcmp(account, e->account) == 0 ? e->login : NOBODY;
     const char *at = strchr(told, '@') == NULL ? "@" : ""; /* else the library may add it or not */
     int size =
-        snprintf(out, out_max, "%s%s%s", told, at, at[0] == '\0' ? "" : config_in_use->auth.realm);
+        snprintf(out, out_max, "%s%s%s", told, at, at[0] == '\0' ? "" : library.config->auth.realm);
     *out_size = (unsigned)size;
     return size < (int)out_max ? SASL_OK : SASL_BUFOVER;
 }
@@ -204,7 +202,7 @@ static int keep_trouble(void *context, int level, const char *message)
 {
     (void)context;
     if (level == SASL_LOG_ERR)
-        (void)error_set(&trouble, "%s", message);
+        (void)error_set(&library.trouble, "%s", message);
     return SASL_OK;
 }
 
@@ -258,9 +256,9 @@ static int choose_stores(struct error *why)
 {
     static const char *const of_backend[] = {
         [BACKEND_SASLDB] = "sasldb", [BACKEND_SASLAUTHD] = NO_STORE, [BACKEND_UPSTREAM] = NO_STORE};
-    int backend = config_in_use->auth.backend;
+    int backend = library.config->auth.backend;
     const char *names = backend == BACKEND_AUXPROP ? NULL : of_backend[backend];
-    if (backend == BACKEND_AUXPROP && options_read(config_in_use, why) < 0)
+    if (backend == BACKEND_AUXPROP && options_read(library.config, why) < 0)
         return -1;
     if (names == NULL)
         names = options_find("auxprop_plugin");
@@ -289,7 +287,7 @@ static int check_stores(struct error *why)
             (void)auxprop_plugin_info(name, see_store, &is_found); /* else it isn't found */
         if (name[0] != '\0' && !is_found)
             return error_set(why, "libsasl2 has no plugin \"%s\", or that does not start%s%s", name,
-                             trouble.text[0] == '\0' ? "" : ": ", trouble.text);
+                             library.trouble.text[0] == '\0' ? "" : ": ", library.trouble.text);
     }
     return 0;
 }
@@ -300,7 +298,7 @@ static int check_plugins(struct error *why)
     sasl_conn_t *probe = NULL;
     const char *list = NULL;
     const char *missing = NULL;
-    int result = sasl_server_new("smtp", config_in_use->hostname, config_in_use->auth.realm, NULL,
+    int result = sasl_server_new("smtp", library.config->hostname, library.config->auth.realm, NULL,
                                  NULL, NULL, 0, &probe);
     if (result == SASL_OK)
         (void)sasl_listmech(probe, NULL, "", " ", "", &list, NULL, NULL); /* else it has none */
@@ -320,8 +318,8 @@ static int check_plugins(struct error *why)
 
 int sasl_start(const struct config *config, const unsigned char *secret, struct error *why)
 {
-    config_in_use = config;
-    trouble.text[0] = '\0';
+    library.config = config;
+    library.trouble.text[0] = '\0';
     if (choose_stores(why) < 0)
         return -1;
     int result = sasl_server_init(callbacks(), "porteiro");
@@ -334,7 +332,7 @@ int sasl_start(const struct config *config, const unsigned char *secret, struct 
 
 void sasl_use_aliases(const struct sealed *aliases)
 {
-    aliases_in_use = aliases;
+    library.aliases = aliases;
 }
 
 void sasl_stop(void)
@@ -366,8 +364,8 @@ struct sasl_exchange *sasl_exchange_create(const struct message_auth_start *star
     /* One that we don't run is found by nobody. */
     e->mechanism =
         start->mechanism < MECHANISM_COUNT ? (enum mechanism)start->mechanism : MECHANISM_EXTERNAL;
-    if (sasl_server_new(start->service == AUTH_POP3 ? "pop" : "smtp", config_in_use->hostname,
-                        config_in_use->auth.realm, NULL, NULL, callbacks_of(e), 0,
+    if (sasl_server_new(start->service == AUTH_POP3 ? "pop" : "smtp", library.config->hostname,
+                        library.config->auth.realm, NULL, NULL, callbacks_of(e), 0,
                         &e->connection) != SASL_OK ||
         bind_channel(e, start) != SASL_OK)
         sasl_exchange_destroy(&e);
@@ -388,10 +386,10 @@ void sasl_exchange_destroy(struct sasl_exchange **e)
  * password is wrong. */
 static bool is_store_away(void)
 {
-    const char *store = config_in_use->auth.sasldb;
-    if (config_in_use->auth.backend != BACKEND_SASLDB || access(store, R_OK) == 0)
+    const char *store = library.config->auth.sasldb;
+    if (library.config->auth.backend != BACKEND_SASLDB || access(store, R_OK) == 0)
         return false;
-    (void)error_set(&trouble, "%s: %s", store, strerror(errno));
+    (void)error_set(&library.trouble, "%s: %s", store, strerror(errno));
     return true;
 }
 
@@ -453,7 +451,7 @@ static int run_step(struct sasl_exchange *e, const struct span *response, struct
 enum sasl_step sasl_exchange_step(struct sasl_exchange *e, const struct span *response,
                                   enum auth_outcome *outcome, struct span *out)
 {
-    trouble.text[0] = '\0';
+    library.trouble.text[0] = '\0';
     *out = span_make("", 0);
     int result = run_step(e, response, out);
     if (result == SASL_CONTINUE)
@@ -461,10 +459,10 @@ enum sasl_step sasl_exchange_step(struct sasl_exchange *e, const struct span *re
     *outcome = outcome_of(result);
     if (*outcome == AUTH_GOOD && (e->account[0] == '\0' || is_asked_elsewhere() != e->has_password))
         *outcome = AUTH_WRONG;
-    if (*outcome == AUTH_UNAVAILABLE && trouble.text[0] == '\0')
-        (void)error_set(&trouble, "libsasl2: %s", sasl_errstring(result, NULL, NULL));
+    if (*outcome == AUTH_UNAVAILABLE && library.trouble.text[0] == '\0')
+        (void)error_set(&library.trouble, "libsasl2: %s", sasl_errstring(result, NULL, NULL));
     *out = span_of(*outcome == AUTH_GOOD          ? e->account
-                   : *outcome == AUTH_UNAVAILABLE ? trouble.text
+                   : *outcome == AUTH_UNAVAILABLE ? library.trouble.text
                                                   : "");
     return *outcome == AUTH_GOOD && e->has_password ? SASL_STEP_ASK : SASL_STEP_DONE;
 }

@@ -1,6 +1,6 @@
 #include "upstream/account.h"
 
-#include "base/secret.h"
+#include "base/password.h"
 
 #include <stdlib.h>
 
@@ -47,9 +47,9 @@ static void read_password(struct one *one, const struct upstream_config *u, stru
     if (keys.file[0] == '\0')
         return; /* none is needed, or that it is missing was said */
     one->secret = (struct buffer){.limit = PASSWORD_MAX};
-    if (secret_read(keys.file, &one->secret, &why) < 0)
+    if (password_read(keys.file, &one->secret, &why) < 0)
         errors_add_at(errors, &u->place, "upstreams.%s.%s: %s", u->name, keys.key, why.text);
-    else if (secret_is_public(keys.file))
+    else if (password_is_public(keys.file))
         errors_warn_at(errors, &u->place,
                        "upstreams.%s.%s: %s can be read by everybody; chmod 600 it", u->name,
                        keys.key, keys.file);

@@ -1,4 +1,4 @@
-#include "base/secret.h"
+#include "base/password.h"
 
 #include "support/test.h"
 
@@ -33,7 +33,7 @@ static int read_of(const char *text, size_t size)
     ck_assert_uint_eq(fwrite(text, 1, size, stream), size);
     ck_assert_int_eq(fclose(stream), 0);
     buffer_clear(&out);
-    return secret_read(path, &out, &why);
+    return password_read(path, &out, &why);
 }
 
 START_TEST(a_secret_is_read_without_its_line_end)
@@ -76,10 +76,10 @@ END_TEST
 START_TEST(a_file_that_can_not_be_read_is_named)
 {
     ck_assert_int_eq(unlink(path), 0);
-    ck_assert_int_eq(secret_read(path, &out, &why), -1);
+    ck_assert_int_eq(password_read(path, &out, &why), -1);
     ck_assert_ptr_nonnull(strstr(why.text, path));
     ck_assert_ptr_nonnull(strstr(why.text, "No such file"));
-    ck_assert_int_eq(secret_read("/tmp", &out, &why), -1);
+    ck_assert_int_eq(password_read("/tmp", &out, &why), -1);
     ck_assert_ptr_nonnull(strstr(why.text, "directory"));
 }
 END_TEST
@@ -88,22 +88,22 @@ START_TEST(a_pipe_that_nobody_writes_to_is_not_waited_for)
 {
     ck_assert_int_eq(unlink(path), 0);
     ck_assert_int_eq(mkfifo(path, 0600), 0);
-    ck_assert_int_eq(secret_read(path, &out, &why), -1);
+    ck_assert_int_eq(password_read(path, &out, &why), -1);
 }
 END_TEST
 
 START_TEST(what_everybody_can_read_is_public)
 {
-    ck_assert(!secret_is_public(path)); /* as mkstemp makes it */
+    ck_assert(!password_is_public(path)); /* as mkstemp makes it */
     ck_assert_int_eq(chmod(path, 0640), 0);
-    ck_assert(!secret_is_public(path));
+    ck_assert(!password_is_public(path));
     ck_assert_int_eq(chmod(path, 0644), 0);
-    ck_assert(secret_is_public(path));
-    ck_assert(!secret_is_public("/nowhere"));
+    ck_assert(password_is_public(path));
+    ck_assert(!password_is_public("/nowhere"));
 }
 END_TEST
 
-SUITE(secret)
+SUITE(password)
 {
     tcase_add_checked_fixture(tests, begin, end);
     TEST(a_secret_is_read_without_its_line_end);

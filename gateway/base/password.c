@@ -1,4 +1,4 @@
-#include "base/secret.h"
+#include "base/password.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -27,7 +27,7 @@ static struct span without_line_end(struct span text)
     return text;
 }
 
-int secret_read(const char *file, struct buffer *out, struct error *why)
+int password_read(const char *file, struct buffer *out, struct error *why)
 {
     char text[FILE_MAX];
     int fd = open(file, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
@@ -46,7 +46,7 @@ int secret_read(const char *file, struct buffer *out, struct error *why)
     return failed ? error_prefix(why, "%s", file) : 0;
 }
 
-bool secret_is_public(const char *file)
+bool password_is_public(const char *file)
 {
     struct stat s;
     return stat(file, &s) == 0 && (s.st_mode & S_IROTH) != 0;
