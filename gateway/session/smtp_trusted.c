@@ -29,13 +29,12 @@ static bool send_for_other(struct smtp_session *s, const struct trusted_config *
                            const struct smtp_event *event)
 {
     char account[ACCOUNT_SIZE];
-    const char *realm = s->base.context->config->auth.realm;
-    if (named_account(s, event->parameters.auth, account) < 0 &&
-        (t->fallback[0] == '\0' || account_canonical(span_of(t->fallback), realm, account) < 0)) {
+    bool is_named = named_account(s, event->parameters.auth, account) == 0;
+    if (!is_named && t->fallback[0] == '\0') {
         smtp_say(s, SMTP_REPLY_no_account, NULL);
         return false;
     }
-    if ((s->base.sends_for = strdup(account)) != NULL)
+    if ((s->base.sends_for = strdup(is_named ? account : t->fallback)) != NULL)
         return true;
     smtp_give_up(s);
     return false;
@@ -44,11 +43,9 @@ static bool send_for_other(struct smtp_session *s, const struct trusted_config *
 /* Nobody has logged in: the network sends as its account, and for nobody else. */
 static bool send_as_network(struct smtp_session *s)
 {
-    const struct session_context *c = s->base.context;
     const struct trusted_config *t = trusted_network(s->base.listener, &s->base.client_address);
-    char account[ACCOUNT_SIZE];
-    if (t != NULL && account_canonical(span_of(t->account), c->config->auth.realm, account) == 0 &&
-        (s->base.account != NULL || session_login(&s->base, span_of(account), NULL) == 0))
+    if (t != NULL &&
+        (s->base.account != NULL || session_login(&s->base, span_of(t->account), NULL) == 0))
         return true;
     smtp_give_up(s);
     return false;
@@ -60,8 +57,7 @@ bool smtp_trusted_mail(struct smtp_session *s, const struct smtp_event *event)
         return true;
     if (s->server.needs_auth)
         return send_as_network(s);
-    const struct trusted_config *t =
-        trusted_login(s->base.context->config, s->base.listener, s->base.account);
+    const struct trusted_config *t = trusted_login(s->base.listener, s->base.account);
     return t == NULL || send_for_other(s, t, event);
 }
 
