@@ -1,0 +1,281 @@
+#include "policy/policy.h"
+
+#include "base/arena.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { TAKES_AT_FIRST = 16, LEASE_US = 120 * 1000000 };
+
+const struct setting policy_settings[] = {
+    {"base", SETTING_TEXT, .offset = offsetof(struct policy, base_name), .preset = "",
+     .help = "another policy, whose rules this one has too, unless it names them itself",
+     .example = "\"\""},
+    {"mode", SETTING_CHOICE, .offset = offsetof(struct policy, mode), .preset = "enforce",
+     .choices = (const char *const[]){"enforce", "monitor", NULL},
+     .help = "of all its rules: enforce, or monitor (decides, counts and logs, changes nothing)"},
+    {.name = NULL}};
+
+/* ---- keys ---- */
+
+struct key_text {
+    char *out;
+    size_t size;
+    bool is_cut;
+};
+
+static void put(struct key_text *k, char c)
+{
+    if (k->size < STORE_KEY_MAX - 20)
+        k->out[k->size++] = c;
+    else
+        k->is_cut = true;
+}
+
+/* In lower case; what would end a word is escaped, so that no two keys have the same text. */
+static void put_value(struct key_text *k, struct span v)
+{
+    static const char digits[] = "0123456789abcdef";
+    if (k->size > 0)
+        put(k, ' ');
+    for (size_t i = 0; i < v.size; i++) {
+        unsigned char c = (unsigned char)v.data[i];
+        if (c > ' ' && c != '%' && c != 0x7f) {
+            put(k, ascii_lower((char)c));
+        } else {
+            put(k, '%');
+            put(k, digits[c >> 4]);
+            put(k, digits[c & 15]);
+        }
+    }
+    if (v.size == 0)
+        put(k, '-');
+}
+
+/* Behind a key that was cut: what tells it from others with the same beginning (FNV-1a). */
+static void put_tail(struct key_text *k, const struct span *values, size_t count)
+{
+    uint64_t hash = UINT64_C(0xcbf29ce484222325);
+    for (size_t i = 0; i < count; i++) {
+        for (size_t n = 0; n < values[i].size; n++)
+            hash = (hash ^ (unsigned char)ascii_lower(values[i].data[n])) * UINT64_C(0x100000001b3);
+        hash = (hash ^ 0x100) * UINT64_C(0x100000001b3);
+    }
+    k->size += (size_t)snprintf(k->out + k->size, 20, "~%016llx", (unsigned long long)hash);
+}
+
+static struct span domain_of(const char *address)
+{
+    const char *at = strrchr(address, '@');
+    return span_of(at == NULL ? "" : at + 1);
+}
+
+/* An IPv4 address or a /64; /24 or /48: a host has as many addresses of IPv6 as it likes. */
+static struct span network_text(const struct address *a, bool is_wide,
+                                char out[ADDRESS_TEXT_SIZE + 8])
+{
+    struct address first = *a;
+    bool is_v6 = address_is_v6(a);
+    if (is_v6)
+        memset(&first.v6.sin6_addr.s6_addr[is_wide ? 6 : 8], 0, is_wide ? 10 : 8);
+    address_format_host(&first, out);
+    if (!is_v6 && is_wide)
+        memcpy(strrchr(out, '.'), ".0", sizeof ".0");
+    strcat(out, is_v6 ? (is_wide ? "/48" : "/64") : is_wide ? "/24" : "");
+    return span_of(out);
+}
+
+/* Returns false when it isn't known. */
+static bool value_of(enum limit_key key, const struct policy_facts *f,
+                     char text[ADDRESS_TEXT_SIZE + 8], struct span *out)
+{
+    const char *whole = NULL, *of_domain = NULL;
+    switch (key) {
+    case LIMIT_KEY_ACCOUNT: whole = f->account; break;
+    case LIMIT_KEY_LOGIN: whole = f->login; break;
+    case LIMIT_KEY_ACCOUNT_DOMAIN: of_domain = f->account; break;
+    case LIMIT_KEY_SENDER: whole = f->sender; break;
+    case LIMIT_KEY_SENDER_DOMAIN: of_domain = f->sender; break;
+    case LIMIT_KEY_RECIPIENT: whole = f->recipient; break;
+    case LIMIT_KEY_RECIPIENT_DOMAIN: of_domain = f->recipient; break;
+    case LIMIT_KEY_LISTENER: whole = f->listener; break;
+    case LIMIT_KEY_GLOBAL: whole = "all"; break;
+    case LIMIT_KEY_IP:
+    case LIMIT_KEY_NETWORK:
+        if (f->client == NULL)
+            return false;
+        *out = network_text(f->client, key == LIMIT_KEY_NETWORK, text);
+        return true;
+    case LIMIT_KEY_COUNT: break;
+    }
+    if (whole == NULL && of_domain == NULL)
+        return false;
+    *out = whole != NULL ? span_of(whole) : domain_of(of_domain);
+    return true;
+}
+
+size_t limit_key_text(const struct limit_rule *r, const struct policy_facts *f,
+                      char out[STORE_KEY_MAX])
+{
+    struct key_text k = {.out = out};
+    struct span values[LIMIT_KEYS_MAX];
+    char texts[LIMIT_KEYS_MAX][ADDRESS_TEXT_SIZE + 8];
+    put_value(&k, span_of(r->name));
+    for (size_t i = 0; i < r->key_count; i++) {
+        if (!value_of(r->keys[i], f, texts[i], &values[i]))
+            return 0;
+        put_value(&k, values[i]);
+    }
+    if (k.is_cut)
+        put_tail(&k, values, r->key_count);
+    return k.size;
+}
+
+/* ---- questions ---- */
+
+void policy_call_begin(struct policy_call *call, struct arena *a)
+{
+    *call = (struct policy_call){.arena = a};
+}
+
+static bool make_room(struct policy_call *call)
+{
+    size_t room = call->room == 0 ? TAKES_AT_FIRST : call->room * 4;
+    if (call->count < call->room)
+        return true;
+    if (room > STORE_TAKES_MAX)
+        return false;
+    struct counter_take *takes = arena_alloc(call->arena, room * sizeof *takes);
+    struct counter_answer *answers = arena_alloc(call->arena, room * sizeof *answers);
+    const struct limit_rule **rules = arena_alloc(call->arena, room * sizeof *rules);
+    if (takes == NULL || answers == NULL || rules == NULL)
+        return false;
+    if (call->count > 0) {
+        memcpy(takes, call->takes, call->count * sizeof *takes);
+        memcpy(rules, call->rules, call->count * sizeof *rules);
+    }
+    call->takes = takes;
+    call->answers = answers;
+    call->rules = rules;
+    call->room = room;
+    return true;
+}
+
+static uint64_t quantity(const struct limit_rule *r, const struct policy_facts *f)
+{
+    if (r->count == LIMIT_BYTES)
+        return f->bytes;
+    return r->stage == STAGE_DATA ? f->recipients : 1;
+}
+
+static void fill_in(struct counter_take *take, const struct limit_rule *r,
+                    const struct policy_facts *f)
+{
+    if (r->rate.count == 0) {
+        take->kind = COUNTER_AT_ONCE;
+        take->at_once.max = (uint32_t)r->max;
+        take->at_once.lease = f->lease;
+        take->at_once.lease_us = LEASE_US;
+        return;
+    }
+    int64_t delay_us = r->max_delay_ms * 1000 - f->delayed_us;
+    take->kind = COUNTER_RATE;
+    take->rate.increment_us = rate_increment(&r->rate, quantity(r, f));
+    take->rate.tolerance_us = rate_tolerance(&r->rate);
+    take->rate.max_delay_us = delay_us > 0 ? delay_us : 0;
+}
+
+/* Returns 1; 0: the rule isn't for these facts; -1: no room. */
+static int ask(struct policy_call *call, const struct limit_rule *r, const struct policy_facts *f,
+               uint16_t group, uint16_t needs)
+{
+    char text[STORE_KEY_MAX];
+    if (!match_holds(&r->when, f->account, f->client, f->listener) ||
+        (!match_is_empty(&r->except) &&
+         match_holds(&r->except, f->account, f->client, f->listener)))
+        return 0;
+    size_t size = limit_key_text(r, f, text);
+    if (size == 0)
+        return 0;
+    const char *key = arena_copy(call->arena, span_make(text, size));
+    if (key == NULL || !make_room(call))
+        return -1;
+    struct counter_take *take = &call->takes[call->count];
+    *take =
+        (struct counter_take){.group = group, .needs = needs, .slot = r->slot, .key = {key, size}};
+    fill_in(take, r, f);
+    call->rules[call->count++] = r;
+    return 1;
+}
+
+static bool is_monitored(const struct policy *p, const struct limit_rule *r)
+{
+    return p->mode == RULE_MONITOR || r->mode == RULE_MONITOR;
+}
+
+int policy_ask(struct policy_call *call, const struct policy *p, enum policy_stage stage,
+               const struct policy_facts *f, uint16_t needs)
+{
+    int asked = 0, group = POLICY_NOTHING;
+    if (p == NULL || (p->stages >> stage & 1) == 0)
+        return POLICY_NOTHING;
+    if (call->groups + 1 + p->limit_count > STORE_GROUPS_MAX)
+        return POLICY_FAILED;
+    for (size_t i = 0; i < p->limit_count && asked >= 0; i++) {
+        const struct limit_rule *r = &p->limits[i];
+        if (r->stage != stage || is_monitored(p, r))
+            continue;
+        asked = ask(call, r, f, call->groups, needs);
+        if (asked > 0)
+            group = call->groups;
+    }
+    if (group >= 0)
+        call->groups++;
+    /* Those that change nothing stand by themselves, and count only what the others let pass. */
+    for (size_t i = 0; i < p->limit_count && asked >= 0; i++) {
+        const struct limit_rule *r = &p->limits[i];
+        if (r->stage != stage || !is_monitored(p, r))
+            continue;
+        asked = ask(call, r, f, call->groups, group >= 0 ? (uint16_t)group : needs);
+        call->groups = (uint16_t)(call->groups + (asked > 0));
+    }
+    return asked < 0 ? POLICY_FAILED : group;
+}
+
+/* ---- verdicts ---- */
+
+static void look_at(const struct policy_call *call, size_t i, struct verdict *out)
+{
+    const struct counter_answer *a = &call->answers[i];
+    const struct limit_rule *r = call->rules[i];
+    bool waits_longer = a->is_taken && a->wait_us > out->wait_us;
+    if (out->kind != VERDICT_PASS || (!a->is_refusing && !waits_longer))
+        return;
+    *out = (struct verdict){
+        .kind = VERDICT_PASS, .rule = r, .key = call->takes[i].key, .wait_us = a->wait_us};
+    if (!a->is_refusing)
+        return;
+    out->is_too_large = r->rate.count > 0 && a->wait_us < 0;
+    out->kind = r->action == LIMIT_REJECT || out->is_too_large ? VERDICT_REJECT : VERDICT_DEFER;
+}
+
+void policy_judge(const struct policy_call *call, int group, struct verdict *out)
+{
+    *out = (struct verdict){.kind = VERDICT_PASS};
+    for (size_t i = 0; group >= 0 && i < call->count; i++)
+        if (call->takes[i].group == group)
+            look_at(call, i, out);
+}
+
+void policy_monitored(const struct policy_call *call, const struct policy *p,
+                      void (*fn)(void *owner, const struct verdict *v), void *owner)
+{
+    for (size_t i = 0; i < call->count; i++) {
+        struct verdict v = {.kind = VERDICT_PASS};
+        if (!is_monitored(p, call->rules[i]) || !call->answers[i].is_refusing)
+            continue;
+        look_at(call, i, &v);
+        fn(owner, &v);
+    }
+}

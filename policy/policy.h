@@ -1,0 +1,82 @@
+/* The engine's face: facts go in, questions come out; answers go in, a verdict comes out. Pure: who
+ * asks the store, and acts on the verdict, stands above.
+ *
+ *     policy_ask(call, policy, STAGE_MAIL, &facts, STORE_NO_GROUP);
+ *     ... policy_ask once more for each recipient, in the groups' order ...
+ *     the store is asked call->takes, and fills in call->answers
+ *     policy_judge(call, group, &verdict), for each group */
+#pragma once
+
+#include "policy/limit/store.h"
+#include "policy/rules/limit.h"
+
+struct arena;
+
+/* What is known when something is to be decided. NULL: not known. */
+struct policy_facts {
+    const char *account, *login; /* canonical; they differ where one sends for another */
+    const char *listener;
+    const char *sender, *recipient; /* addresses; "" is the empty sender */
+    const struct address *client;
+    uint64_t recipients, bytes; /* of the message, at STAGE_DATA and STAGE_END */
+    uint64_t lease;             /* names the session, and no other of any gateway */
+    int64_t delayed_us;         /* for how long this message was held back already */
+};
+
+/* Rules, in their order: the first that refuses is the reason that is told. */
+struct policy {
+    const char *name;
+    struct place place;
+    const char *base_name; /* "": none */
+    int mode;              /* enum rule_mode, of all its rules */
+    struct limit_rule *limits;
+    size_t limit_count;
+    unsigned stages; /* a bit for each enum policy_stage at which something is asked */
+};
+
+/* The keys of a policy itself in the file, for base/setting: ends with a NULL name. */
+extern const struct setting policy_settings[];
+
+/* The questions of one decision. */
+struct policy_call {
+    struct arena *arena;
+    struct counter_take *takes;
+    struct counter_answer *answers;  /* as many */
+    const struct limit_rule **rules; /* of each take */
+    size_t count, room;
+    uint16_t groups; /* so far */
+};
+
+/* An empty one in `a`, of at most STORE_TAKES_MAX takes. What it needs is taken there. */
+void policy_call_begin(struct policy_call *call, struct arena *a);
+
+enum { POLICY_NOTHING = -1, POLICY_FAILED = -2 };
+
+/* Hot: asks what the policy has to ask at this stage; what is asked stands or falls together.
+ * `needs` is a group of this call without which it is pointless. Returns the group; POLICY_NOTHING:
+ * there is nothing to ask, it passes; POLICY_FAILED: no memory, or too many questions. The facts
+ * may go away afterwards. */
+int policy_ask(struct policy_call *call, const struct policy *p, enum policy_stage stage,
+               const struct policy_facts *f, uint16_t needs);
+
+enum verdict_kind { VERDICT_PASS, VERDICT_DEFER, VERDICT_REJECT };
+
+struct verdict {
+    enum verdict_kind kind;
+    const struct limit_rule *rule; /* that refuses, or has it wait; NULL: none */
+    struct span key;               /* of its counter */
+    int64_t wait_us;   /* PASS: to be held back so long; DEFER: try again after it; -1: unknown */
+    bool is_too_large; /* it is more than the rule ever lets through at once */
+};
+
+/* What the answers say of a group. */
+void policy_judge(const struct policy_call *call, int group, struct verdict *out);
+
+/* Calls `fn` for each rule in monitor mode, or of action log, that would have refused. */
+void policy_monitored(const struct policy_call *call, const struct policy *p,
+                      void (*fn)(void *owner, const struct verdict *v), void *owner);
+
+/* The key of a rule's counter for these facts: "RULE VALUE ...". Returns its length; 0: one of them
+ * has no value. For people who ask for a counter by hand as well. */
+size_t limit_key_text(const struct limit_rule *r, const struct policy_facts *f,
+                      char out[STORE_KEY_MAX]);

@@ -1,0 +1,83 @@
+/* A limit: how much of something one key may do. Its keys of porteiro.conf, what they mean, and how
+ * it is told to people. Pure. */
+#pragma once
+
+#include "base/setting.h"
+#include "policy/limit/gcra.h"
+#include "policy/match.h"
+
+/* What a counter goes by. */
+enum limit_key {
+    LIMIT_KEY_ACCOUNT,
+    LIMIT_KEY_LOGIN,
+    LIMIT_KEY_ACCOUNT_DOMAIN,
+    LIMIT_KEY_IP,
+    LIMIT_KEY_NETWORK,
+    LIMIT_KEY_SENDER,
+    LIMIT_KEY_SENDER_DOMAIN,
+    LIMIT_KEY_RECIPIENT,
+    LIMIT_KEY_RECIPIENT_DOMAIN,
+    LIMIT_KEY_LISTENER,
+    LIMIT_KEY_GLOBAL,
+    LIMIT_KEY_COUNT
+};
+
+/* What is counted. */
+enum limit_count {
+    LIMIT_CONNECTIONS,
+    LIMIT_SESSIONS,
+    LIMIT_LOGINS,
+    LIMIT_MESSAGES,
+    LIMIT_RECIPIENTS,
+    LIMIT_BYTES,
+    LIMIT_COUNT_COUNT
+};
+
+/* When something is decided: the earliest point at which what is counted, and its key, are known.
+ */
+enum policy_stage {
+    STAGE_CONNECT, /* accepted, before TLS */
+    STAGE_LOGIN,   /* credentials were right */
+    STAGE_MAIL,
+    STAGE_RCPT,
+    STAGE_DATA, /* all recipients are known */
+    STAGE_END,  /* the whole message is */
+    STAGE_COUNT
+};
+
+enum limit_at { LIMIT_AT_EARLIEST, LIMIT_AT_RCPT, LIMIT_AT_MESSAGE };
+enum limit_action { LIMIT_DELAY, LIMIT_DEFER, LIMIT_REJECT, LIMIT_LOG };
+enum rule_mode { RULE_ENFORCE, RULE_MONITOR };
+
+enum { LIMIT_KEYS_MAX = 4 };
+
+struct limit_rule {
+    const char *name;
+    struct place place;
+    /* As they stand in the file. */
+    struct text_list key;
+    const char *rate_text;
+    int count, at, action, mode; /* enums above */
+    int64_t max, burst, max_delay_ms;
+    bool enabled;
+    struct match when, except;
+    /* What they mean: filled in by limit_rule_check. */
+    enum limit_key keys[LIMIT_KEYS_MAX];
+    size_t key_count;
+    struct rate rate; /* count 0: it is one of at once, by `max` */
+    enum policy_stage stage;
+    uint16_t slot; /* of its counters, by its name: the same in all processes */
+};
+
+/* The keys of the file, for base/setting: ends with a NULL name. */
+extern const struct setting limit_settings[];
+
+/* Do the keys go together? Fills in what they mean. Returns 0; or -1: everything that is wrong was
+ * added to `errors`, with the rule's place and `path`. */
+int limit_rule_check(struct limit_rule *r, const char *path, struct errors *errors);
+
+/* "at most 600 recipients in 1h, 100 at once": into `out`, cut to fit. Returns `out`. */
+const char *limit_rule_text(const struct limit_rule *r, char *out, size_t room);
+
+/* "40 seconds", "3 minutes", "2 hours": rounded up. Returns `out`. */
+const char *limit_wait_text(int64_t us, char *out, size_t room);
