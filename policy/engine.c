@@ -179,7 +179,7 @@ static void fill_in(struct counter_take *take, const struct limit_rule *r,
         take->at_once.lease_us = LEASE_US;
         return;
     }
-    int64_t delay_us = r->max_delay_ms * 1000 - f->delayed_us;
+    int64_t delay_us = r->action == LIMIT_DELAY ? r->max_delay_ms * 1000 - f->delayed_us : 0;
     take->kind = COUNTER_RATE;
     take->rate.increment_us = rate_increment(&r->rate, quantity(r, f));
     take->rate.tolerance_us = rate_tolerance(&r->rate);
@@ -211,7 +211,7 @@ static int ask(struct policy_call *call, const struct limit_rule *r, const struc
 
 static bool is_monitored(const struct policy *p, const struct limit_rule *r)
 {
-    return p->mode == RULE_MONITOR || r->mode == RULE_MONITOR;
+    return p->mode == RULE_MONITOR || r->mode == RULE_MONITOR || r->action == LIMIT_LOG;
 }
 
 int policy_ask(struct policy_call *call, const struct policy *p, enum policy_stage stage,

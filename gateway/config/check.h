@@ -9,3 +9,6 @@ void config_check(struct config *c, struct errors *errors);
 
 /* The same for those of a listener who are believed without a password; for config/check.c. */
 void config_check_trust(struct config *config, struct listener_config *l, struct errors *errors);
+
+/* The same for policies, and for the listeners that name them. */
+void config_check_policies(struct config *c, struct errors *errors);

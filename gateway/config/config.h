@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "base/network.h"
 #include "base/setting.h"
+#include "policy/policy.h"
 
 struct arena;
 
@@ -107,7 +108,7 @@ struct listener_config {
     struct text_list bind, xclient_from, xclient_login_from;
     int role, tls, bare_newline, received, client_certificate; /* enums above */
     bool complete_headers;
-    const char *certificate, *upstream, *client_ca, *client_crl;
+    const char *certificate, *upstream, *client_ca, *client_crl, *policy;
     int64_t max_message_size, max_header_size, max_recipients, idle_timeout_ms, min_data_rate;
     struct address *addresses; /* of `bind` */
     size_t address_count;
@@ -116,6 +117,7 @@ struct listener_config {
     size_t trusted_count;
     const struct tls_config *tls_block;            /* `certificate`; NULL for role refuse */
     const struct upstream_config *upstream_config; /* `upstream`; NULL for role refuse */
+    const struct policy *policy_rules;             /* `policy`; NULL: there is none */
     unsigned mechanisms; /* what can succeed of auth.mechanisms: a bit for each enum mechanism */
 };
 
@@ -168,6 +170,8 @@ struct config {
     size_t listener_count;
     struct upstream_config *upstreams;
     size_t upstream_count;
+    struct policy *policies;
+    size_t policy_count;
 };
 
 /* Reads and checks `file`, with all that it includes. Everything wrong is added to `errors`, with
@@ -188,6 +192,7 @@ int config_print(const struct config *config, struct buffer *out);
 int config_reference_print(bool as_roff, struct buffer *out);
 
 const struct upstream_config *config_find_upstream(const struct config *c, const char *name);
+struct policy *config_find_policy(const struct config *c, const char *name);
 const struct tls_config *config_find_tls(const struct config *c, const char *name);
 
 /* May this identity stand with that protocol? */

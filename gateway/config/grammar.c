@@ -232,6 +232,8 @@ static const struct setting listener_settings[] = {
      .help = "the tls block for clients that name no other"},
     {"upstream", SETTING_TEXT, AT(listener_config, upstream), .preset = "",
      .help = "the servers behind: an upstream of the listener's protocol", .example = "\"smtp\""},
+    {"policy", SETTING_TEXT, AT(listener_config, policy), .preset = "",
+     .help = "which of policies its clients are held to", .example = "\"\""},
     {"client_certificate", SETTING_CHOICE, AT(listener_config, client_certificate),
      .preset = "none", .choices = client_certificates,
      .help = "of the client: none, optional (but a wrong one is refused), or required"},
@@ -281,6 +283,7 @@ unsigned listener_key_roles(const char *key)
     } narrowed[] = {
         {"certificate", SUBMISSION | POP3},
         {"upstream", SUBMISSION | POP3},
+        {"policy", SUBMISSION | POP3},
         {"client_certificate", SUBMISSION | POP3},
         {"client_ca", SUBMISSION | POP3},
         {"client_crl", SUBMISSION | POP3},
@@ -320,6 +323,11 @@ static const struct setting trusted_settings[] = {
     {.name = NULL}};
 const struct section section_trusted = {"trusted", trusted_settings,
                                         "Who sends without a login, or for others"};
+
+const struct section section_policy = {"policies", policy_settings, "What clients are held to"};
+const struct section section_limit = {"limits", limit_settings, "How much one key may do"};
+const struct section section_when = {"when", match_settings, "Whom a rule is for"};
+const struct section section_except = {"except", match_settings, "Whom a rule is not for"};
 
 static const struct setting auth_settings[] = {
     {"mechanisms", SETTING_TEXT_LIST, AT(auth_config, mechanisms),

@@ -61,6 +61,43 @@ static void put_listeners(struct printer *p, const struct config *c)
     put_close(p);
 }
 
+static void put_match(struct printer *p, const struct section *s, const struct match *m)
+{
+    if (match_is_empty(m))
+        return;
+    put_open(p, s->name);
+    for (const struct setting *key = s->settings; key->name != NULL; key++)
+        if (((const struct text_list *)(const void *)((const char *)m + key->offset))->count > 0)
+            put_setting(p, key, m);
+    put_close(p);
+}
+
+/* As they are in force: what `base` has is here already. */
+static void put_policies(struct printer *p, const struct config *c)
+{
+    put_open(p, section_policy.name);
+    for (size_t i = 0; i < c->policy_count; i++) {
+        const struct policy *policy = &c->policies[i];
+        char text[160];
+        put_open(p, policy->name);
+        put_settings(p, &section_policy, policy);
+        put_open(p, section_limit.name);
+        for (size_t n = 0; n < policy->limit_count; n++) {
+            const struct limit_rule *rule = &policy->limits[n];
+            p->failed |= buffer_printf(p->out, "%*s# %s\n", p->depth * INDENT, "",
+                                       limit_rule_text(rule, text, sizeof text));
+            put_open(p, rule->name);
+            put_settings(p, &section_limit, rule);
+            put_match(p, &section_when, &rule->when);
+            put_match(p, &section_except, &rule->except);
+            put_close(p);
+        }
+        put_close(p);
+        put_close(p);
+    }
+    put_close(p);
+}
+
 static void put_upstreams(struct printer *p, const struct config *c)
 {
     put_open(p, "upstreams");
@@ -103,6 +140,7 @@ int config_print(const struct config *c, struct buffer *out)
     }
     put_close(&p);
     put_upstreams(&p, c);
+    put_policies(&p, c);
     put_listeners(&p, c);
     return p.failed;
 }
@@ -117,10 +155,16 @@ static const struct {
     {&section_log, "log.", {"log", NULL}},
     {&section_tls, "tls.NAME.", {"tls", "default", NULL}},
     {&section_listener, "listeners.NAME.", {"listeners", "submissions", NULL}},
-    {&section_trusted, "listeners.NAME.trusted.NAME.", {NULL}}, /* an example would be a door */
+    {&section_trusted, "listeners.NAME.trusted.NAME.", {NULL}},
     {&section_auth, "auth.", {"auth", NULL}},
     {&section_upstream, "upstreams.NAME.", {"upstreams", "smtp", NULL}},
     {&section_server, "upstreams.NAME.servers.NAME.", {"upstreams", "smtp", "servers", "legacy"}},
+    {&section_policy, "policies.NAME.", {"policies", "outbound", NULL}},
+    {&section_limit,
+     "policies.NAME.limits.NAME.",
+     {"policies", "outbound", "limits", "account-hour"}},
+    {&section_when, "policies.NAME.limits.NAME.when.", {NULL}},
+    {&section_except, "policies.NAME.limits.NAME.except.", {NULL}},
 };
 
 enum { REFERENCES = sizeof reference / sizeof *reference, HELP_COLUMN = 36, LINE_WIDTH = 100 };
@@ -200,17 +244,18 @@ static int print_as_file(struct buffer *out)
                                            "from the program's own tables.\n"));
     for (size_t i = 0; i < REFERENCES; i++) {
         const char *const *groups = reference[i].groups;
-        bool is_inner = reference[i].section == &section_server;
-        if (reference[i].section == &section_trusted)
-            continue;
+        bool is_inner =
+            reference[i].section == &section_server || reference[i].section == &section_limit;
+        if (groups[0] == NULL && i > 0)
+            continue; /* an example would be a door, or a hole */
         if (!is_inner)
             p.failed |=
                 buffer_printf(out, "\n# %s\n", i == 0 ? "The gateway" : reference[i].section->help);
         for (size_t n = is_inner ? 2 : 0; n < 4 && groups[n] != NULL; n++)
             put_open(&p, groups[n]);
         put_reference_keys(&p, reference[i].section);
-        if (reference[i].section == &section_upstream)
-            continue; /* its servers follow inside it */
+        if (reference[i].section == &section_upstream || reference[i].section == &section_policy)
+            continue; /* its servers, or limits, follow inside it */
         while (p.depth > 0)
             put_close(&p);
     }

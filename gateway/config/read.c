@@ -1,23 +1,17 @@
 /* From the parser's tree to the struct, by the tables of grammar.c. Whatever is wrong is told and
  * left out, so that all of it is told at once. */
-#include "config/check.h"
-#include "config/config.h"
-#include "config/grammar.h"
-#include "config/source.h"
+#include "config/reader.h"
 
-#include <libconfig.h>
+#include "base/arena.h"
+#include "config/check.h"
+#include "config/grammar.h"
+
 #include <stdlib.h>
 
 enum { ARENA_LIMIT = 64 * 1024 * 1024, NAME_MAX_SIZE = 60 };
 
-struct reader {
-    struct config *config;
-    const struct source *source;
-    struct errors *errors;
-};
-
 /* Out of memory at the start ends the program. */
-static void *take(struct reader *r, size_t size)
+void *reader_take(struct reader *r, size_t size)
 {
     void *memory = arena_alloc(r->config->arena, size);
     if (memory == NULL)
@@ -25,7 +19,7 @@ static void *take(struct reader *r, size_t size)
     return memory;
 }
 
-static struct place place_of(struct reader *r, const config_setting_t *at)
+struct place reader_place(struct reader *r, const config_setting_t *at)
 {
     struct place p = source_place(r->source, config_setting_source_line(at));
     p.file = arena_copy(r->config->arena, span_of(p.file));
@@ -33,7 +27,7 @@ static struct place place_of(struct reader *r, const config_setting_t *at)
 }
 
 /* "FILE:LINE: path.key: what". */
-static void complain(struct reader *r, const config_setting_t *at, const char *path,
+void reader_complain(struct reader *r, const config_setting_t *at, const char *path,
                      const char *what)
 {
     struct place p = source_place(r->source, config_setting_source_line(at));
@@ -45,7 +39,7 @@ static void complain(struct reader *r, const config_setting_t *at, const char *p
 static struct text_list read_list(struct reader *r, const config_setting_t *at, bool *is_good)
 {
     struct text_list list = {.count = (size_t)config_setting_length(at)};
-    list.items = take(r, (list.count + 1) * sizeof *list.items);
+    list.items = reader_take(r, (list.count + 1) * sizeof *list.items);
     for (size_t i = 0; i < list.count; i++) {
         const config_setting_t *item = config_setting_get_elem(at, (unsigned)i);
         if (config_setting_type(item) != CONFIG_TYPE_STRING)
@@ -99,10 +93,10 @@ static void complain_unknown(struct reader *r, const config_setting_t *at, const
         (void)error_set(&what, "unknown key; did you mean %s?", meant);
     }
     buffer_clear(&known);
-    complain(r, at, path, what.text);
+    reader_complain(r, at, path, what.text);
 }
 
-static void complain_missing(struct reader *r, const config_setting_t *group, const char *path,
+void reader_complain_missing(struct reader *r, const config_setting_t *group, const char *path,
                              const struct setting *key)
 {
     struct place p = source_place(r->source, config_setting_source_line(group));
@@ -110,16 +104,13 @@ static void complain_missing(struct reader *r, const config_setting_t *group, co
                   key->name, key->example);
 }
 
-/* Fills `base` with the defaults, then with what stands in `group`. Groups named in `groups` are
- * left to the caller. Returns a bit for each setting of the table that was set. */
-static uint64_t read_settings(struct reader *r, const struct section *s,
-                              const config_setting_t *group, const char *path,
-                              const char *const *groups, void *base)
+/* Fills `base` with what stands in `group`. Groups named in `groups` are left to the caller.
+ * Returns a bit for each setting of the table that was set. */
+uint64_t reader_apply(struct reader *r, const struct section *s, const config_setting_t *group,
+                      const char *path, const char *const *groups, void *base)
 {
     uint64_t set = 0;
     struct error why;
-    for (const struct setting *key = s->settings; key->name != NULL; key++)
-        setting_store_preset(key, base, r->config->arena);
     for (int i = 0; group != NULL && i < config_setting_length(group); i++) {
         const config_setting_t *at = config_setting_get_elem(group, (unsigned)i);
         const char *name = config_setting_name(at);
@@ -136,13 +127,35 @@ static uint64_t read_settings(struct reader *r, const struct section *s,
         struct value v = read_value(r, at);
         set |= UINT64_C(1) << (key - s->settings);
         if (s == &section_top)
-            r->config->places[key - s->settings] = place_of(r, at);
+            r->config->places[key - s->settings] = reader_place(r, at);
         if (setting_store(key, &v, base, r->config->arena, &why) < 0)
-            complain(r, at, path, why.text);
+            reader_complain(r, at, path, why.text);
     }
+    return set;
+}
+
+void reader_presets(struct reader *r, const struct section *s, void *base)
+{
+    for (const struct setting *key = s->settings; key->name != NULL; key++)
+        setting_store_preset(key, base, r->config->arena);
+}
+
+static void check_required(struct reader *r, const struct section *s, const config_setting_t *group,
+                           const char *path, uint64_t set)
+{
     for (const struct setting *key = s->settings; group != NULL && key->name != NULL; key++)
         if (key->is_required && (set >> (key - s->settings) & 1) == 0)
-            complain_missing(r, group, path, key);
+            reader_complain_missing(r, group, path, key);
+}
+
+/* The same, with defaults, and with what must be there. */
+static uint64_t read_settings(struct reader *r, const struct section *s,
+                              const config_setting_t *group, const char *path,
+                              const char *const *groups, void *base)
+{
+    reader_presets(r, s, base);
+    uint64_t set = reader_apply(r, s, group, path, groups, base);
+    check_required(r, s, group, path, set);
     return set;
 }
 
@@ -153,34 +166,34 @@ static bool is_set(const struct section *s, uint64_t set, const char *key)
 }
 
 /* The member of that name if it is a group, else NULL, complaining when it is something else. */
-static const config_setting_t *find_group(struct reader *r, const config_setting_t *parent,
-                                          const char *path, const char *name)
+const config_setting_t *reader_group(struct reader *r, const config_setting_t *parent,
+                                     const char *path, const char *name)
 {
     const config_setting_t *at = config_setting_get_member(parent, name);
     if (at == NULL || config_setting_is_group(at))
         return at;
-    complain(r, at, path, "must be a group, as { ... }");
+    reader_complain(r, at, path, "must be a group, as { ... }");
     return NULL;
 }
 
 /* How many members a group has; 0 for NULL. */
-static size_t members(const config_setting_t *group)
+size_t reader_members(const config_setting_t *group)
 {
     return group == NULL ? 0 : (size_t)config_setting_length(group);
 }
 
 /* The i-th member if it is a group with a name of reasonable length, else NULL, having complained.
  * `name` is a copy. */
-static const config_setting_t *named_group(struct reader *r, const config_setting_t *parent,
+const config_setting_t *reader_named_group(struct reader *r, const config_setting_t *parent,
                                            size_t i, const char *path, const char **name)
 {
     const config_setting_t *at = config_setting_get_elem(parent, (unsigned)i);
     if (!config_setting_is_group(at)) {
-        complain(r, at, path, "must be a group, as { ... }");
+        reader_complain(r, at, path, "must be a group, as { ... }");
         return NULL;
     }
     if (strlen(config_setting_name(at)) > NAME_MAX_SIZE) {
-        complain(r, at, path, "the name is too long; at most 60 characters");
+        reader_complain(r, at, path, "the name is too long; at most 60 characters");
         return NULL;
     }
     *name = arena_copy(r->config->arena, span_of(config_setting_name(at)));
@@ -189,15 +202,15 @@ static const config_setting_t *named_group(struct reader *r, const config_settin
 
 static void read_tls(struct reader *r, const config_setting_t *root)
 {
-    const config_setting_t *group = find_group(r, root, "", "tls"), *at;
-    r->config->tls = take(r, (members(group) + 1) * sizeof *r->config->tls);
-    for (size_t i = 0; i < members(group); i++) {
+    const config_setting_t *group = reader_group(r, root, "", "tls"), *at;
+    r->config->tls = reader_take(r, (reader_members(group) + 1) * sizeof *r->config->tls);
+    for (size_t i = 0; i < reader_members(group); i++) {
         struct tls_config *t = &r->config->tls[r->config->tls_count];
-        if ((at = named_group(r, group, i, "tls", &t->name)) == NULL)
+        if ((at = reader_named_group(r, group, i, "tls", &t->name)) == NULL)
             continue;
         const char *path = arena_printf(r->config->arena, "tls.%s", t->name);
         (void)read_settings(r, &section_tls, at, path, NULL, t);
-        t->place = place_of(r, at);
+        t->place = reader_place(r, at);
         r->config->tls_count++;
     }
 }
@@ -207,15 +220,15 @@ static void read_servers(struct reader *r, const config_setting_t *group, const 
 {
     const config_setting_t *at;
     const char *name;
-    u->servers = take(r, (members(group) + 1) * sizeof *u->servers);
-    for (size_t i = 0; i < members(group); i++) {
+    u->servers = reader_take(r, (reader_members(group) + 1) * sizeof *u->servers);
+    for (size_t i = 0; i < reader_members(group); i++) {
         struct server_config *s = &u->servers[u->server_count];
-        if ((at = named_group(r, group, i, path, &name)) == NULL)
+        if ((at = reader_named_group(r, group, i, path, &name)) == NULL)
             continue;
         (void)read_settings(r, &section_server, at,
                             arena_printf(r->config->arena, "%s.%s", path, name), NULL, s);
         s->name = arena_printf(r->config->arena, "%s/%s", u->name, name);
-        s->place = place_of(r, at);
+        s->place = reader_place(r, at);
         u->server_count++;
     }
 }
@@ -223,15 +236,16 @@ static void read_servers(struct reader *r, const config_setting_t *group, const 
 static void read_upstreams(struct reader *r, const config_setting_t *root)
 {
     static const char *const groups[] = {"servers", NULL};
-    const config_setting_t *group = find_group(r, root, "", "upstreams"), *at;
-    r->config->upstreams = take(r, (members(group) + 1) * sizeof *r->config->upstreams);
-    for (size_t i = 0; i < members(group); i++) {
+    const config_setting_t *group = reader_group(r, root, "", "upstreams"), *at;
+    r->config->upstreams =
+        reader_take(r, (reader_members(group) + 1) * sizeof *r->config->upstreams);
+    for (size_t i = 0; i < reader_members(group); i++) {
         struct upstream_config *u = &r->config->upstreams[r->config->upstream_count];
-        if ((at = named_group(r, group, i, "upstreams", &u->name)) == NULL)
+        if ((at = reader_named_group(r, group, i, "upstreams", &u->name)) == NULL)
             continue;
         const char *path = arena_printf(r->config->arena, "upstreams.%s", u->name);
         uint64_t set = read_settings(r, &section_upstream, at, path, groups, u);
-        u->place = place_of(r, at);
+        u->place = reader_place(r, at);
         if (u->protocol == UPSTREAM_POP3 && !is_set(&section_upstream, set, "identity"))
             u->identity = IDENTITY_PASSWORD;
         const struct auth_config *auth = &r->config->auth;
@@ -239,7 +253,7 @@ static void read_upstreams(struct reader *r, const config_setting_t *root)
                       (auth->upstream[0] == '\0' || strcmp(auth->upstream, u->name) == 0);
         if (upstream_has_password(u) && !is_set(&section_upstream, set, "tls"))
             u->tls = UPSTREAM_TLS_REQUIRE;
-        read_servers(r, find_group(r, at, path, "servers"),
+        read_servers(r, reader_group(r, at, path, "servers"),
                      arena_printf(r->config->arena, "%s.servers", path), u);
         r->config->upstream_count++;
     }
@@ -249,14 +263,14 @@ static void read_trusted(struct reader *r, const config_setting_t *group, const 
                          struct listener_config *l)
 {
     const config_setting_t *at;
-    l->trusted = take(r, (members(group) + 1) * sizeof *l->trusted);
-    for (size_t i = 0; i < members(group); i++) {
+    l->trusted = reader_take(r, (reader_members(group) + 1) * sizeof *l->trusted);
+    for (size_t i = 0; i < reader_members(group); i++) {
         struct trusted_config *t = &l->trusted[l->trusted_count];
-        if ((at = named_group(r, group, i, path, &t->name)) == NULL)
+        if ((at = reader_named_group(r, group, i, path, &t->name)) == NULL)
             continue;
         (void)read_settings(r, &section_trusted, at,
                             arena_printf(r->config->arena, "%s.%s", path, t->name), NULL, t);
-        t->place = place_of(r, at);
+        t->place = reader_place(r, at);
         l->trusted_count++;
     }
 }
@@ -264,7 +278,7 @@ static void read_trusted(struct reader *r, const config_setting_t *group, const 
 /* Keys of a role other than the listener's are errors. */
 static void check_roles(struct reader *r, const config_setting_t *at, const char *path, int role)
 {
-    for (size_t i = 0; i < members(at); i++) {
+    for (size_t i = 0; i < reader_members(at); i++) {
         const config_setting_t *key = config_setting_get_elem(at, (unsigned)i);
         const char *name = config_setting_name(key);
         struct error why;
@@ -273,28 +287,29 @@ static void check_roles(struct reader *r, const config_setting_t *at, const char
         if (!is_known || (listener_key_roles(name) >> role & 1) != 0)
             continue;
         (void)error_set(&why, "means nothing for role \"%s\"", listener_role_name(role));
-        complain(r, key, path, why.text);
+        reader_complain(r, key, path, why.text);
     }
 }
 
 static void read_listeners(struct reader *r, const config_setting_t *root)
 {
     static const char *const groups[] = {"trusted", NULL};
-    const config_setting_t *group = find_group(r, root, "", "listeners"), *at;
+    const config_setting_t *group = reader_group(r, root, "", "listeners"), *at;
     enum { IMPLIED = 3 };
-    r->config->listeners = take(r, (members(group) + IMPLIED) * sizeof *r->config->listeners);
-    for (size_t i = 0; i < members(group); i++) {
+    r->config->listeners =
+        reader_take(r, (reader_members(group) + IMPLIED) * sizeof *r->config->listeners);
+    for (size_t i = 0; i < reader_members(group); i++) {
         struct listener_config *l = &r->config->listeners[r->config->listener_count];
-        if ((at = named_group(r, group, i, "listeners", &l->name)) == NULL)
+        if ((at = reader_named_group(r, group, i, "listeners", &l->name)) == NULL)
             continue;
         const char *path = arena_printf(r->config->arena, "listeners.%s", l->name);
         uint64_t set = read_settings(r, &section_listener, at, path, groups, l);
-        l->place = place_of(r, at);
+        l->place = reader_place(r, at);
         if (l->role == ROLE_POP3 && !is_set(&section_listener, set, "idle_timeout"))
             l->idle_timeout_ms = 10 * 60 * 1000;
         if (l->role == ROLE_REFUSE && !is_set(&section_listener, set, "tls"))
             l->tls = LISTENER_TLS_NONE;
-        read_trusted(r, find_group(r, at, path, "trusted"),
+        read_trusted(r, reader_group(r, at, path, "trusted"),
                      arena_printf(r->config->arena, "%s.trusted", path), l);
         check_roles(r, at, path, l->role);
         r->config->listener_count++;
@@ -321,7 +336,7 @@ static void imply_listeners(struct reader *r)
         (void)read_settings(r, &section_listener, NULL, "", NULL, l);
         l->name = implied[i].name;
         l->place = (struct place){c->file, 0};
-        l->bind = (struct text_list){take(r, sizeof *l->bind.items), 1};
+        l->bind = (struct text_list){reader_take(r, sizeof *l->bind.items), 1};
         l->bind.items[0] = implied[i].bind;
         l->role = implied[i].role;
         l->tls = implied[i].tls;
@@ -334,42 +349,44 @@ static void imply_listeners(struct reader *r)
 
 static void read_control_groups(struct reader *r, const config_setting_t *root)
 {
-    const config_setting_t *group = find_group(r, root, "", "control_groups");
+    const config_setting_t *group = reader_group(r, root, "", "control_groups");
     const struct setting role = {.kind = SETTING_CHOICE,
                                  .offset = offsetof(struct control_group_config, role),
                                  .choices = control_role_names};
-    r->config->control_groups = take(r, (members(group) + 1) * sizeof *r->config->control_groups);
-    for (size_t i = 0; i < members(group); i++) {
+    r->config->control_groups =
+        reader_take(r, (reader_members(group) + 1) * sizeof *r->config->control_groups);
+    for (size_t i = 0; i < reader_members(group); i++) {
         const config_setting_t *at = config_setting_get_elem(group, (unsigned)i);
         struct control_group_config *g =
             &r->config->control_groups[r->config->control_group_count++];
         struct value v = read_value(r, at);
         struct error why;
         g->group = arena_copy(r->config->arena, span_of(config_setting_name(at)));
-        g->place = place_of(r, at);
+        g->place = reader_place(r, at);
         if (setting_store(&role, &v, g, r->config->arena, &why) < 0)
-            complain(r, at, "control_groups", why.text);
+            reader_complain(r, at, "control_groups", why.text);
     }
 }
 
 static void read_all(struct reader *r, const config_setting_t *root)
 {
-    static const char *const groups[] = {
-        "log", "tls", "listeners", "auth", "upstreams", "control_groups", NULL};
+    static const char *const groups[] = {"log",       "tls",      "listeners",      "auth",
+                                         "upstreams", "policies", "control_groups", NULL};
     const config_setting_t *at;
     size_t keys = 0;
     while (section_top.settings[keys].name != NULL)
         keys++;
-    r->config->places = take(r, keys * sizeof *r->config->places);
+    r->config->places = reader_take(r, keys * sizeof *r->config->places);
     (void)read_settings(r, &section_top, root, "", groups, r->config);
-    at = find_group(r, root, "", "log");
+    at = reader_group(r, root, "", "log");
     (void)read_settings(r, &section_log, at, "log", NULL, &r->config->log);
-    r->config->log.place = at == NULL ? (struct place){r->config->file, 0} : place_of(r, at);
-    at = find_group(r, root, "", "auth");
+    r->config->log.place = at == NULL ? (struct place){r->config->file, 0} : reader_place(r, at);
+    at = reader_group(r, root, "", "auth");
     (void)read_settings(r, &section_auth, at, "auth", NULL, &r->config->auth);
-    r->config->auth.place = at == NULL ? (struct place){r->config->file, 0} : place_of(r, at);
+    r->config->auth.place = at == NULL ? (struct place){r->config->file, 0} : reader_place(r, at);
     read_tls(r, root);
     read_upstreams(r, root);
+    reader_policies(r, root);
     read_listeners(r, root);
     if (r->config->listener_count == 0)
         imply_listeners(r);

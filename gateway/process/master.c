@@ -151,12 +151,26 @@ static void reopen_log(struct master *m)
 
 /* ---- generations ---- */
 
-/* Listeners and servers get their slots. Returns 0, or -1 having complained. */
+/* Rules of the same name in several policies share one. Returns 0, or -1: there are too many. */
+static int claim_rules(const struct mapping *map, const struct config *c, unsigned number)
+{
+    int fresh, failed = 0;
+    for (size_t i = 0; i < c->policy_count; i++)
+        for (size_t n = 0; n < c->policies[i].limit_count; n++) {
+            struct limit_rule *r = &c->policies[i].limits[n];
+            int slot = label_claim(map->labels, LABEL_RULE, r->name, number, &fresh);
+            r->slot = slot < 0 ? 0 : (uint16_t)slot;
+            failed |= slot < 0;
+        }
+    return failed ? -1 : 0;
+}
+
+/* Listeners, servers and rules get their slots. Returns 0, or -1 having complained. */
 static int claim_labels(struct master *m, const struct config *c, unsigned number,
                         struct errors *errors)
 {
     const struct mapping *map = &m->state.mapping;
-    int fresh, failed = 0;
+    int fresh, failed = claim_rules(map, c, number);
     for (size_t i = 0; i < c->listener_count; i++) {
         int slot = label_claim(map->labels, LABEL_LISTENER, c->listeners[i].name, number, &fresh);
         if (slot >= 0 && fresh)
@@ -176,7 +190,7 @@ static int claim_labels(struct master *m, const struct config *c, unsigned numbe
     if (!failed)
         return 0;
     errors_add(errors,
-               "%s: more names of listeners or servers than there is room for while older "
+               "%s: more names of listeners, servers or rules than there is room for while older "
                "generations still use theirs; needs a restart",
                c->file);
     labels_release(map->labels, number);

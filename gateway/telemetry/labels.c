@@ -11,12 +11,14 @@ struct label {
 };
 
 struct labels {
-    struct label rows[LABEL_LISTENER_MAX + LABEL_SERVER_MAX];
+    struct label rows[LABEL_LISTENER_MAX + LABEL_SERVER_MAX + LABEL_RULE_MAX];
 };
 
 static const struct {
     size_t first, capacity;
-} kinds[LABEL_KIND_COUNT] = {{0, LABEL_LISTENER_MAX}, {LABEL_LISTENER_MAX, LABEL_SERVER_MAX}};
+} kinds[LABEL_KIND_COUNT] = {{0, LABEL_LISTENER_MAX},
+                             {LABEL_LISTENER_MAX, LABEL_SERVER_MAX},
+                             {LABEL_LISTENER_MAX + LABEL_SERVER_MAX, LABEL_RULE_MAX}};
 
 size_t labels_size(void)
 {

@@ -1,14 +1,19 @@
-/* Names that counters and health are kept by: listeners and servers. A name has the same slot in
- * every generation, so that what was counted goes on; a slot is free again when no generation
- * names it. Lies in the shared mapping; the master alone writes. */
+/* Names that counters, health and limits are kept by: listeners, servers and rules. A name has the
+ * same slot in every generation, so that what was counted goes on; a slot is free again when no
+ * generation names it. Lies in the shared mapping; the master alone writes. */
 #pragma once
 
 #include <stddef.h>
 #include <stdint.h>
 
-enum label_kind { LABEL_LISTENER, LABEL_SERVER, LABEL_KIND_COUNT };
+enum label_kind { LABEL_LISTENER, LABEL_SERVER, LABEL_RULE, LABEL_KIND_COUNT };
 
-enum { LABEL_LISTENER_MAX = 64, LABEL_SERVER_MAX = 256, LABEL_NAME_SIZE = 128 };
+enum {
+    LABEL_LISTENER_MAX = 64,
+    LABEL_SERVER_MAX = 256,
+    LABEL_RULE_MAX = 1024,
+    LABEL_NAME_SIZE = 128
+};
 
 struct labels;
 

@@ -136,10 +136,6 @@ static void check_action(struct limit_rule *r, const char *path, struct errors *
                       "%s.action: delay is for a rate of logins, messages or recipients; write "
                       "\"defer\"",
                       path);
-    if (r->action != LIMIT_DELAY)
-        r->max_delay_ms = 0;
-    if (r->action == LIMIT_LOG)
-        r->mode = RULE_MONITOR;
     if (r->action == LIMIT_DELAY && r->rate.count > 0 &&
         r->max_delay_ms * 1000 < rate_increment(&r->rate, 1))
         errors_warn_at(errors, &r->place,

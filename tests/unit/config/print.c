@@ -159,6 +159,14 @@ START_TEST(the_reference_is_a_file_that_is_taken)
 }
 END_TEST
 
+/* Policies are an example that nobody is held to until a listener names it. */
+static void cut_policies(char *text)
+{
+    char *from = strstr(text, "policies = {\n"), *to = strstr(text, "listeners = {\n");
+    ck_assert(from != NULL && to != NULL && from < to);
+    memmove(from, to, strlen(to) + 1);
+}
+
 /* Said once: whoever copies it has what was there without it. */
 START_TEST(the_reference_says_the_defaults)
 {
@@ -171,7 +179,9 @@ START_TEST(the_reference_says_the_defaults)
                     "address = \"10.0.0.5:25\" } } } }\n"
                     "listeners = { submissions = { bind = [\"*:465\"] upstream = \"smtp\" } }\n");
     memcpy(without, print(config), sizeof without);
-    ck_assert_str_eq(with, without);
+    cut_policies(with);
+    cut_policies(without);
+    ck_assert_msg(strcmp(with, without) == 0, "the reference changes what is in force");
 }
 END_TEST
 

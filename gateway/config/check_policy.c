@@ -1,0 +1,65 @@
+/* Policies: do the keys of a rule go together, and whom are they for? */
+#include "config/check.h"
+
+#include "base/arena.h"
+
+#include <stdlib.h>
+
+/* Rules that `enabled = false` has dropped are gone; the others say at which stages they ask. */
+static void check_limits(struct config *c, struct policy *p, struct errors *errors)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < p->limit_count; i++) {
+        struct limit_rule *r = &p->limits[i];
+        const char *path = arena_printf(c->arena, "policies.%s.limits.%s", p->name, r->name);
+        if (path == NULL)
+            abort(); /* out of memory at the start */
+        if (!r->enabled)
+            continue;
+        if (limit_rule_check(r, path, errors) == 0)
+            p->stages |= 1u << r->stage;
+        p->limits[kept++] = *r;
+    }
+    p->limit_count = kept;
+}
+
+static void find_policy(struct config *c, struct listener_config *l, struct errors *errors)
+{
+    l->policy_rules = config_find_policy(c, l->policy);
+    if (l->policy[0] != '\0' && l->policy_rules == NULL)
+        errors_add_at(errors, &l->place, "listeners.%s.policy: \"%s\" isn't one of policies",
+                      l->name, l->policy);
+}
+
+static bool is_used(const struct config *c, const struct policy *p)
+{
+    for (size_t i = 0; i < c->listener_count; i++)
+        if (c->listeners[i].policy_rules == p)
+            return true;
+    for (size_t i = 0; i < c->policy_count; i++)
+        if (strcmp(c->policies[i].base_name, p->name) == 0)
+            return true;
+    return false;
+}
+
+/* When the whole file is known. */
+void config_check_policies(struct config *c, struct errors *errors)
+{
+    for (size_t i = 0; i < c->policy_count; i++)
+        check_limits(c, &c->policies[i], errors);
+    for (size_t i = 0; i < c->listener_count; i++)
+        find_policy(c, &c->listeners[i], errors);
+    for (size_t i = 0; i < c->policy_count; i++)
+        if (!is_used(c, &c->policies[i]))
+            errors_warn_at(errors, &c->policies[i].place,
+                           "policies.%s: no listener uses it; write policy = \"%s\" there",
+                           c->policies[i].name, c->policies[i].name);
+}
+
+struct policy *config_find_policy(const struct config *c, const char *name)
+{
+    for (size_t i = 0; i < c->policy_count; i++)
+        if (strcmp(c->policies[i].name, name) == 0)
+            return &c->policies[i];
+    return NULL;
+}
