@@ -147,6 +147,22 @@ struct control_group_config {
     int role; /* enum control_role */
 };
 
+/* A server of Redis. */
+struct redis_server {
+    const char *text; /* as it stands in the configuration */
+    bool is_unix;     /* `text` is "unix:PATH"; else `to` says where */
+    struct address to;
+};
+
+/* Where counters are kept together with other gateways. */
+struct redis_config {
+    struct place place;
+    const char *username, *prefix;
+    int64_t database, timeout_ms;
+    struct redis_server *servers;
+    size_t server_count; /* 0: there is none */
+};
+
 struct config {
     struct arena *arena; /* holds all of it */
     const char *file;

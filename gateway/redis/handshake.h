@@ -1,0 +1,26 @@
+/* What is said first on a connection to Redis: who we are, which database; and whether it does what
+ * it is there for, by a call of the script that writes: PING alone is answered by a replica, and by
+ * a server that has no memory left. */
+#pragma once
+
+#include "config/config.h"
+#include "redis/link.h"
+
+struct redis_handshake;
+
+struct redis_handshake_options {
+    const struct redis_config *config;
+    const char *password; /* "": none */
+    int64_t deadline_ns;  /* on the loop's clock */
+};
+
+/* `failure` is NULL: it may be used. A link that is lost meanwhile tells its own owner alone. */
+typedef void redis_handshake_fn(void *owner, const char *failure);
+
+/* NULL without memory. The link is open. */
+struct redis_handshake *redis_handshake_begin(struct redis_link *l,
+                                              const struct redis_handshake_options *options,
+                                              redis_handshake_fn *fn, void *owner);
+
+/* The owner hears no more of it. */
+void redis_handshake_end(struct redis_handshake **handshake);

@@ -1,0 +1,255 @@
+-- The counters of policy/limit/store.h in Redis. What a call asks and is answered is said there; who
+-- speaks to this script is gateway/decision/redis_store.c.
+--
+-- ARGV[1] is "take" or "settle". A call is one atomic step: all that its groups take is seen by all
+-- gateways together, or not at all. Time is the server's. Whole microseconds of today need 51 bits,
+-- which a Lua number holds exactly; but what is written as text must be written by whole(), since
+-- Lua's own way keeps 14 digits.
+--
+-- Each counter has its keys in KEYS, from the index that the call names:
+--   rate      1: the theoretical arrival time
+--   at once   1: a sorted set of leases by the moment at which they end
+--   distinct  3: HyperLogLogs, of half a window each
+--   ratio     3: hashes { tried, bad }, likewise
+-- Of three halves the one that began last is added to, it and the one before are counted, and the
+-- third is gone or about to be: each ends by itself before its key's turn comes again.
+
+local call = redis.call
+local max, min, floor, ceil = math.max, math.min, math.floor, math.ceil
+
+local clock = call('TIME')
+local now = clock[1] * 1000000 + clock[2]
+
+local function whole(number)
+    return string.format('%.0f', number)
+end
+
+-- ---- rates: see policy/limit/gcra.c ----
+
+local tats = {}    -- by index of key, as they stand; what is written is written at the end
+local changed = {} -- indices of those that are to be written
+
+local function tat_of(k)
+    local tat = tats[k]
+    if not tat then
+        tat = tonumber(call('GET', KEYS[k])) or 0
+        tats[k] = tat
+    end
+    return tat
+end
+
+local function set_tat(k, tat)
+    tats[k] = tat
+    changed[k] = true
+end
+
+local function write_tats()
+    for k in pairs(changed) do
+        local tat = tats[k]
+        if tat > now then
+            call('SET', KEYS[k], whole(tat), 'PX', whole(ceil((tat - now) / 1000)))
+        else
+            call('DEL', KEYS[k])
+        end
+    end
+end
+
+local function take_rate(undo, k, increment, tolerance, delay)
+    increment, tolerance, delay = tonumber(increment), tonumber(tolerance), tonumber(delay)
+    local stored, ahead = tat_of(k), tolerance + delay
+    if increment > ahead then
+        return false, stored, -1
+    end
+    local after = min(max(stored, now), now + ahead) + increment
+    if after > now + ahead then
+        return false, stored, after - ahead - now
+    end
+    undo[#undo + 1] = function()
+        tats[k] = stored
+    end
+    set_tat(k, after)
+    return true, after, max(after - tolerance - now, 0)
+end
+
+-- ---- at once ----
+
+local function held(k)
+    call('ZREMRANGEBYSCORE', KEYS[k], '-inf', whole(now))
+    return call('ZCARD', KEYS[k])
+end
+
+local function expire_with_leases(k)
+    local last = call('ZRANGE', KEYS[k], -1, -1, 'WITHSCORES')
+    if last[2] then
+        call('PEXPIREAT', KEYS[k], whole(ceil(last[2] / 1000)))
+    end
+end
+
+local function lend(k, lease, lease_us)
+    call('ZADD', KEYS[k], whole(now + lease_us), lease)
+    expire_with_leases(k)
+end
+
+local function take_at_once(undo, k, most, lease, lease_us)
+    local count = held(k)
+    local before = call('ZSCORE', KEYS[k], lease)
+    if not before and count >= tonumber(most) then
+        return false, count, -1
+    end
+    undo[#undo + 1] = function()
+        if before then
+            call('ZADD', KEYS[k], before, lease)
+        else
+            call('ZREM', KEYS[k], lease)
+        end
+        expire_with_leases(k)
+    end
+    lend(k, lease, lease_us)
+    return true, before and count or count + 1, 0
+end
+
+-- ---- halves of a window ----
+
+local function halves(k, half)
+    local number = floor(now / half)
+    return KEYS[k + number % 3], KEYS[k + (number - 1) % 3], number
+end
+
+-- The half that began last counts until the one behind it has ended.
+local function expire_with_half(key, number, half)
+    call('PEXPIREAT', key, whole(ceil((number + 2) * half / 1000)))
+end
+
+-- Is the element one of those counted there? A HyperLogLog tells only by being added to.
+local function is_in(key, element)
+    local before = call('GET', key)
+    if not before then
+        return false
+    end
+    if call('PFADD', key, element) == 0 then
+        return true
+    end
+    call('SET', key, before, 'KEEPTTL')
+    return false
+end
+
+local function take_distinct(undo, k, most, element, half)
+    local current, previous = halves(k, tonumber(half))
+    local count = call('PFCOUNT', current, previous)
+    most = tonumber(most)
+    local passes = count < most or
+        count == most and (is_in(current, element) or is_in(previous, element))
+    return passes, count, passes and 0 or -1
+end
+
+local function take_ratio(undo, k, percent, least, half)
+    local current, previous = halves(k, tonumber(half))
+    local a, b = call('HMGET', current, 'tried', 'bad'), call('HMGET', previous, 'tried', 'bad')
+    local tried, bad = (a[1] or 0) + (b[1] or 0), (a[2] or 0) + (b[2] or 0)
+    local passes = tried < tonumber(least) or bad * 100 <= percent * tried
+    return passes, tried, passes and 0 or -1, bad
+end
+
+-- ---- takes: each is KIND GROUP NEEDS KEY and three numbers ----
+
+local kinds = { r = take_rate, a = take_at_once, d = take_distinct, q = take_ratio }
+
+-- The answer: the time, then of each take whether it was taken (1), refused (2), or neither for
+-- another's sake (0); its TAT, or how many were used; the wait; how many were bad.
+local TAKEN, REFUSED, NEITHER = 1, 2, 0
+local answer, size = { now }, 1
+
+-- As it stands without the group: `first` is the index of the group's first take in ARGV.
+local function forget_group(undo, first)
+    for i = #undo, 1, -1 do
+        undo[i]()
+    end
+    for at = first, first + 7 * undo.count - 7, 7 do
+        local i = 2 + (at - 2) / 7 * 4
+        if answer[i] == TAKEN then
+            answer[i], answer[i + 2] = NEITHER, 0
+            if ARGV[at] == 'a' then
+                answer[i + 1] = call('ZCARD', KEYS[tonumber(ARGV[at + 3])])
+            end
+        end
+        if ARGV[at] == 'r' then
+            answer[i + 1] = max(tats[tonumber(ARGV[at + 3])], now)
+        end
+    end
+end
+
+local function take()
+    local at, last, taken = 2, #ARGV, {}
+    while at <= last do
+        local group, first, undo = ARGV[at + 1], at, { count = 0 }
+        local is_tried = taken[ARGV[at + 2]] ~= false
+        local is_good = is_tried
+        while ARGV[at + 1] == group do
+            local passes, used, wait, bad = kinds[ARGV[at]](
+                undo, tonumber(ARGV[at + 3]), ARGV[at + 4], ARGV[at + 5], ARGV[at + 6])
+            answer[size + 1] = passes and TAKEN or is_tried and REFUSED or NEITHER
+            answer[size + 2] = used
+            answer[size + 3] = wait
+            answer[size + 4] = bad or 0
+            is_good = is_good and passes
+            undo.count = undo.count + 1
+            size = size + 4
+            at = at + 7
+        end
+        taken[group] = is_good
+        if not is_good then
+            forget_group(undo, first)
+        end
+    end
+    write_tats()
+    return answer
+end
+
+-- ---- settling: each is KIND KEY and three numbers ----
+
+local settles = {}
+
+function settles.g(k, increment, taken)
+    local stored = tat_of(k)
+    if stored > now then
+        set_tat(k, max(stored - min(tonumber(increment), max(taken - now, 0)), now))
+    end
+end
+
+function settles.n(k, lease, lease_us)
+    lend(k, lease, lease_us)
+end
+
+function settles.l(k, lease)
+    call('ZREM', KEYS[k], lease)
+end
+
+function settles.d(k, element, half)
+    local key, _, number = halves(k, half)
+    call('PFADD', key, element)
+    expire_with_half(key, number, half)
+end
+
+function settles.q(k, tried, bad, half)
+    local key, _, number = halves(k, half)
+    call('HINCRBY', key, 'tried', tried)
+    call('HINCRBY', key, 'bad', bad)
+    expire_with_half(key, number, half)
+end
+
+function settles.f(k, count)
+    for i = k, k + count - 1 do
+        call('DEL', KEYS[i])
+        tats[i], changed[i] = 0, nil
+    end
+end
+
+local function settle()
+    for at = 2, #ARGV, 5 do
+        settles[ARGV[at]](tonumber(ARGV[at + 1]), ARGV[at + 2], ARGV[at + 3], ARGV[at + 4])
+    end
+    write_tats()
+    return now
+end
+
+return ARGV[1] == 'take' and take() or settle()

@@ -1,0 +1,179 @@
+/* A real redis-server on loopback, in the test's folder, and the worker's side of it.
+ *
+ * A suite calls folder_use(tests); a test calls server_start, and server_end at its end. A server
+ * ends with the test's process, whatever becomes of it. */
+#pragma once
+
+#include "redis/redis.h"
+
+#include "config/folder.h"
+#include "net/peer.h"
+#include "net/turns.h"
+#include "telemetry/mapping.h"
+
+#include <stdarg.h>
+#include <sys/prctl.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+
+static struct {
+    pid_t pid;
+    int port;
+    struct redis_server server;
+    struct redis_config config;
+    struct redis_options options;
+    struct event_log log;
+    int log_ends[2];
+    struct counter_table *table;
+    char logged[16384];
+    size_t logged_size;
+    struct redis *redis;
+    unsigned dials;
+} behind;
+
+static inline int server_free_port(void)
+{
+    struct sockaddr_in at;
+    ck_assert_int_eq(close(peer_listen(&at, 0)), 0);
+    return ntohs(at.sin_port);
+}
+
+static inline bool server_listens(void)
+{
+    struct sockaddr_in at = {.sin_family = AF_INET,
+                             .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+                             .sin_port = htons((uint16_t)behind.port)};
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    bool is_there = connect(fd, (const struct sockaddr *)&at, sizeof at) == 0;
+    ck_assert_int_eq(close(fd), 0);
+    return is_there;
+}
+
+/* Runs it with one more line of configuration, and waits until it listens. */
+static inline void server_run(const char *setting)
+{
+    char config_text[1000];
+    (void)snprintf(config_text, sizeof config_text,
+                   "bind 127.0.0.1\nport %d\nunixsocket %s/redis.sock\nsave \"\"\ndir %s\n"
+                   "logfile %s/redis.log\n%s\n",
+                   behind.port, folder, folder, folder, setting); /* fits */
+    folder_write("redis.conf", config_text);
+    behind.pid = fork();
+    ck_assert_int_ge(behind.pid, 0);
+    if (behind.pid == 0) {
+        (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+        (void)execlp("redis-server", "redis-server", folder_path("redis.conf"), (char *)NULL);
+        _exit(127);
+    }
+    UNTIL(server_listens());
+}
+
+static inline void server_kill(void)
+{
+    ck_assert_int_eq(kill(behind.pid, SIGKILL), 0);
+    ck_assert_int_eq(waitpid(behind.pid, NULL, 0), behind.pid);
+    behind.pid = 0;
+}
+
+/* A worker has no path; its master, here, connects. */
+static inline void server_dial(void *owner, size_t index)
+{
+    struct sockaddr_un at = {.sun_family = AF_UNIX};
+    (void)owner;
+    (void)snprintf(at.sun_path, sizeof at.sun_path, "%s/redis.sock", folder); /* fits */
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    bool is_there = connect(fd, (const struct sockaddr *)&at, sizeof at) == 0;
+    if (!is_there)
+        ck_assert_int_eq(close(fd), 0);
+    behind.dials++;
+    redis_dialled(behind.redis, index, is_there ? fd : -1);
+}
+
+/* What a worker has, for a server at the port. */
+static inline void server_options(void)
+{
+    ck_assert_int_eq(socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, behind.log_ends), 0);
+    behind.log.lines = log_create(behind.log_ends[0], LOG_LEVEL_DEBUG);
+    behind.log.process = "";
+    behind.table = mapping_make(counter_table_size());
+    behind.server = (struct redis_server){.text = "redis.example"};
+    ck_assert_int_eq(address_make("127.0.0.1", (uint16_t)behind.port, &behind.server.to), 0);
+    behind.config = (struct redis_config){.username = "",
+                                          .prefix = "porteiro",
+                                          .timeout_ms = 2000,
+                                          .servers = &behind.server,
+                                          .server_count = 1};
+    behind.options = (struct redis_options){.loop = turns.loop,
+                                            .config = &behind.config,
+                                            .password = "",
+                                            .log = &behind.log,
+                                            .counters = counters_create(behind.table),
+                                            .dial = server_dial};
+    ck_assert_ptr_nonnull(behind.options.counters);
+}
+
+static inline void server_start(const char *setting)
+{
+    turns_begin();
+    behind.port = server_free_port();
+    server_run(setting);
+    server_options();
+}
+
+static inline void redis_open(void)
+{
+    behind.redis = redis_create(&behind.options);
+    ck_assert_ptr_nonnull(behind.redis);
+}
+
+static inline void server_end(void)
+{
+    redis_destroy(&behind.redis);
+    if (behind.pid > 0)
+        server_kill();
+    turns_end();
+    log_destroy(&behind.log.lines);
+    counters_destroy(&behind.options.counters);
+    (void)close(behind.log_ends[0]); /* what was told was told */
+    (void)close(behind.log_ends[1]);
+}
+
+/* What redis-cli prints for a command. */
+static inline const char *redis_cli(const char *format, ...)
+{
+    static char out[4096];
+    char command[1000], all[1200];
+    va_list arguments;
+    va_start(arguments, format);
+    (void)vsnprintf(command, sizeof command, format, arguments); /* fits */
+    va_end(arguments);
+    (void)snprintf(all, sizeof all, "redis-cli -p %d %s", behind.port, command); /* fits */
+    FILE *stream = popen(all, "re");
+    ck_assert_ptr_nonnull(stream);
+    out[fread(out, 1, sizeof out - 1, stream)] = '\0';
+    ck_assert_int_eq(pclose(stream), 0);
+    return out;
+}
+
+static inline void log_take(void *owner, enum log_level level, struct span line)
+{
+    size_t room = sizeof behind.logged - behind.logged_size;
+    (void)owner, (void)level;
+    ck_assert_uint_gt(room, line.size + 1);
+    behind.logged_size += (size_t)snprintf(behind.logged + behind.logged_size, room, "%.*s\n",
+                                           (int)line.size, line.data); /* fits */
+}
+
+/* How many lines so far have this in them. */
+static inline unsigned lines_with(const char *part)
+{
+    static char datagram[LOG_DATAGRAM_MAX];
+    ssize_t size;
+    unsigned count = 0;
+    log_flush(behind.log.lines);
+    while ((size = recv(behind.log_ends[1], datagram, sizeof datagram, MSG_DONTWAIT)) > 0)
+        log_lines_each(span_make(datagram, (size_t)size), log_take, NULL);
+    for (const char *at = behind.logged; (at = strstr(at, part)) != NULL; at = strchr(at, '\n'))
+        count++;
+    return count;
+}
