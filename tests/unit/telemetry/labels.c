@@ -105,7 +105,7 @@ END_TEST
 START_TEST(names_past_the_capacity_of_their_kind_are_refused)
 {
     for (int kind = 0; kind < LABEL_KIND_COUNT; kind++) {
-        static bool is_taken[LABEL_SERVER_MAX];
+        static bool is_taken[LABEL_RULE_MAX];
         char name[LABEL_NAME_SIZE];
         size_t capacity = label_capacity((enum label_kind)kind);
         memset(is_taken, 0, sizeof is_taken);
