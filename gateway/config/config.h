@@ -157,10 +157,11 @@ struct redis_server {
 /* Where counters are kept together with other gateways. */
 struct redis_config {
     struct place place;
-    const char *username, *prefix;
+    struct text_list address;
+    const char *username, *password_file, *prefix;
     int64_t database, timeout_ms;
-    struct redis_server *servers;
-    size_t server_count; /* 0: there is none */
+    struct redis_server *servers; /* of `address` */
+    size_t server_count;          /* 0: the block isn't there */
 };
 
 struct config {
@@ -176,6 +177,7 @@ struct config {
     int64_t max_connections, shutdown_grace_ms, reload_grace_ms, drain_delay_ms;
     struct log_config log;
     struct auth_config auth;
+    struct redis_config redis;
     struct watched_config *watched;
     size_t watched_count;
     struct control_group_config *control_groups;

@@ -130,6 +130,21 @@ static int check_command(const char *text, struct error *why)
     return check_word(text, why) < 0 ? -1 : check_absolute(text, why);
 }
 
+/* Where Redis is. */
+static int check_redis(const char *text, struct error *why)
+{
+    return strncmp(text, "unix:", 5) == 0 ? check_unix(text + 5, why) : address_check(text, why);
+}
+
+/* It stands in braces in every key. */
+static int check_prefix(const char *text, struct error *why)
+{
+    bool is_good = text[0] != '\0' && strlen(text) <= 64;
+    for (const char *c = text; *c != '\0'; c++)
+        is_good = is_good && (ascii_is_alnum(*c) || strchr("-_.", *c) != NULL);
+    return is_good ? 0 : error_set(why, "\"%s\" must be 1 to 64 letters, digits, -, _ or .", text);
+}
+
 static const char *const tls_versions[] = {"TLSv1.2", "TLSv1.3", NULL};
 static const char *const roles[] = {"submission", "pop3", "refuse", NULL};
 static const char *const listener_tls[] = {"implicit", "starttls", "none", NULL};
@@ -371,6 +386,24 @@ static const struct setting auth_settings[] = {
          "how long a password that was right needs no second look into the store; 0 turns it off"},
     {.name = NULL}};
 const struct section section_auth = {"auth", auth_settings, "Logins, by Cyrus SASL"};
+
+static const struct setting redis_settings[] = {
+    {"address", SETTING_TEXT_LIST, AT(redis_config, address), .preset = "127.0.0.1:6379", .min = 1,
+     .max = 1, .check = check_redis, .help = "a server, as \"127.0.0.1:6379\" or \"unix:/PATH\""},
+    {"username", SETTING_TEXT, AT(redis_config, username), .preset = "", .check = check_word,
+     .help = "a user of its ACL; \"\": the default user"},
+    {"password_file", SETTING_TEXT, AT(redis_config, password_file), .preset = "",
+     .check = check_file, .help = "file with the password and nothing else"},
+    {"database", SETTING_INTEGER, AT(redis_config, database), .preset = "0", .max = 65535,
+     .help = "its number"},
+    {"prefix", SETTING_TEXT, AT(redis_config, prefix), .preset = "porteiro", .check = check_prefix,
+     .help = "of all keys, as {porteiro}:...; gateways with the same count together"},
+    {"timeout", SETTING_DURATION, AT(redis_config, timeout_ms), .preset = "250ms", .min = 10,
+     .max = 10000,
+     .help = "for an answer; after one that is late none is awaited until Redis answers again"},
+    {.name = NULL}};
+const struct section section_redis = {
+    "redis", redis_settings, "Redis: counters that gateways share; leave the block out without it"};
 
 static const struct setting upstream_settings[] = {
     {"protocol", SETTING_CHOICE, AT(upstream_config, protocol), .preset = "smtp",

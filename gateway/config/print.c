@@ -132,6 +132,11 @@ int config_print(const struct config *c, struct buffer *out)
     put_open(&p, "auth");
     put_settings(&p, &section_auth, &c->auth);
     put_close(&p);
+    if (c->redis.server_count > 0) {
+        put_open(&p, "redis");
+        put_settings(&p, &section_redis, &c->redis);
+        put_close(&p);
+    }
     put_open(&p, "tls");
     for (size_t i = 0; i < c->tls_count; i++) {
         put_open(&p, c->tls[i].name);
@@ -157,6 +162,7 @@ static const struct {
     {&section_listener, "listeners.NAME.", {"listeners", "submissions", NULL}},
     {&section_trusted, "listeners.NAME.trusted.NAME.", {NULL}},
     {&section_auth, "auth.", {"auth", NULL}},
+    {&section_redis, "redis.", {"redis", NULL}},
     {&section_upstream, "upstreams.NAME.", {"upstreams", "smtp", NULL}},
     {&section_server, "upstreams.NAME.servers.NAME.", {"upstreams", "smtp", "servers", "legacy"}},
     {&section_policy, "policies.NAME.", {"policies", "outbound", NULL}},

@@ -368,10 +368,29 @@ static void read_control_groups(struct reader *r, const config_setting_t *root)
     }
 }
 
+/* Without the block there is no Redis. */
+static void read_redis(struct reader *r, const config_setting_t *root)
+{
+    struct redis_config *redis = &r->config->redis;
+    const config_setting_t *at = reader_group(r, root, "", "redis");
+    if (at == NULL)
+        return;
+    (void)read_settings(r, &section_redis, at, "redis", NULL, redis);
+    redis->place = reader_place(r, at);
+    redis->servers = reader_take(r, (redis->address.count + 1) * sizeof *redis->servers);
+    for (size_t i = 0; i < redis->address.count; i++) {
+        struct redis_server *server = &redis->servers[redis->server_count++];
+        server->text = redis->address.items[i];
+        server->is_unix = strncmp(server->text, "unix:", 5) == 0;
+        if (!server->is_unix)
+            (void)address_parse(server->text, &server->to, NULL); /* one that won't do was told */
+    }
+}
+
 static void read_all(struct reader *r, const config_setting_t *root)
 {
-    static const char *const groups[] = {"log",       "tls",      "listeners",      "auth",
-                                         "upstreams", "policies", "control_groups", NULL};
+    static const char *const groups[] = {"log",   "tls",      "listeners",      "auth", "upstreams",
+                                         "redis", "policies", "control_groups", NULL};
     const config_setting_t *at;
     size_t keys = 0;
     while (section_top.settings[keys].name != NULL)
@@ -384,6 +403,7 @@ static void read_all(struct reader *r, const config_setting_t *root)
     at = reader_group(r, root, "", "auth");
     (void)read_settings(r, &section_auth, at, "auth", NULL, &r->config->auth);
     r->config->auth.place = at == NULL ? (struct place){r->config->file, 0} : reader_place(r, at);
+    read_redis(r, root);
     read_tls(r, root);
     read_upstreams(r, root);
     reader_policies(r, root);

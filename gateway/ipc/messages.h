@@ -77,6 +77,11 @@ struct message_auth_done {
     uint32_t outcome; /* enum auth_outcome */
 };
 
+/* A path, by its place among those of its kind in the configuration. */
+struct message_dial {
+    uint32_t index;
+};
+
 /* A watched file, by its place in the configuration. */
 struct message_watched {
     uint32_t index;

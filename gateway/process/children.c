@@ -162,8 +162,10 @@ static void forget_secrets(const struct master_state *m, const struct birth *b)
             tls_contexts_forget_keys(g->prepared->tls);
         else if (b->role == PROCESS_CONTROL)
             tls_contexts_forget_doors(g->prepared->tls);
-        if (!is_own || b->role != PROCESS_WORKER)
+        if (!is_own || b->role != PROCESS_WORKER) {
             accounts_forget(g->prepared->accounts);
+            buffer_clear(&g->prepared->redis_password);
+        }
     }
 }
 

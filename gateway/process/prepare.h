@@ -8,6 +8,7 @@
 #include "net/tls.h"
 #include "process/files.h"
 #include "process/secret.h"
+#include "redis/password.h"
 #include "upstream/account.h"
 
 /* Everything that a generation of processes is made from. */
@@ -18,6 +19,7 @@ struct prepared {
     struct file_watch *list_watch; /* of those of `watched` */
     struct watched *watched;       /* as many as the configuration names */
     struct accounts *accounts;
+    struct buffer redis_password; /* with its NUL; empty: none */
     struct secret secret;
     struct grants grants;
     struct identity user, auth_user, helper_user;

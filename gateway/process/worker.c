@@ -3,6 +3,7 @@
 #include "net/listener.h"
 #include "net/tls_texts.h"
 #include "process/role.h"
+#include "redis/redis.h"
 #include "session/door.h"
 #include "upstream/tokens.h"
 
@@ -22,6 +23,7 @@ struct worker {
     struct auth_cache auth_cache;
     struct servers *servers;
     struct tokens *tokens;
+    struct redis *redis; /* NULL: none is configured */
     struct registry *registry;
     struct door *doors;
     size_t door_count;
@@ -174,6 +176,23 @@ static void take_files(struct worker *w, const struct message *m)
     errors_destroy(&errors);
 }
 
+/* Redis at a path: the master connects. Without a master there is none. */
+static void dial_redis(void *owner, size_t index)
+{
+    struct worker *w = owner;
+    const struct message_dial which = {(uint32_t)index};
+    if (w->role.master == NULL ||
+        channel_send(w->role.master, MESSAGE_REDIS_DIAL, &which, span_make("", 0), -1) < 0)
+        redis_dialled(w->redis, index, -1);
+}
+
+static void take_dialled(struct worker *w, const struct message *m)
+{
+    const struct message_dial *which = m->payload;
+    if (w->redis != NULL)
+        redis_dialled(w->redis, which->index, message_take_fd(m));
+}
+
 static void on_message(struct role *r, const struct message *m)
 {
     struct worker *w = (struct worker *)r; /* it lies at the front */
@@ -193,8 +212,23 @@ static void on_message(struct role *r, const struct message *m)
     case MESSAGE_TLS_FILES: take_files(w, m); return;
     case MESSAGE_TICKET_KEYS: tls_contexts_set_tickets(r->birth->prepared->tls, m->payload); return;
     case MESSAGE_PEER: add_peer(w, m); return;
+    case MESSAGE_REDIS_DIAL: take_dialled(w, m); return;
     default: return;
     }
+}
+
+static void furnish_redis(struct worker *w)
+{
+    struct span password = buffer_bytes(&w->role.birth->prepared->redis_password);
+    const struct redis_options options = {.loop = w->role.loop,
+                                          .config = &w->role.config->redis,
+                                          .password = password.size > 0 ? password.data : "",
+                                          .log = &w->role.log,
+                                          .counters = w->role.counters,
+                                          .dial = dial_redis,
+                                          .dial_owner = w};
+    if (w->role.config->redis.server_count > 0 && (w->redis = redis_create(&options)) == NULL)
+        abort(); /* out of memory at the start */
 }
 
 static void furnish(struct worker *w)
@@ -250,11 +284,13 @@ void worker_main(const struct birth *birth)
     struct worker w = {.door_count = 0};
     role_begin(&w.role, birth, on_message);
     furnish(&w);
+    furnish_redis(&w);
     role_run(&w.role);
     close_doors(&w);
     registry_on_empty(w.registry, NULL, NULL);
     loop_on_alone(w.role.loop, NULL, NULL);
     registry_destroy(&w.registry);
+    redis_destroy(&w.redis);
     auth_client_destroy(&w.context.auth);
     pool_destroy(&w.context.pool);
     tokens_destroy(&w.tokens);

@@ -20,10 +20,11 @@ pytest_plugins = [
     "fixtures.postfix",
     "fixtures.dovecot",
     "fixtures.saslauthd",
+    "fixtures.redis",
     "fixtures.scripted",
 ]
 
-PROGRAMS = ["curl", "dovecot", "fetchmail", "gsasl", "mpop", "msmtp", "mutt", "node", "openssl", "perl", "php", "postfix", "saslpasswd2",
+PROGRAMS = ["curl", "dovecot", "fetchmail", "gsasl", "mpop", "msmtp", "mutt", "node", "openssl", "perl", "php", "postfix", "redis-cli", "redis-server", "saslpasswd2",
             "setpriv", "swaks"]
 
 

@@ -1,0 +1,29 @@
+#include "process/dial.h"
+
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+/* A non-blocking connection, or -1. */
+static int dial(const char *path)
+{
+    struct sockaddr_un at = {.sun_family = AF_UNIX};
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    (void)span_copy(span_of(path), at.sun_path, sizeof at.sun_path); /* its length was checked */
+    if (fd < 0 || connect(fd, (const struct sockaddr *)&at, sizeof at) == 0)
+        return fd;
+    (void)close(fd); /* nothing was written */
+    return -1;
+}
+
+void dial_redis(struct post *worker, const struct message_dial *which)
+{
+    const struct redis_config *r = &worker->generation->prepared->config->redis;
+    if (which->index >= r->server_count || !r->servers[which->index].is_unix)
+        return; /* whoever asks this may have been taken over */
+    int fd = dial(r->servers[which->index].text + sizeof "unix:" - 1);
+    /* What can't be sent is asked for again. */
+    (void)channel_send(worker->child.channel, MESSAGE_REDIS_DIAL, which, span_make("", 0), fd);
+    if (fd >= 0)
+        (void)close(fd); /* the worker's copy counts */
+}

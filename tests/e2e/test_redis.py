@@ -1,0 +1,55 @@
+"""Redis: who connects, and what is said when it is away."""
+from fixtures.gateway import run_porteirod
+from fixtures.waiting import until
+
+
+def connections(redis):
+    return sum(" user=" in line and "cmd=client" not in line for line in redis.cli("CLIENT", "LIST").splitlines())
+
+
+def test_each_worker_has_one_connection(new_gateway, postfix, new_redis):
+    redis = new_redis()
+    gateway = new_gateway(smtp=postfix, redis={"address": [f"127.0.0.1:{redis.port}"]}, workers=2)
+    until(lambda: connections(redis) == 2, "two connections")
+    assert not gateway.events("redis_lost")
+
+
+def test_a_server_that_is_away_is_told_once_and_found_again(new_gateway, postfix, new_redis):
+    redis = new_redis()
+    redis.stop()
+    gateway = new_gateway(smtp=postfix, redis={"address": [f"127.0.0.1:{redis.port}"]}, workers=1)
+    gateway.wait_event("redis_lost", redis=f"127.0.0.1:{redis.port}")
+    redis.start()
+    gateway.wait_event("redis_back")
+    assert len(gateway.events("redis_lost")) == 1
+
+
+def test_a_unix_socket_that_root_alone_can_open_is_reached_from_the_empty_root(new_gateway, postfix, new_redis):
+    redis = new_redis()
+    gateway = new_gateway(smtp=postfix, redis={"address": [f"unix:{redis.socket}"]}, workers=2)
+    until(lambda: connections(redis) == 2, "two connections")
+    redis.stop()
+    gateway.wait_event("redis_lost", count=2)
+    redis.start()
+    gateway.wait_event("redis_back", count=2)
+
+
+def test_a_user_of_the_acl_is_who_connects(new_gateway, postfix, new_redis, folder):
+    redis = new_redis()
+    redis.cli("ACL", "SETUSER", "porteiro", "on", ">a-password", "~{porteiro}:*", "+@all")
+    password = folder / "redis.password"
+    password.write_text("a-password\n")
+    password.chmod(0o600)
+    gateway = new_gateway(smtp=postfix, redis={"address": [f"127.0.0.1:{redis.port}"], "username": "porteiro", "password_file": password},
+                          workers=1)
+    until(lambda: "user=porteiro" in redis.cli("CLIENT", "LIST"), "the user")
+    assert "a-password" not in gateway.log_text()
+    assert "a-password" not in run_porteirod("-T", "-c", gateway.config_file).stdout
+
+
+def test_what_is_wrong_is_told_before_the_start(new_gateway, postfix):
+    gateway = new_gateway(smtp=postfix, start=False, redis={"address": ["redis.example:6379"], "prefix": "{x}", "username": "porteiro",
+                                              "timeout": "1ms"})
+    told = gateway.check().stderr
+    for part in ("redis.address: ", "redis.prefix: ", "redis.timeout: ", "redis.password_file: is missing"):
+        assert part in told
