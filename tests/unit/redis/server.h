@@ -139,7 +139,7 @@ static inline void server_end(void)
 }
 
 /* What redis-cli prints for a command. */
-static inline const char *redis_cli(const char *format, ...)
+__attribute__((format(printf, 1, 2))) static inline const char *redis_cli(const char *format, ...)
 {
     static char out[4096];
     char command[1000], all[1200];
