@@ -18,15 +18,15 @@ int64_t rate_increment(const struct rate *r, uint64_t quantity)
 {
     wide us = (wide)quantity * (uint64_t)r->period_us;
     us = (us + (uint64_t)r->count - 1) / (uint64_t)r->count;
-    return us > (uint64_t)CENTURY_US ? INT64_MAX : (int64_t)us;
+    return us > (uint64_t)CENTURY_US ? RATE_NEVER : (int64_t)us;
 }
 
 int64_t rate_tolerance(const struct rate *r)
 {
     /* One by one each of the burst is rounded up by less than a microsecond; what is added for that
      * stays below what one of them costs. */
-    int64_t cell = rate_increment(r, 1);
-    return rate_increment(r, (uint64_t)r->burst) + least(r->burst, cell - 1);
+    int64_t cell = rate_increment(r, 1), burst = rate_increment(r, (uint64_t)r->burst);
+    return least(burst + least(r->burst, cell - 1), CENTURY_US);
 }
 
 uint64_t rate_left(const struct rate *r, int64_t tat_us, int64_t now_us)

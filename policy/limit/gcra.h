@@ -13,11 +13,15 @@ struct rate {
 
 enum { RATE_COUNT_MAX = 1000000000 }; /* of `burst` too; a period is a year at most */
 
-/* What `quantity` of it costs, rounded up; INT64_MAX when it is more than a century. */
+/* What can't be worked off in a century is never let through. Far enough from the end of its type
+ * for sums with a clock. */
+#define RATE_NEVER (INT64_MAX / 4)
+
+/* What `quantity` of it costs, rounded up, or RATE_NEVER. */
 int64_t rate_increment(const struct rate *r, uint64_t quantity);
 
-/* How far the TAT may lie ahead. Its rounding never refuses one of a burst that is taken one by
- * one, and never lets one more pass. */
+/* How far the TAT may lie ahead, a century at most. Its rounding never refuses one of a burst that
+ * is taken one by one, and never lets one more pass. */
 int64_t rate_tolerance(const struct rate *r);
 
 /* How many would pass at once now. */

@@ -49,6 +49,29 @@ START_TEST(what_is_larger_than_the_burst_never_passes)
 }
 END_TEST
 
+START_TEST(the_largest_of_all_numbers_stay_within_their_type)
+{
+    static const int64_t year_us = INT64_C(366) * 86400 * 1000000;
+    static const struct rate rates[] = {
+        {1, year_us, RATE_COUNT_MAX},
+        {RATE_COUNT_MAX, 1000, RATE_COUNT_MAX},
+        {1, year_us, 1},
+    };
+    for (size_t i = 0; i < sizeof rates / sizeof *rates; i++) {
+        struct gcra_take take = {rate_increment(&rates[i], UINT64_MAX), rate_tolerance(&rates[i]),
+                                 60 * INT64_C(1000000)};
+        int64_t tat = INT64_MAX / 2, wait = 0;
+        ck_assert_int_le(take.increment_us, RATE_NEVER);
+        ck_assert(!gcra_take(&tat, &take, NOW, &wait));
+        ck_assert_int_eq(wait, -1);
+        take.increment_us = rate_increment(&rates[i], 1);
+        tat = 0;
+        ck_assert(gcra_take(&tat, &take, NOW, &wait));
+        ck_assert_uint_le(rate_left(&rates[i], tat, NOW), (uint64_t)rates[i].burst);
+    }
+}
+END_TEST
+
 START_TEST(what_is_due_within_max_delay_is_taken_and_waits)
 {
     static const struct rate r = {10, SECOND, 2};
@@ -139,6 +162,7 @@ SUITE(gcra)
 {
     TEST(exactly_the_burst_passes_at_once_then_one_a_cell);
     TEST(what_is_larger_than_the_burst_never_passes);
+    TEST(the_largest_of_all_numbers_stay_within_their_type);
     TEST(what_is_due_within_max_delay_is_taken_and_waits);
     TEST(a_clock_set_back_costs_no_more_than_the_rule);
     TEST(given_back_is_what_has_not_been_worked_off);
