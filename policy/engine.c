@@ -224,7 +224,7 @@ int policy_ask(struct policy_call *call, const struct policy *p, enum policy_sta
         return POLICY_FAILED;
     for (size_t i = 0; i < p->limit_count && asked >= 0; i++) {
         const struct limit_rule *r = &p->limits[i];
-        if (r->stage != stage || is_monitored(p, r))
+        if (!r->enabled || r->stage != stage || is_monitored(p, r))
             continue;
         asked = ask(call, r, f, call->groups, needs);
         if (asked > 0)
@@ -235,7 +235,7 @@ int policy_ask(struct policy_call *call, const struct policy *p, enum policy_sta
     /* Those that change nothing stand by themselves, and count only what the others let pass. */
     for (size_t i = 0; i < p->limit_count && asked >= 0; i++) {
         const struct limit_rule *r = &p->limits[i];
-        if (r->stage != stage || !is_monitored(p, r))
+        if (!r->enabled || r->stage != stage || !is_monitored(p, r))
             continue;
         asked = ask(call, r, f, call->groups, group >= 0 ? (uint16_t)group : needs);
         call->groups = (uint16_t)(call->groups + (asked > 0));

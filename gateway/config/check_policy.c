@@ -5,30 +5,25 @@
 
 #include <stdlib.h>
 
-/* Rules that `enabled = false` has dropped are gone; the others say at which stages they ask. */
+/* Those that aren't dropped say at which stages they ask. */
 static void check_limits(struct config *c, struct policy *p, struct errors *errors)
 {
-    size_t kept = 0;
     for (size_t i = 0; i < p->limit_count; i++) {
         struct limit_rule *r = &p->limits[i];
         const char *path = arena_printf(c->arena, "policies.%s.limits.%s", p->name, r->name);
         if (path == NULL)
             abort(); /* out of memory at the start */
-        if (!r->enabled)
-            continue;
-        if (limit_rule_check(r, path, errors) == 0)
+        if (r->enabled && limit_rule_check(r, path, errors) == 0)
             p->stages |= 1u << r->stage;
-        p->limits[kept++] = *r;
     }
-    p->limit_count = kept;
 }
 
 static void find_policy(struct config *c, struct listener_config *l, struct errors *errors)
 {
     l->policy_rules = config_find_policy(c, l->policy);
     if (l->policy[0] != '\0' && l->policy_rules == NULL)
-        errors_add_at(errors, &l->place, "listeners.%s.policy: \"%s\" isn't one of policies",
-                      l->name, l->policy);
+        errors_add_at(errors, &l->place, "listeners.%s.policy: \"%s\" isn't one of policies%s",
+                      l->name, l->policy, c->policy_count == 0 ? "; there are none" : "");
 }
 
 static bool is_used(const struct config *c, const struct policy *p)
@@ -52,6 +47,9 @@ void config_check_policies(struct config *c, struct errors *errors)
     if (c->policy_count > 0)
         errors_warn_at(errors, &c->policies[0].place,
                        "policies: this version reads and checks them, and holds nobody to them");
+    if (c->redis.server_count > 0)
+        errors_warn_at(errors, &c->redis.place,
+                       "redis: this version connects to it, and counts nothing there");
     for (size_t i = 0; i < c->policy_count; i++)
         if (!is_used(c, &c->policies[i]))
             errors_warn_at(errors, &c->policies[i].place,

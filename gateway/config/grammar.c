@@ -339,7 +339,9 @@ static const struct setting trusted_settings[] = {
 const struct section section_trusted = {"trusted", trusted_settings,
                                         "Who sends without a login, or for others"};
 
-const struct section section_policy = {"policies", policy_settings, "What clients are held to"};
+const struct section section_policy = {
+    "policies", policy_settings,
+    "What clients are to be held to: read and checked, not yet in force"};
 const struct section section_limit = {"limits", limit_settings, "How much one key may do"};
 const struct section section_when = {"when", match_settings, "Whom a rule is for"};
 const struct section section_except = {"except", match_settings, "Whom a rule is not for"};
@@ -403,7 +405,8 @@ static const struct setting redis_settings[] = {
      .help = "for an answer; after one that is late none is awaited until Redis answers again"},
     {.name = NULL}};
 const struct section section_redis = {
-    "redis", redis_settings, "Redis: counters that gateways share; leave the block out without it"};
+    "redis", redis_settings,
+    "Redis: connected to, not yet counted in; leave the block out without it"};
 
 static const struct setting upstream_settings[] = {
     {"protocol", SETTING_CHOICE, AT(upstream_config, protocol), .preset = "smtp",

@@ -84,8 +84,9 @@ static void put_policies(struct printer *p, const struct config *c)
         put_open(p, section_limit.name);
         for (size_t n = 0; n < policy->limit_count; n++) {
             const struct limit_rule *rule = &policy->limits[n];
-            p->failed |= buffer_printf(p->out, "%*s# %s\n", p->depth * INDENT, "",
-                                       limit_rule_text(rule, text, sizeof text));
+            if (rule->enabled)
+                p->failed |= buffer_printf(p->out, "%*s# %s\n", p->depth * INDENT, "",
+                                           limit_rule_text(rule, text, sizeof text));
             put_open(p, rule->name);
             put_settings(p, &section_limit, rule);
             put_match(p, &section_when, &rule->when);

@@ -159,6 +159,8 @@ static int claim_rules(const struct mapping *map, const struct config *c, unsign
     for (size_t i = 0; i < c->policy_count; i++)
         for (size_t n = 0; n < c->policies[i].limit_count; n++) {
             struct limit_rule *r = &c->policies[i].limits[n];
+            if (!r->enabled)
+                continue;
             int slot = label_claim(map->labels, LABEL_RULE, r->name, number, &fresh);
             r->slot = slot < 0 ? 0 : (uint16_t)slot;
             failed |= slot < 0;

@@ -177,7 +177,7 @@ static void take_files(struct worker *w, const struct message *m)
 }
 
 /* Redis at a path: the master connects. Without a master there is none. */
-static void dial_redis(void *owner, size_t index)
+static void ask_to_dial(void *owner, size_t index)
 {
     struct worker *w = owner;
     const struct message_dial which = {(uint32_t)index};
@@ -225,7 +225,7 @@ static void furnish_redis(struct worker *w)
                                           .password = password.size > 0 ? password.data : "",
                                           .log = &w->role.log,
                                           .counters = w->role.counters,
-                                          .dial = dial_redis,
+                                          .dial = ask_to_dial,
                                           .dial_owner = w};
     if (w->role.config->redis.server_count > 0 && (w->redis = redis_create(&options)) == NULL)
         abort(); /* out of memory at the start */

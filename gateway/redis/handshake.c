@@ -2,6 +2,7 @@
 
 #include "redis/script.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -114,6 +115,7 @@ static int probe(struct redis_handshake *h, struct redis_link *l,
     char key[200], script[32 * 1024];
     const char *words[] = {"EVAL", script,  "1", key,    "take",    "r",
                            "0",    "65535", "1", "1000", "1000000", "0"};
+    assert(script_size < sizeof script); /* both are the program's own */
     (void)snprintf(key, sizeof key, "{%.100s}:probe", o->config->prefix); /* fits */
     (void)span_copy(span_make(script_text, script_size), script, sizeof script);
     return say(h, l, STEP_PROBE, sizeof words / sizeof *words, words, o->deadline_ns);

@@ -222,11 +222,6 @@ static void take_input(struct redis_link *l, struct span *in)
 
 static void ready(struct redis_link *l)
 {
-    if (l->options.tls != NULL && connection_tls_version(l->connection)[0] == '\0') {
-        if (connection_start_tls(l->connection, l->options.tls) < 0)
-            lose(l, "out of memory");
-        return;
-    }
     connection_set_deadline(l->connection, 0);
     l->is_open = true;
     l->options.fn(l->options.owner, l, REDIS_LINK_OPEN, NULL);

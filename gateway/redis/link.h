@@ -22,7 +22,7 @@ struct redis_command {
 };
 
 enum redis_link_event {
-    REDIS_LINK_OPEN, /* connected, over TLS where that is wanted */
+    REDIS_LINK_OPEN, /* connected */
     REDIS_LINK_LOST, /* dead, `reason` says why; to be closed by whoever is called */
 };
 
@@ -31,8 +31,7 @@ typedef void redis_link_fn(void *owner, struct redis_link *l, enum redis_link_ev
 
 struct redis_link_options {
     struct loop *loop;
-    const struct tls_context *tls; /* NULL: in clear */
-    int64_t timeout_ms;            /* to connect */
+    int64_t timeout_ms; /* to connect */
     redis_link_fn *fn;
     void *owner;
 };

@@ -54,6 +54,16 @@ static void finish(struct call *c, const struct redis_value *answer)
     free(c);
 }
 
+/* No answer will come to any of them. */
+static void finish_all(struct redis_command *next)
+{
+    while (next != NULL) {
+        struct redis_command *command = next;
+        next = command->next;
+        finish((struct call *)command, NULL); /* it lies at the front */
+    }
+}
+
 static void distrust(struct redis *r, const char *reason);
 
 /* The server has started anew, or somebody has flushed its scripts: this call brings it. */
@@ -195,11 +205,7 @@ static void distrust(struct redis *r, const char *reason)
     timeout_set(r->timer, loop_now(r->options.loop) + back_off_ns(r));
     redis_handshake_end(&r->handshake);
     redis_link_close(&r->link);
-    while (next != NULL) {
-        struct redis_command *command = next;
-        next = command->next;
-        finish((struct call *)command, NULL); /* it lies at the front */
-    }
+    finish_all(next);
 }
 
 /* ---- the connection ---- */
@@ -306,11 +312,7 @@ void redis_destroy(struct redis **redis)
     r->is_trusted = false;
     redis_handshake_end(&r->handshake);
     redis_link_close(&r->link);
-    while (next != NULL) {
-        struct redis_command *command = next;
-        next = command->next;
-        finish((struct call *)command, NULL); /* it lies at the front */
-    }
+    finish_all(next);
     timeout_destroy(&r->timer);
     free(r);
 }

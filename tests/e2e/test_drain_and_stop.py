@@ -27,7 +27,7 @@ def test_a_draining_gateway_serves_new_clients_for_drain_delay(new_gateway, new_
 
 
 def test_after_drain_delay_new_clients_get_421_4_3_2(new_gateway, new_smtp, new_pop3):
-    gateway = new_gateway(new_smtp(), new_pop3(), drain_delay="300ms")
+    gateway = new_gateway(new_smtp(), new_pop3(), drain_delay="300ms", workers=1)  # each refuses by a clock of its own
     gateway.ctl("drain")
 
     def is_refused():

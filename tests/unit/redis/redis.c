@@ -49,7 +49,7 @@ static void is_trusted_again(void)
 static void is_lost_for(const char *reason)
 {
     UNTIL(!redis_is_trusted(behind.redis));
-    ck_assert_msg(lines_with(reason) == 1, "%s", behind.logged);
+    ck_assert_msg(lines_with(reason) == 1, "%s", behind.logged.text);
     ck_assert_int_eq(ask(), -1);
 }
 

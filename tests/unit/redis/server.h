@@ -9,6 +9,7 @@
 #include "config/folder.h"
 #include "net/peer.h"
 #include "net/turns.h"
+#include "telemetry/logged.h"
 #include "telemetry/mapping.h"
 
 #include <stdarg.h>
@@ -25,8 +26,7 @@ static struct {
     struct event_log log;
     int log_ends[2];
     struct counter_table *table;
-    char logged[16384];
-    size_t logged_size;
+    struct logged logged;
     struct redis *redis;
     unsigned dials;
 } behind;
@@ -155,25 +155,8 @@ __attribute__((format(printf, 1, 2))) static inline const char *redis_cli(const 
     return out;
 }
 
-static inline void log_take(void *owner, enum log_level level, struct span line)
-{
-    size_t room = sizeof behind.logged - behind.logged_size;
-    (void)owner, (void)level;
-    ck_assert_uint_gt(room, line.size + 1);
-    behind.logged_size += (size_t)snprintf(behind.logged + behind.logged_size, room, "%.*s\n",
-                                           (int)line.size, line.data); /* fits */
-}
-
 /* How many lines so far have this in them. */
 static inline unsigned lines_with(const char *part)
 {
-    static char datagram[LOG_DATAGRAM_MAX];
-    ssize_t size;
-    unsigned count = 0;
-    log_flush(behind.log.lines);
-    while ((size = recv(behind.log_ends[1], datagram, sizeof datagram, MSG_DONTWAIT)) > 0)
-        log_lines_each(span_make(datagram, (size_t)size), log_take, NULL);
-    for (const char *at = behind.logged; (at = strstr(at, part)) != NULL; at = strchr(at, '\n'))
-        count++;
-    return count;
+    return logged_with(&behind.logged, behind.log.lines, behind.log_ends[1], part);
 }

@@ -9,6 +9,7 @@
 #include "net/certificates.h"
 #include "net/peer.h"
 #include "net/turns.h"
+#include "telemetry/logged.h"
 #include "telemetry/mapping.h"
 
 #define EHLO "EHLO mail.example.com\r\n"
@@ -27,8 +28,7 @@ static struct {
     struct counter_table *table;
     struct peer peers[BEHIND_PEERS];
     size_t peer_count;
-    char logged[16384];
-    size_t logged_size;
+    struct logged logged;
 } behind;
 
 static inline void behind_make_files(void)
@@ -233,27 +233,8 @@ static inline struct peer *greets(size_t server, const char *extensions)
     return p;
 }
 
-/* ---- the log ---- */
-
-static inline void log_take(void *owner, enum log_level level, struct span line)
-{
-    (void)owner, (void)level;
-    size_t room = sizeof behind.logged - behind.logged_size;
-    ck_assert_uint_gt(room, line.size + 1);
-    behind.logged_size += (size_t)snprintf(behind.logged + behind.logged_size, room, "%.*s\n",
-                                           (int)line.size, line.data); /* fits */
-}
-
 /* How many lines so far have this in them. */
 static inline unsigned lines_with(const char *part)
 {
-    static char datagram[LOG_DATAGRAM_MAX];
-    ssize_t size;
-    unsigned count = 0;
-    log_flush(behind.log.lines);
-    while ((size = recv(behind.log_ends[1], datagram, sizeof datagram, MSG_DONTWAIT)) > 0)
-        log_lines_each(span_make(datagram, (size_t)size), log_take, NULL);
-    for (const char *at = behind.logged; (at = strstr(at, part)) != NULL; at = strchr(at, '\n'))
-        count++;
-    return count;
+    return logged_with(&behind.logged, behind.log.lines, behind.log_ends[1], part);
 }

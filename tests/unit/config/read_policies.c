@@ -1,0 +1,154 @@
+#include "config/folder.h"
+
+#define LISTENERS(policy)                                                                     \
+    "listeners = { submissions = { bind = [\"*:465\"] upstream = \"smtp\" policy = \"" policy \
+    "\" } }\n"
+#define GATEWAY(policy, policies) \
+    HOSTNAME TLS UPSTREAMS LISTENERS(policy) "policies = {\n" policies "\n}\n"
+
+static const struct limit_rule *rule(const char *policy, const char *name)
+{
+    const struct policy *p = config_find_policy(config, policy);
+    ck_assert_ptr_nonnull(p);
+    for (size_t i = 0; i < p->limit_count; i++)
+        if (strcmp(p->limits[i].name, name) == 0)
+            return &p->limits[i];
+    ck_abort_msg("no rule %s in %s", name, policy);
+}
+
+START_TEST(a_listener_has_the_rules_of_its_policy)
+{
+    const struct config *c = config_of(GATEWAY(
+        "outbound", "outbound = { limits = { hour = { key = [\"account\"] rate = \"600/1h\" "
+                    "burst = 100 when = { accounts = [\"@example.com\"] } } } }"));
+    ck_assert_uint_eq(errors_count(findings), 0);
+    ck_assert_ptr_eq(c->listeners[0].policy_rules, config_find_policy(c, "outbound"));
+    const struct limit_rule *r = rule("outbound", "hour");
+    ck_assert_int_eq(r->rate.count, 600);
+    ck_assert_int_eq(r->rate.burst, 100);
+    ck_assert_int_eq(r->rate.period_us, INT64_C(3600) * 1000000);
+    ck_assert_int_eq(r->stage, STAGE_RCPT);
+    ck_assert_uint_eq(r->when.accounts.count, 1);
+    ck_assert_uint_eq(c->policies[0].stages, 1u << STAGE_RCPT);
+}
+END_TEST
+
+START_TEST(base_is_taken_key_by_key)
+{
+    (void)config_of(GATEWAY(
+        "strict",
+        "easy = { limits = { hour = { key = [\"account\"] rate = \"600/1h\" burst = 100 action = "
+        "\"reject\" }\n day = { key = [\"account\"] rate = \"2000/1d\" } } }\n"
+        "strict = { base = \"easy\" limits = { hour = { rate = \"60/1h\" } day = { enabled = false "
+        "} more = { key = [\"ip\"] rate = \"1/s\" } } }"));
+    ck_assert_uint_eq(errors_count(findings), 0);
+    ck_assert_int_eq(rule("strict", "hour")->rate.count, 60);
+    ck_assert_int_eq(rule("strict", "hour")->rate.burst, 100);
+    ck_assert_int_eq(rule("strict", "hour")->action, LIMIT_REJECT);
+    ck_assert(!rule("strict", "day")->enabled);
+    ck_assert(rule("easy", "day")->enabled);
+    ck_assert_int_eq(rule("easy", "hour")->rate.count, 600);
+    ck_assert_uint_eq(config_find_policy(config, "strict")->limit_count, 3);
+    ck_assert_uint_eq(config_find_policy(config, "easy")->limit_count, 2);
+}
+END_TEST
+
+START_TEST(what_is_wrong_is_told_where_it_stands)
+{
+    static const struct {
+        const char *policies, *line;
+    } cases[] = {
+        {"p = { limits = { a = { rate = \"1/s\" } } }", "key: is missing; write it as key = "},
+        {"p = { limits = { a = { key = [\"acount\"] rate = \"1/s\" } } }", "\"acount\" is unknown"},
+        {"p = { limits = { a = { key = [\"ip\"] rate = \"many\" } } }", "\"many\" is no rate"},
+        {"p = { limits = { a = { key = [\"ip\"] rate = \"0/s\" } } }", "the count is from 1"},
+        {"p = { limits = { a = { key = [\"ip\"] } } }", "write either rate = "},
+        {"p = { limits = { a = { key = [\"ip\"] max = 4 rate = \"1/s\" } } }",
+         "write either rate = "},
+        {"p = { limits = { a = { key = [\"ip\"] max = 4 } } }", "is for count = \"sessions\""},
+        {"p = { limits = { a = { key = [\"account\"] count = \"connections\" rate = \"1/s\" } } }",
+         "account isn't known when connections are counted"},
+        {"p = { limits = { a = { key = [\"recipient\"] at = \"message\" rate = \"1/s\" } } }",
+         "recipient isn't known when recipients are counted; take at = \"rcpt\""},
+        {"p = { limits = { a = { key = [\"ip\"] count = \"messages\" at = \"rcpt\" rate = \"1/s\" "
+         "} } }",
+         "at: is for count = \"recipients\""},
+        {"p = { limits = { a = { key = [\"ip\", \"global\"] rate = \"1/s\" } } }",
+         "global stands alone"},
+        {"p = { limits = { a = { key = [\"ip\"] count = \"bytes\" rate = \"1G/d\" action = "
+         "\"delay\" } } }",
+         "delay is for a rate of"},
+        {"p = { limits = { a = { key = [\"ip\"] rate = \"1/s\" when = { accounts = [] } } } }",
+         "must not be empty"},
+        {"p = { limits = { a = { key = [\"ip\"] rate = \"1/s\" except = { networks = [\"x\"] } } } "
+         "}",
+         "networks: "},
+        {"p = { limits = { a = { key = [\"ip\"] rate = \"1/s\" when = { accounts = [\"ana\"] } } } "
+         "}",
+         "\"ana\" is no account"},
+        {"p = { base = \"q\" }", "names a policy that isn't there"},
+        {"p = { base = \"q\" } q = { base = \"p\" }", "leads back to where it came from"},
+        {"p = { limit = { } }", "unknown key; did you mean limits?"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char text[2048];
+        (void)snprintf(text, sizeof text,
+                       HOSTNAME TLS UPSTREAMS LISTENERS("p") "policies = {\n%s\n}\n",
+                       cases[i].policies); /* fits */
+        (void)config_of(text);
+        ck_assert_msg(errors_count(findings) > 0, "%s", cases[i].policies);
+        ck_assert_msg(told(FINDING_ERROR, "porteiro.conf:6: policies.", cases[i].line) > 0,
+                      "%s: no \"%s\"", cases[i].policies, cases[i].line);
+    }
+}
+END_TEST
+
+START_TEST(a_policy_that_is_not_there_is_told)
+{
+    (void)config_of(HOSTNAME TLS UPSTREAMS LISTENERS("strict"));
+    error_is("porteiro.conf:4: listeners.submissions.policy: ",
+             "\"strict\" isn't one of policies; there are none");
+}
+END_TEST
+
+START_TEST(what_can_be_right_but_seldom_is_gets_a_warning)
+{
+    (void)config_of(GATEWAY("p", "p = { limits = { a = { key = [\"ip\"] rate = \"1/1h\" action = "
+                                 "\"delay\" } } }\nunused = { }"));
+    ck_assert_uint_eq(errors_count(findings), 0);
+    warning_is("porteiro.conf:6: policies.p.limits.a.max_delay: ", "nothing would ever be delayed");
+    warning_is("porteiro.conf:7: policies.unused: ", "no listener uses it");
+    warning_is("porteiro.conf:6: policies: ", "holds nobody to them");
+}
+END_TEST
+
+START_TEST(what_is_printed_is_read_as_the_same)
+{
+    static char first[65536];
+    struct buffer out = {.limit = sizeof first - 1};
+    (void)config_of(GATEWAY(
+        "strict", "easy = { limits = { hour = { key = [\"account\"] rate = \"600/h\" } day = { key "
+                  "= [\"ip\"] rate = \"9/1d\" except = { networks = [\"192.0.2.0/24\"] } } } }\n"
+                  "strict = { base = \"easy\" mode = \"monitor\" limits = { day = { enabled = "
+                  "false } } }"));
+    ck_assert_int_eq(config_print(config, &out), 0);
+    (void)span_copy(buffer_bytes(&out), first, sizeof first); /* fits */
+    buffer_clear(&out);
+    (void)config_of(first);
+    ck_assert_uint_eq(errors_count(findings), 0);
+    ck_assert_int_eq(config_print(config, &out), 0);
+    ck_assert(span_equals(buffer_bytes(&out), first));
+    buffer_clear(&out);
+}
+END_TEST
+
+SUITE(read_policies)
+{
+    folder_use(tests);
+    TEST(a_listener_has_the_rules_of_its_policy);
+    TEST(base_is_taken_key_by_key);
+    TEST(what_is_wrong_is_told_where_it_stands);
+    TEST(a_policy_that_is_not_there_is_told);
+    TEST(what_can_be_right_but_seldom_is_gets_a_warning);
+    TEST(what_is_printed_is_read_as_the_same);
+}

@@ -1,0 +1,279 @@
+#include "policy/policy.h"
+
+#include "base/arena.h"
+#include "support/test.h"
+
+#include <string.h>
+
+static struct arena *arena;
+static struct policy_call call;
+static struct limit_rule rules[4];
+static struct policy policy;
+static struct address client;
+static struct policy_facts facts;
+
+static struct limit_rule limit(const char *name, enum limit_key key, int count)
+{
+    return (struct limit_rule){.name = name,
+                               .enabled = true,
+                               .keys = {key},
+                               .key_count = 1,
+                               .count = count,
+                               .action = LIMIT_DEFER,
+                               .stage = count == LIMIT_MESSAGES ? STAGE_MAIL : STAGE_RCPT,
+                               .rate_text = "10/1s",
+                               .rate = {10, 1000000, 10}};
+}
+
+static void begin(void)
+{
+    arena = arena_create(4 * 1024 * 1024);
+    policy_call_begin(&call, arena);
+    rules[0] = limit("messages", LIMIT_KEY_ACCOUNT, LIMIT_MESSAGES);
+    rules[1] = limit("hour", LIMIT_KEY_ACCOUNT, LIMIT_RECIPIENTS);
+    rules[2] = limit("domain", LIMIT_KEY_RECIPIENT_DOMAIN, LIMIT_RECIPIENTS);
+    rules[3] = limit("watched", LIMIT_KEY_IP, LIMIT_RECIPIENTS);
+    rules[3].mode = RULE_MONITOR;
+    policy = (struct policy){.name = "p",
+                             .limits = rules,
+                             .limit_count = 4,
+                             .stages = 1u << STAGE_MAIL | 1u << STAGE_RCPT};
+    ck_assert_int_eq(address_make("192.0.2.7", 25, &client), 0);
+    facts = (struct policy_facts){.account = "ana@example.com",
+                                  .login = "ana@example.com",
+                                  .listener = "submission",
+                                  .sender = "Ana@Example.COM",
+                                  .recipient = "bob@example.net",
+                                  .client = &client};
+}
+
+static void end(void)
+{
+    arena_destroy(&arena);
+}
+
+static void key_is(size_t take, const char *text)
+{
+    ck_assert_msg(span_equals(call.takes[take].key, text), "%.*s", (int)call.takes[take].key.size,
+                  call.takes[take].key.data);
+}
+
+START_TEST(what_a_stage_needs_is_one_group_and_what_only_watches_stands_behind_it)
+{
+    int mail = policy_ask(&call, &policy, STAGE_MAIL, &facts, STORE_NO_GROUP);
+    int rcpt = policy_ask(&call, &policy, STAGE_RCPT, &facts, (uint16_t)mail);
+    ck_assert_int_eq(mail, 0);
+    ck_assert_int_eq(rcpt, 1);
+    ck_assert_uint_eq(call.count, 4);
+    static const struct {
+        unsigned group, needs;
+        const char *key;
+    } takes[] = {{0, STORE_NO_GROUP, "messages ana@example.com"},
+                 {1, 0, "hour ana@example.com"},
+                 {1, 0, "domain example.net"},
+                 {2, 1, "watched 192.0.2.7"}};
+    for (size_t i = 0; i < 4; i++) {
+        ck_assert_uint_eq(call.takes[i].group, takes[i].group);
+        ck_assert_uint_eq(call.takes[i].needs, takes[i].needs);
+        ck_assert_int_eq(call.takes[i].rate.increment_us, 100000);
+        key_is(i, takes[i].key);
+    }
+}
+END_TEST
+
+START_TEST(where_nothing_is_to_be_asked_it_passes)
+{
+    struct verdict v;
+    facts.account = NULL;
+    ck_assert_int_eq(policy_ask(&call, &policy, STAGE_MAIL, &facts, STORE_NO_GROUP),
+                     POLICY_NOTHING);
+    ck_assert_int_eq(policy_ask(&call, &policy, STAGE_END, &facts, STORE_NO_GROUP), POLICY_NOTHING);
+    ck_assert_int_eq(policy_ask(&call, NULL, STAGE_MAIL, &facts, STORE_NO_GROUP), POLICY_NOTHING);
+    rules[0].enabled = false;
+    facts.account = "ana@example.com";
+    ck_assert_int_eq(policy_ask(&call, &policy, STAGE_MAIL, &facts, STORE_NO_GROUP),
+                     POLICY_NOTHING);
+    ck_assert_uint_eq(call.count, 0);
+    policy_judge(&call, POLICY_NOTHING, &v);
+    ck_assert_int_eq(v.kind, VERDICT_PASS);
+    ck_assert_int_eq(v.wait_us, 0);
+}
+END_TEST
+
+START_TEST(when_and_except_say_whom_a_rule_is_for)
+{
+    const char *all[] = {"@example.com"}, *one[] = {"ana@example.com"}, *door[] = {"submission"};
+    rules[0].when.accounts = (struct text_list){all, 1};
+    ck_assert_int_eq(policy_ask(&call, &policy, STAGE_MAIL, &facts, STORE_NO_GROUP), 0);
+    rules[0].except.accounts = (struct text_list){one, 1};
+    ck_assert_int_eq(policy_ask(&call, &policy, STAGE_MAIL, &facts, STORE_NO_GROUP),
+                     POLICY_NOTHING);
+    facts.account = "bob@example.com";
+    ck_assert_int_eq(policy_ask(&call, &policy, STAGE_MAIL, &facts, STORE_NO_GROUP), 1);
+    facts.account = "bob@example.org";
+    ck_assert_int_eq(policy_ask(&call, &policy, STAGE_MAIL, &facts, STORE_NO_GROUP),
+                     POLICY_NOTHING);
+    rules[0].when.accounts.count = 0;
+    rules[0].when.listeners = (struct text_list){door, 1};
+    ck_assert_int_eq(policy_ask(&call, &policy, STAGE_MAIL, &facts, STORE_NO_GROUP), 2);
+    facts.listener = "submissions";
+    ck_assert_int_eq(policy_ask(&call, &policy, STAGE_MAIL, &facts, STORE_NO_GROUP),
+                     POLICY_NOTHING);
+}
+END_TEST
+
+/* Refusing takes are marked by the store; here by hand. */
+START_TEST(the_first_rule_that_refuses_is_the_reason)
+{
+    struct verdict v;
+    int group = policy_ask(&call, &policy, STAGE_RCPT, &facts, STORE_NO_GROUP);
+    call.answers[0] = (struct counter_answer){.is_refusing = true, .wait_us = 5000000};
+    call.answers[1] = (struct counter_answer){.is_refusing = true, .wait_us = 9000000};
+    policy_judge(&call, group, &v);
+    ck_assert_int_eq(v.kind, VERDICT_DEFER);
+    ck_assert_ptr_eq(v.rule, &rules[1]);
+    ck_assert_int_eq(v.wait_us, 5000000);
+    ck_assert(span_equals(v.key, "hour ana@example.com"));
+    rules[1].action = LIMIT_REJECT;
+    policy_judge(&call, group, &v);
+    ck_assert_int_eq(v.kind, VERDICT_REJECT);
+    ck_assert(!v.is_too_large);
+}
+END_TEST
+
+START_TEST(what_is_more_than_a_rule_ever_lets_through_is_refused_for_good)
+{
+    struct verdict v;
+    int group = policy_ask(&call, &policy, STAGE_RCPT, &facts, STORE_NO_GROUP);
+    call.answers[0] = (struct counter_answer){.is_refusing = true, .wait_us = -1};
+    policy_judge(&call, group, &v);
+    ck_assert_int_eq(v.kind, VERDICT_REJECT);
+    ck_assert(v.is_too_large);
+}
+END_TEST
+
+START_TEST(the_longest_wait_holds_for_all)
+{
+    struct verdict v;
+    int group = policy_ask(&call, &policy, STAGE_RCPT, &facts, STORE_NO_GROUP);
+    call.answers[0] = (struct counter_answer){.is_taken = true, .wait_us = 100};
+    call.answers[1] = (struct counter_answer){.is_taken = true, .wait_us = 300};
+    policy_judge(&call, group, &v);
+    ck_assert_int_eq(v.kind, VERDICT_PASS);
+    ck_assert_int_eq(v.wait_us, 300);
+    ck_assert_ptr_eq(v.rule, &rules[2]);
+}
+END_TEST
+
+static void count_monitored(void *owner, const struct verdict *v)
+{
+    ck_assert_ptr_eq(v->rule, &rules[3]);
+    ck_assert_int_eq(v->kind, VERDICT_DEFER);
+    (*(int *)owner)++;
+}
+
+START_TEST(a_rule_that_watches_says_so_and_changes_nothing)
+{
+    struct verdict v;
+    int seen = 0, group = policy_ask(&call, &policy, STAGE_RCPT, &facts, STORE_NO_GROUP);
+    call.answers[2] = (struct counter_answer){.is_refusing = true, .wait_us = 7};
+    policy_judge(&call, group, &v);
+    ck_assert_int_eq(v.kind, VERDICT_PASS);
+    policy_monitored(&call, &policy, count_monitored, &seen);
+    ck_assert_int_eq(seen, 1);
+}
+END_TEST
+
+START_TEST(delay_is_what_is_left_of_it_for_the_message)
+{
+    rules[0].action = LIMIT_DELAY;
+    rules[0].max_delay_ms = 10000;
+    facts.delayed_us = 4000000;
+    (void)policy_ask(&call, &policy, STAGE_MAIL, &facts, STORE_NO_GROUP);
+    facts.delayed_us = 11000000;
+    (void)policy_ask(&call, &policy, STAGE_MAIL, &facts, STORE_NO_GROUP);
+    rules[0].action = LIMIT_DEFER;
+    facts.delayed_us = 0;
+    (void)policy_ask(&call, &policy, STAGE_MAIL, &facts, STORE_NO_GROUP);
+    ck_assert_int_eq(call.takes[0].rate.max_delay_us, 6000000);
+    ck_assert_int_eq(call.takes[1].rate.max_delay_us, 0);
+    ck_assert_int_eq(call.takes[2].rate.max_delay_us, 0);
+}
+END_TEST
+
+/* ---- keys ---- */
+
+static const struct {
+    enum limit_key key;
+    const char *client, *sender, *text;
+} keys[] = {
+    {LIMIT_KEY_ACCOUNT, "192.0.2.7", "", "r ana@example.com"},
+    {LIMIT_KEY_ACCOUNT_DOMAIN, "192.0.2.7", "", "r example.com"},
+    {LIMIT_KEY_IP, "192.0.2.7", "", "r 192.0.2.7"},
+    {LIMIT_KEY_IP, "2001:db8:1:2:3:4:5:6", "", "r 2001:db8:1:2::/64"},
+    {LIMIT_KEY_NETWORK, "192.0.2.7", "", "r 192.0.2.0/24"},
+    {LIMIT_KEY_NETWORK, "2001:db8:1:2:3:4:5:6", "", "r 2001:db8:1::/48"},
+    {LIMIT_KEY_SENDER, "192.0.2.7", "Ana@EXAMPLE.com", "r ana@example.com"},
+    {LIMIT_KEY_SENDER, "192.0.2.7", "", "r -"},
+    {LIMIT_KEY_SENDER, "192.0.2.7", "\"a b%c\"@example.com", "r \"a%20b%25c\"@example.com"},
+    {LIMIT_KEY_SENDER_DOMAIN, "192.0.2.7", "Ana@EXAMPLE.com", "r example.com"},
+    {LIMIT_KEY_RECIPIENT, "192.0.2.7", "", "r bob@example.net"},
+    {LIMIT_KEY_LISTENER, "192.0.2.7", "", "r submission"},
+    {LIMIT_KEY_GLOBAL, "192.0.2.7", "", "r all"},
+};
+
+START_TEST(a_key_names_its_counter)
+{
+    char text[STORE_KEY_MAX];
+    rules[0] = limit("r", keys[_i].key, LIMIT_MESSAGES);
+    ck_assert_int_eq(address_make(keys[_i].client, 25, &client), 0);
+    facts.sender = keys[_i].sender;
+    size_t size = limit_key_text(&rules[0], &facts, text);
+    ck_assert_msg(span_equals(span_make(text, size), keys[_i].text), "%.*s", (int)size, text);
+}
+END_TEST
+
+START_TEST(keys_of_any_length_fit_and_differ)
+{
+    static char senders[2][700];
+    char texts[2][STORE_KEY_MAX];
+    size_t sizes[2];
+    rules[0] = limit("r", LIMIT_KEY_SENDER, LIMIT_MESSAGES);
+    for (int i = 0; i < 2; i++) {
+        memset(senders[i], 'a', sizeof senders[i] - 1);
+        senders[i][690] = (char)('b' + i);
+        facts.sender = senders[i];
+        sizes[i] = limit_key_text(&rules[0], &facts, texts[i]);
+        ck_assert_uint_gt(sizes[i], 400);
+        ck_assert_uint_le(sizes[i], STORE_KEY_MAX);
+    }
+    ck_assert(sizes[0] != sizes[1] || memcmp(texts[0], texts[1], sizes[0]) != 0);
+}
+END_TEST
+
+START_TEST(more_than_a_call_can_hold_is_told)
+{
+    int last = 0;
+    for (unsigned i = 0; i < STORE_TAKES_MAX && last >= 0; i++)
+        last = policy_ask(&call, &policy, STAGE_RCPT, &facts, STORE_NO_GROUP);
+    ck_assert_int_eq(last, POLICY_FAILED);
+    ck_assert_uint_le(call.count, STORE_TAKES_MAX);
+    ck_assert_uint_le(call.groups, STORE_GROUPS_MAX);
+}
+END_TEST
+
+SUITE(engine)
+{
+    tcase_add_checked_fixture(tests, begin, end);
+    TEST(what_a_stage_needs_is_one_group_and_what_only_watches_stands_behind_it);
+    TEST(where_nothing_is_to_be_asked_it_passes);
+    TEST(when_and_except_say_whom_a_rule_is_for);
+    TEST(the_first_rule_that_refuses_is_the_reason);
+    TEST(what_is_more_than_a_rule_ever_lets_through_is_refused_for_good);
+    TEST(the_longest_wait_holds_for_all);
+    TEST(a_rule_that_watches_says_so_and_changes_nothing);
+    TEST(delay_is_what_is_left_of_it_for_the_message);
+    LOOP_TEST(a_key_names_its_counter, keys);
+    TEST(keys_of_any_length_fit_and_differ);
+    TEST(more_than_a_call_can_hold_is_told);
+}

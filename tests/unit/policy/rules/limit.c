@@ -1,0 +1,56 @@
+#include "policy/rules/limit.h"
+
+#include "support/test.h"
+
+#include <string.h>
+
+START_TEST(a_limit_is_told_in_figures)
+{
+    static const struct {
+        const char *rate;
+        int64_t count, burst, max;
+        const char *text;
+    } cases[] = {
+        {"600/1h", 600, 600, 0, "at most 600 recipients in 1h"},
+        {"600/h", 600, 100, 0, "at most 600 recipients in 1h, 100 at once"},
+        {"", 0, 0, 4, "at most 4 recipients at once"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const struct limit_rule r = {.rate_text = cases[i].rate,
+                                     .count = LIMIT_RECIPIENTS,
+                                     .max = cases[i].max,
+                                     .rate = {cases[i].count, 3600, cases[i].burst}};
+        char text[120], cut[8];
+        ck_assert_str_eq(limit_rule_text(&r, text, sizeof text), cases[i].text);
+        ck_assert_uint_eq(strlen(limit_rule_text(&r, cut, sizeof cut)), sizeof cut - 1);
+    }
+}
+END_TEST
+
+START_TEST(a_wait_is_told_in_the_unit_that_people_would_use)
+{
+    static const struct {
+        int64_t us;
+        const char *text;
+    } cases[] = {
+        {0, "1 second"},
+        {1, "1 second"},
+        {1000001, "2 seconds"},
+        {119000000, "119 seconds"},
+        {120000000, "2 minutes"},
+        {INT64_C(7200) * 1000000, "2 hours"},
+        {INT64_C(7201) * 1000000, "3 hours"},
+        {INT64_C(172800) * 1000000, "2 days"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char text[40];
+        ck_assert_str_eq(limit_wait_text(cases[i].us, text, sizeof text), cases[i].text);
+    }
+}
+END_TEST
+
+SUITE(limit)
+{
+    TEST(a_limit_is_told_in_figures);
+    TEST(a_wait_is_told_in_the_unit_that_people_would_use);
+}
