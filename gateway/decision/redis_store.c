@@ -17,9 +17,9 @@ enum {
     TABLE_SIZE = 4096, /* for STORE_TAKES_MAX keys */
 };
 
-/* Longer than anybody waits; with it whatever is added up stays below the 53 bits of a Lua number.
- */
-#define LONGEST_US (INT64_C(100) * 366 * 86400 * 1000000)
+/* Longer than anybody waits, and than any tolerance; with it whatever is added up stays below the
+ * 53 bits of a Lua number. */
+#define LONGEST_US (INT64_C(200) * 366 * 86400 * 1000000)
 
 /* What a kind is called in Redis, and how many keys it has: whole, or one for each of three halves
  * of a window. */
@@ -153,34 +153,33 @@ static size_t hash(enum counter_kind kind, struct span name)
     return (size_t)(h ^ h >> 32) % TABLE_SIZE;
 }
 
+/* Its place in the table: where it stands, or would. */
+static uint16_t *place_of(struct redis_store *s, enum counter_kind kind, struct span name)
+{
+    for (size_t at = hash(kind, name);; at = (at + 1) % TABLE_SIZE) {
+        const struct key *key = s->table[at] == 0 ? NULL : &s->keys[s->table[at] - 1];
+        if (key == NULL || (key->kind == kind && key->name.size == name.size &&
+                            memcmp(key->name.data, name.data, name.size) == 0))
+            return &s->table[at];
+    }
+}
+
 /* A counter that is asked for several times has its keys once. */
 static void list_key(struct redis_store *s, enum counter_kind kind, struct span name)
 {
-    for (size_t at = hash(kind, name);; at = (at + 1) % TABLE_SIZE) {
-        struct key *key = s->table[at] == 0 ? NULL : &s->keys[s->table[at] - 1];
-        if (key != NULL && key->kind == kind && key->name.size == name.size &&
-            memcmp(key->name.data, name.data, name.size) == 0)
-            return;
-        if (key != NULL)
-            continue;
-        s->keys[s->counters] = (struct key){kind, name, s->key_count + 1};
-        s->key_count += kinds[kind].key_count;
-        s->table[at] = (uint16_t)++s->counters;
+    uint16_t *place = place_of(s, kind, name);
+    if (*place != 0)
         return;
-    }
+    s->keys[s->counters] = (struct key){kind, name, s->key_count + 1};
+    s->key_count += kinds[kind].key_count;
+    *place = (uint16_t)++s->counters;
 }
 
 static void add_key_index(struct redis_store *s, enum counter_kind kind, struct span name)
 {
-    size_t at = hash(kind, name);
-    for (;; at = (at + 1) % TABLE_SIZE) {
-        const struct key *key = &s->keys[s->table[at] - 1]; /* it was listed */
-        if (key->kind == kind && key->name.size == name.size &&
-            memcmp(key->name.data, name.data, name.size) == 0) {
-            add_number(s, key->first);
-            return;
-        }
-    }
+    uint16_t listed = *place_of(s, kind, name);
+    assert(listed > 0);
+    add_number(s, s->keys[listed - 1].first);
 }
 
 static void add_key(struct redis_store *s, const struct key *key)
