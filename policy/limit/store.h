@@ -2,8 +2,9 @@
  * for Redis, which know nothing of rules.
  *
  * A call has groups of takes. The takes of a group are taken together or not at all; groups are
- * looked at in their order, each seeing what those before it have taken. One call is one round
- * trip. Times are microseconds of the store's own clock, since 1970. */
+ * looked at in their order, each seeing what those before it have taken; so do the takes within a
+ * group. One call is one round trip. Times are microseconds of the store's own clock, since 1970.
+ */
 #pragma once
 
 #include "base/span.h"
@@ -17,6 +18,10 @@ enum counter_kind {
     COUNTER_DISTINCT, /* so many different elements within a window; looked at, not added to */
     COUNTER_RATIO,    /* bad ones of all within a window; looked at, not added to */
 };
+
+/* A window slides by halves: what is added goes into the half that began last, a whole number of
+ * halves after 1970, and that and the one before are counted. So it counts for half of the window
+ * at least, and for all of it at most. */
 
 enum {
     STORE_TAKES_MAX = 1024, /* of a call */
@@ -67,8 +72,9 @@ struct counter_answer {
     int64_t now_us;   /* the store's clock */
     int64_t tat_us;   /* of a rate: after the take; where refused, as it stands (not before now) */
     int64_t wait_us; /* taken: how long to wait (rate with max_delay); refused: until it would pass,
-                        -1: it never can (more than the tolerance in one), or it isn't known */
-    uint64_t used;   /* held; different ones; tried */
+                        -1: it never can (more than the tolerance in one), or it isn't known, as
+                        of all that isn't a rate */
+    uint64_t used;   /* held, as it is now; different ones, without `element`; tried */
     uint64_t bad;    /* of a ratio */
 };
 
