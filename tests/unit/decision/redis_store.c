@@ -1,6 +1,7 @@
 #include "decision/redis_store.h"
 
 #include "redis/server.h"
+#include "support/store_vectors.h"
 
 #define SECOND INT64_C(1000000)
 
@@ -432,6 +433,33 @@ START_TEST(without_a_server_there_is_no_answer_at_once)
 }
 END_TEST
 
+/* ---- what the table in memory answers too ---- */
+
+static void take_for(const struct counter_take *takes, size_t count, struct counter_answer *out)
+{
+    take(takes, count);
+    memcpy(out, answers, count * sizeof *out);
+}
+
+static void settle_for(const struct counter_settle *settles, size_t count)
+{
+    redis_store_settle(store, settles, count);
+}
+
+static void advance(int64_t us)
+{
+    turns_for(us / 1000);
+}
+
+START_TEST(it_answers_as_every_store_does)
+{
+    static const struct store_driver driver = {take_for, settle_for, advance};
+    begin();
+    store_vectors_run(&driver);
+    end();
+}
+END_TEST
+
 SUITE(redis_store)
 {
     folder_use(tests);
@@ -455,4 +483,5 @@ SUITE(redis_store)
     TEST(every_key_ends_by_itself);
     TEST(a_value_that_is_none_of_ours_is_no_answer);
     TEST(without_a_server_there_is_no_answer_at_once);
+    TEST(it_answers_as_every_store_does);
 }
