@@ -16,6 +16,7 @@ int mapping_create(struct mapping *m, size_t max_connections, struct error *why)
     size_t health = shared_reserve(&layout, health_size());
     size_t backend = shared_reserve(&layout, backend_size());
     size_t auth_cache = shared_reserve(&layout, auth_cache_size());
+    size_t limits = shared_reserve(&layout, memory_size());
     char *base = shared_map(&layout, why);
     if (base == NULL)
         return -1;
@@ -27,9 +28,11 @@ int mapping_create(struct mapping *m, size_t max_connections, struct error *why)
         .health = (void *)(base + health),
         .backend = (void *)(base + backend),
         .auth_cache = (void *)(base + auth_cache),
+        .limits = (void *)(base + limits),
     };
     if (getrandom(m->auth_cache_key, sizeof m->auth_cache_key, 0) != sizeof m->auth_cache_key ||
-        getrandom(m->sasl_secret, sizeof m->sasl_secret, 0) != sizeof m->sasl_secret)
+        getrandom(m->sasl_secret, sizeof m->sasl_secret, 0) != sizeof m->sasl_secret ||
+        getrandom(m->limits_key, sizeof m->limits_key, 0) != sizeof m->limits_key)
         return error_set(why, "getrandom: %s", strerror(errno));
     return 0;
 }
@@ -38,5 +41,6 @@ void mapping_release(const struct mapping *m, size_t slot)
 {
     (void)session_free_all(&m->sessions, slot); /* how many doesn't matter */
     health_release_all(m->health, slot);
+    memory_free(m->limits, slot);
     process_free(m->processes, slot);
 }

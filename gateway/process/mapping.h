@@ -4,6 +4,7 @@
 
 #include "auth/cache.h"
 #include "base/error.h"
+#include "decision/memory.h"
 #include "sasl/backend.h"
 #include "sasl/secrets.h"
 #include "telemetry/counters.h"
@@ -19,12 +20,14 @@ struct mapping {
     struct health *health;
     struct backend *backend;
     struct auth_cache_table *auth_cache;
+    struct memory_region *limits;
     /* Inherited, and not in the mapping. */
     unsigned char auth_cache_key[AUTH_CACHE_KEY_SIZE], sasl_secret[SASL_SECRET_SIZE];
+    uint64_t limits_key[2];
 };
 
 /* Lays it out for `max_connections` sessions. Returns 0, or -1 and why. */
 int mapping_create(struct mapping *m, size_t max_connections, struct error *why);
 
-/* What a process that has ended held: its sessions, its permits, its row. */
+/* What a process that has ended held: its sessions, its permits, its locks, its row. */
 void mapping_release(const struct mapping *m, size_t slot);

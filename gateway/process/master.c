@@ -153,8 +153,10 @@ static void reopen_log(struct master *m)
 /* ---- generations ---- */
 
 /* Rules of the same name in several policies share one. Returns 0, or -1: there are too many. */
-static int claim_rules(const struct mapping *map, const struct config *c, unsigned number)
+static int claim_rules(const struct master *m, const struct config *c, unsigned number)
 {
+    const struct mapping *map = &m->state.mapping;
+    struct memory counters = memory_open(map->limits, map->limits_key, m->state.slot, NULL);
     int fresh, failed = 0;
     for (size_t i = 0; i < c->policy_count; i++)
         for (size_t n = 0; n < c->policies[i].limit_count; n++) {
@@ -162,6 +164,8 @@ static int claim_rules(const struct mapping *map, const struct config *c, unsign
             if (!r->enabled)
                 continue;
             int slot = label_claim(map->labels, LABEL_RULE, r->name, number, &fresh);
+            if (slot >= 0 && fresh)
+                (void)memory_clear(&counters, (size_t)slot); /* what is left ends by itself */
             r->slot = slot < 0 ? 0 : (uint16_t)slot;
             failed |= slot < 0;
         }
@@ -173,7 +177,7 @@ static int claim_labels(struct master *m, const struct config *c, unsigned numbe
                         struct errors *errors)
 {
     const struct mapping *map = &m->state.mapping;
-    int fresh, failed = claim_rules(map, c, number);
+    int fresh, failed = claim_rules(m, c, number);
     for (size_t i = 0; i < c->listener_count; i++) {
         int slot = label_claim(map->labels, LABEL_LISTENER, c->listeners[i].name, number, &fresh);
         if (slot >= 0 && fresh)

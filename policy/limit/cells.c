@@ -4,7 +4,6 @@
 #include <string.h>
 
 enum {
-    HEADS_FIRST = 64,
     CHAIN_MAX = 256, /* steps along one: a hash that nobody can guess makes none so long */
     SWEEP_DEAD = 4,  /* cells that are looked at for one at rest */
     SWEEP_LEAST = 16,

@@ -27,6 +27,8 @@ struct cell {
     volatile uint8_t spare;
 };
 
+enum { HEADS_FIRST = 64 }; /* chains that there are at least */
+
 /* A shard that is found spoiled meanwhile stays busy, and is mended when it is opened next. */
 enum { AT_PEACE, BUSY, SPOILED };
 

@@ -39,7 +39,7 @@ static void clear_paths(const struct shard *s)
 {
     for (size_t i = 0; i < STORE_RULES_MAX; i++)
         s->rings[i].hand = s->rings[i].count = s->rings[i].blocks = 0;
-    for (size_t i = 0; i < s->heads_max; i++)
+    for (size_t i = 0; i <= (s->head->mask & (s->heads_max - 1)) || i < HEADS_FIRST; i++)
         s->heads[i] = 0;
     s->head->rules = s->head->block_rules = 0;
     s->head->free = 0;
@@ -69,10 +69,12 @@ void cells_mend(const struct shard *s, int64_t now_us)
 
 void cells_clear(const struct shard *s, size_t slot, int64_t now_us)
 {
+    s->rings[slot].evictions = 0;
+    if (s->rings[slot].count == 0)
+        return;
     s->head->is_busy = BUSY;
     for (uint32_t i = 0; i < s->cells_max && i < s->head->used; i++)
         if (s->cells[i].slot == slot)
             s->cells[i].kind = 0;
-    s->rings[slot].evictions = 0;
     cells_mend(s, now_us);
 }
