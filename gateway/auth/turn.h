@@ -2,9 +2,9 @@
  * so that a stranger who begins many keeps nobody waiting. */
 #pragma once
 
-#include "base/address.h"
+#include "base/network.h"
 
-/* Of an IPv6 address the network of 64 bits counts. */
+/* Of one network_number. */
 enum { TURNS_OF_CLIENT_MAX = 4 };
 
 /* { NULL } is nobody's. */
@@ -15,7 +15,7 @@ struct turns {
 /* It lies in its owner. */
 struct turn {
     struct turn *next, **previous; /* NULL: not taken */
-    struct in6_addr network;
+    uint64_t network;
     bool is_counted;
 };
 

@@ -87,6 +87,20 @@ bool networks_meet(const struct network *a, const struct network *b)
            begin_alike(&a->first, &b->first, a->bits < b->bits ? a->bits : b->bits);
 }
 
+/* The numbers of IPv4, and of the /64 of loopback, are those of networks in ::/8, where nobody is.
+ */
+uint64_t network_number(const struct address *a)
+{
+    struct in6_addr is = a->any.sa_family == AF_INET6 ? a->v6.sin6_addr : map_v4(a->v4.sin_addr);
+    bool is_v6 = address_is_v6(a);
+    uint64_t number = 0;
+    for (size_t i = 0; i < (is_v6 ? 8 : 4); i++)
+        number = number << 8 | is.s6_addr[is_v6 ? i : 12 + i];
+    if (is_v6)
+        return number == 0 ? UINT64_C(1) << 41 : number;
+    return UINT64_C(1) << 40 | number;
+}
+
 bool networks_hold(const struct network_list *list, const struct address *a)
 {
     for (size_t i = 0; i < list->count; i++)

@@ -3,6 +3,8 @@
 
 #include "base/address.h"
 
+#include <stdint.h>
+
 struct network {
     struct in6_addr first; /* IPv4 as ::ffff:a.b.c.d */
     unsigned bits;         /* of 128 */
@@ -25,6 +27,10 @@ bool network_holds(const struct network *n, const struct address *a);
 
 /* Is there an address that both hold? */
 bool networks_meet(const struct network *a, const struct network *b);
+
+/* By what a client is counted: its IPv4 address, or the /64 of its IPv6 address. Never 0, and
+ * another number for each. */
+uint64_t network_number(const struct address *a);
 
 /* Does one of them? */
 bool networks_hold(const struct network_list *list, const struct address *a);

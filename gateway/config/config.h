@@ -174,7 +174,8 @@ struct config {
     struct text_list http;
     struct text_list shared_networks;
     struct network_list shared; /* of `shared_networks` */
-    int64_t max_connections, shutdown_grace_ms, reload_grace_ms, drain_delay_ms;
+    int64_t max_connections, max_connections_per_ip, shutdown_grace_ms, reload_grace_ms,
+        drain_delay_ms;
     struct log_config log;
     struct auth_config auth;
     struct redis_config redis;

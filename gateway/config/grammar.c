@@ -190,10 +190,15 @@ static const struct setting top_settings[] = {
      .help = "[] alone: this version serves no HTTP"},
     {"max_connections", SETTING_INTEGER, AT(config, max_connections), .preset = "20000", .min = 1,
      .max = 1000000, .help = "of the whole gateway; past it a new client gets 421 4.3.2"},
+    {"max_connections_per_ip", SETTING_INTEGER, AT(config, max_connections_per_ip), .preset = "50",
+     .min = 1, .max = 1000000,
+     .help = "of an IPv4 address or an IPv6 /64, all ports together; past it 421 4.3.2"},
     {"shared_networks", SETTING_TEXT_LIST, AT(config, shared_networks),
      .preset = "127.0.0.0/8 ::1/128", .check = network_check,
-     .help = "many people behind one address, as of web hosts and webmail: as many logins of it as "
-             "there are may be checked at once, else four"},
+     .help =
+         "many people behind one address, as of web hosts and webmail: no "
+         "max_connections_per_ip, and as many logins of it as there are may be checked at once, "
+         "else four"},
     {"shutdown_grace", SETTING_DURATION, AT(config, shutdown_grace_ms), .preset = "30s",
      .max = 86400000, .help = "SIGTERM: transactions in progress may finish this long"},
     {"reload_grace", SETTING_DURATION, AT(config, reload_grace_ms), .preset = "2h",

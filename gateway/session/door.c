@@ -6,24 +6,30 @@
 
 #include <unistd.h>
 
-/* What is said to a client for whom there is no room, where it can be said in clear. */
+/* Why a client is sent away: what is logged, and what is said where it can be said in clear. */
+static const struct reason {
+    enum event event; /* EVENT_COUNT: nothing is logged */
+    enum smtp_reply_name smtp;
+    enum pop3_reply_name pop3;
+} shutting_down = {EVENT_COUNT, SMTP_REPLY_shutting_down, POP3_REPLY_shutting_down},
+  full = {EVENT_refused_full, SMTP_REPLY_greeting_full, POP3_REPLY_full},
+  crowded = {EVENT_refused_crowd, SMTP_REPLY_greeting_crowded, POP3_REPLY_crowded};
+
 static void send_away(const struct session_context *c, const struct listener_config *l, int fd,
-                      const struct address *peer, enum event event, bool is_shutting_down)
+                      const struct address *peer, const struct reason *why)
 {
     struct buffer out = {.limit = 600};
     size_t slot = label_slot(c->labels, LABEL_LISTENER, l->name);
     char client[ADDRESS_TEXT_SIZE];
     address_format(peer, client);
     counter_add(c->counters, COUNTER_connections_refused, slot, 1);
-    if (event != EVENT_COUNT)
-        log_event(c->log, event, field_text(KEY_listener, l->name), field_text(KEY_client, client));
+    if (why->event != EVENT_COUNT)
+        log_event(c->log, why->event, field_text(KEY_listener, l->name),
+                  field_text(KEY_client, client));
     if (l->role == ROLE_POP3)
-        (void)pop3_reply_append(is_shutting_down ? POP3_REPLY_shutting_down : POP3_REPLY_full, NULL,
-                                NULL, &out); /* then nothing is said */
+        (void)pop3_reply_append(why->pop3, NULL, NULL, &out); /* then nothing is said */
     else
-        (void)smtp_reply_append(is_shutting_down ? SMTP_REPLY_shutting_down
-                                                 : SMTP_REPLY_greeting_full,
-                                NULL, NULL, &out); /* likewise */
+        (void)smtp_reply_append(why->smtp, NULL, NULL, &out); /* likewise */
     struct span text = buffer_bytes(&out);
     if (l->tls != LISTENER_TLS_IMPLICIT && text.size > 0)
         (void)!write(fd, text.data, text.size); /* a new socket takes a line, or nobody reads */
@@ -31,18 +37,33 @@ static void send_away(const struct session_context *c, const struct listener_con
     (void)close(fd); /* the client has sent nothing that would reset it */
 }
 
+/* A row for the client, or -1 and why not. */
+static int take_row(const struct session_context *c, const struct address *peer,
+                    const struct reason **why)
+{
+    int row = session_claim(&c->table, (size_t)c->config->max_connections, c->process);
+    if (row < 0) {
+        *why = &full;
+        return -1;
+    }
+    if (!networks_hold(&c->config->shared, peer) &&
+        session_join(&c->table, row, network_number(peer),
+                     (size_t)c->config->max_connections_per_ip) < 0) {
+        session_free(&c->table, row);
+        *why = &crowded;
+        return -1;
+    }
+    return row;
+}
+
 void door_accept(struct registry *r, const struct listener_config *listener, int fd,
                  const struct address *peer, bool is_last)
 {
     const struct session_context *c = registry_context(r);
-    if (registry_is_refusing(r)) {
-        send_away(c, listener, fd, peer, EVENT_COUNT, true);
-        return;
-    }
-    int row =
-        is_last ? -1 : session_claim(&c->table, (size_t)c->config->max_connections, c->process);
+    const struct reason *why = registry_is_refusing(r) ? &shutting_down : is_last ? &full : NULL;
+    int row = why != NULL ? -1 : take_row(c, peer, &why);
     if (row < 0) {
-        send_away(c, listener, fd, peer, EVENT_refused_full, false);
+        send_away(c, listener, fd, peer, why);
         return;
     }
     int outcome;

@@ -1,12 +1,17 @@
 /* The owners stand side by side, apart from the rows: looking for a free one among 20,000 reads
  * 80 KB, and none of it while there is room near the hint. A row's sequence is odd while its owner
- * writes; who reads tries again. */
+ * writes; who reads tries again.
+ *
+ * The networks of the clients stand side by side too: they alone are the truth. A crowd counts the
+ * rows of the networks that share it, first of all when one comes and last of all when it goes: it
+ * may be too high, where a process was killed between the two, but never too low. So a crowd that
+ * is small needs no look at the networks. */
 #include "telemetry/sessions.h"
 
 #include <stdatomic.h>
 #include <string.h>
 
-enum { READ_TRIES = 100 };
+enum { READ_TRIES = 100, JOIN_TRIES = 4, CROWDS_A_ROW = 2 };
 
 struct row {
     _Atomic uint32_t sequence;
@@ -16,13 +21,41 @@ struct row {
 
 struct session_region {
     _Atomic uint32_t hint;
-    _Atomic uint32_t owners[]; /* 0: free, else the process's slot + 1; the rows follow */
+    _Atomic uint32_t
+        owners[]; /* 0: free, else the process's slot + 1; networks, crowds, rows follow */
 };
+
+static size_t aligned(size_t size)
+{
+    return (size + 63) / 64 * 64;
+}
+
+static size_t networks_offset(size_t capacity)
+{
+    return aligned(sizeof(struct session_region) + capacity * sizeof(uint32_t));
+}
+
+static size_t crowds_offset(size_t capacity)
+{
+    return networks_offset(capacity) + aligned(capacity * sizeof(uint64_t));
+}
 
 static size_t rows_offset(size_t capacity)
 {
-    size_t size = sizeof(struct session_region) + capacity * sizeof(uint32_t);
-    return (size + 63) / 64 * 64;
+    return crowds_offset(capacity) + aligned(capacity * CROWDS_A_ROW * sizeof(uint32_t));
+}
+
+/* One for each row; 0: not counted. */
+static _Atomic uint64_t *networks(const struct session_table *t)
+{
+    return (void *)((char *)t->region + networks_offset(t->capacity));
+}
+
+static _Atomic uint32_t *crowd_of(const struct session_table *t, uint64_t network)
+{
+    _Atomic uint32_t *crowds = (void *)((char *)t->region + crowds_offset(t->capacity));
+    network *= UINT64_C(0x9e3779b97f4a7c15); /* neighbours part */
+    return &crowds[(network >> 32) % (t->capacity * CROWDS_A_ROW)];
 }
 
 static struct row *row_at(const struct session_table *t, size_t i)
@@ -54,6 +87,42 @@ int session_claim(const struct session_table *t, size_t limit, size_t slot)
     return -1;
 }
 
+/* ---- networks ---- */
+
+static void leave(const struct session_table *t, size_t row)
+{
+    uint64_t network = atomic_exchange(&networks(t)[row], 0);
+    if (network != 0)
+        atomic_fetch_sub(crowd_of(t, network), 1);
+}
+
+static size_t count_network(const struct session_table *t, uint64_t network)
+{
+    const _Atomic uint64_t *all = networks(t);
+    size_t count = 0;
+    for (size_t i = 0; i < t->capacity; i++)
+        count += atomic_load(&all[i]) == network;
+    return count;
+}
+
+/* Counts itself first and looks afterwards: of two that race for the last place both may be sent
+ * away, but never both be let in. Then both try again. */
+int session_join(const struct session_table *t, int row, uint64_t network, size_t max)
+{
+    for (int tries = 0; tries < JOIN_TRIES; tries++) {
+        uint32_t crowd = atomic_fetch_add(crowd_of(t, network), 1) + 1;
+        atomic_store(&networks(t)[row], network);
+        if (crowd <= max || count_network(t, network) <= max)
+            return 0;
+        leave(t, (size_t)row);
+        if (count_network(t, network) >= max)
+            break;
+    }
+    return -1;
+}
+
+/* ---- rows ---- */
+
 void session_write(const struct session_table *t, int row, const struct session_row *content)
 {
     struct row *r = row_at(t, (size_t)row);
@@ -80,6 +149,7 @@ void session_set_messages(const struct session_table *t, int row, uint32_t messa
 
 void session_free(const struct session_table *t, int row)
 {
+    leave(t, (size_t)row);
     atomic_store(&t->region->owners[row], 0);
 }
 
@@ -88,8 +158,10 @@ size_t session_free_all(const struct session_table *t, size_t slot)
     size_t freed = 0;
     for (size_t i = 0; i < t->capacity; i++) {
         uint32_t owner = (uint32_t)slot + 1;
-        if (atomic_compare_exchange_strong(&t->region->owners[i], &owner, 0))
-            freed++;
+        if (atomic_load(&t->region->owners[i]) != owner)
+            continue;
+        leave(t, i); /* as long as it is the dead one's nobody else has it */
+        freed += atomic_compare_exchange_strong(&t->region->owners[i], &owner, 0);
     }
     return freed;
 }

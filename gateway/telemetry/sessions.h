@@ -1,5 +1,6 @@
 /* The sessions of all workers and generations: a row for each, in the shared mapping. A row is also
- * the permit to be one, so that there are never more than max_connections. */
+ * the permit to be one, so that there are never more than max_connections, nor of one network more
+ * than max_connections_per_ip. What a killed process held is given back with its rows. */
 #pragma once
 
 #include <stdbool.h>
@@ -39,6 +40,13 @@ size_t session_table_size(size_t capacity);
 /* A free row among the first `limit`, at most the capacity, now owned by the process in `slot` (its
  * row in the table of processes), or -1: all are taken. */
 int session_claim(const struct session_table *t, size_t limit, size_t slot);
+
+/* The row's client is of this network (not 0; see network_number). Returns 0; or -1: there are
+ * `max` rows of it already, and this one isn't counted.
+ *
+ * Hot: a few stores. Where the network, or one that shares its place, has many rows, 8 octets are
+ * read for each row there is. */
+int session_join(const struct session_table *t, int row, uint64_t network, size_t max);
 
 /* Hot: writes the row; a copy, no system call. The owner alone. */
 void session_write(const struct session_table *t, int row, const struct session_row *content);

@@ -148,7 +148,8 @@ def test_T_is_accepted_by_t_again_where_there_is_something_to_warn_of(configurat
 def test_T_prints_every_key_of_the_example_that_this_version_knows(configuration):
     text = run_porteirod("-T", "-c", configuration.config_file).stdout
     for key in ("hostname", "user", "auth_user", "helper_user", "workers", "state_dir", "spool_dir", "control",
-                "http", "max_connections", "shutdown_grace", "reload_grace", "drain_delay", "control_groups"):
+                "http", "max_connections", "max_connections_per_ip", "shutdown_grace", "reload_grace", "drain_delay",
+                "control_groups"):
         assert re.search(rf"^{key} = ", text, re.M), key
 
 

@@ -151,6 +151,31 @@ START_TEST(a_list_holds_what_one_of_it_holds)
 }
 END_TEST
 
+START_TEST(a_client_is_counted_by_its_address_or_its_64_bits)
+{
+    static const struct {
+        const char *one, *other;
+        bool is_same;
+    } cases[] = {
+        {"192.0.2.1", "192.0.2.1", true},
+        {"192.0.2.1", "192.0.2.2", false},
+        {"192.0.2.1", "::ffff:192.0.2.1", true},
+        {"2001:db8:1:2::1", "2001:db8:1:2:ffff:ffff:ffff:ffff", true},
+        {"2001:db8:1:2::1", "2001:db8:1:3::1", false},
+        {"0.0.0.0", "::", false},
+        {"32.1.13.184", "2001:db8::", false},
+        {"0.0.0.1", "::1", false},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct address one = host(cases[i].one), other = host(cases[i].other);
+        ck_assert_uint_ne(network_number(&one), 0);
+        ck_assert_uint_ne(network_number(&other), 0);
+        ck_assert_msg((network_number(&one) == network_number(&other)) == cases[i].is_same, "%s %s",
+                      cases[i].one, cases[i].other);
+    }
+}
+END_TEST
+
 SUITE(network)
 {
     TEST(a_network_is_read_or_refused);
@@ -158,4 +183,5 @@ SUITE(network)
     TEST(every_length_of_an_ipv4_network_holds_what_begins_with_its_bits);
     TEST(networks_meet_when_one_holds_the_other);
     TEST(a_list_holds_what_one_of_it_holds);
+    TEST(a_client_is_counted_by_its_address_or_its_64_bits);
 }

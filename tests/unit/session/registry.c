@@ -46,6 +46,7 @@ static void begin(void)
     }
     it.config = (struct config){.hostname = "mail.example.com",
                                 .max_connections = ROWS,
+                                .max_connections_per_ip = ROWS,
                                 .listeners = listeners,
                                 .listener_count = DOORS};
     it.log = (struct event_log){.lines = log_create(-1, LOG_LEVEL_ERROR), .process = ""};
@@ -212,13 +213,16 @@ END_TEST
 
 static const struct {
     enum door door;
-    const char *full, *shutting_down; /* NULL: TLS comes first, nothing can be said */
+    const char *full, *shutting_down, *crowded; /* NULL: TLS comes first, nothing can be said */
 } away[] = {
-    {SMTP, "421 4.3.2 Too many", "421 4.3.2 Service"},
-    {POP3, "-ERR [SYS/TEMP] Too many", "-ERR [SYS/TEMP] Service"},
-    {REFUSE, "421 4.3.2 Too many", "421 4.3.2 Service"},
-    {SMTPS, NULL, NULL},
-    {POP3S, NULL, NULL},
+    {SMTP, "421 4.3.2 Too many connections;", "421 4.3.2 Service",
+     "421 4.3.2 Too many connections from your address"},
+    {POP3, "-ERR [SYS/TEMP] Too many connections;", "-ERR [SYS/TEMP] Service",
+     "-ERR [SYS/TEMP] Too many connections from your address"},
+    {REFUSE, "421 4.3.2 Too many connections;", "421 4.3.2 Service",
+     "421 4.3.2 Too many connections from your address"},
+    {SMTPS, NULL, NULL, NULL},
+    {POP3S, NULL, NULL, NULL},
 };
 
 static void is_sent_away(struct peer *p, const char *text)
@@ -238,6 +242,33 @@ START_TEST(one_more_than_max_connections_is_told_to_come_again)
     peer_close(&it.peers[0]);
     UNTIL(registry_count(it.registry) == ROWS - 1);
     hears(comes(SMTP), "220 ");
+}
+END_TEST
+
+START_TEST(one_more_of_an_address_than_max_connections_per_ip_is_told_so)
+{
+    it.config.max_connections_per_ip = 2;
+    hears(comes(SMTP), "220 ");
+    hears(comes(POP3), "+OK ");
+    is_sent_away(comes(away[_i].door), away[_i].crowded);
+    ck_assert_uint_eq(registry_count(it.registry), 2);
+    ck_assert_uint_eq(rows(), 2);
+    ck_assert_int_eq(counted(COUNTER_connections_refused, away[_i].door), 1);
+    peer_close(&it.peers[0]);
+    UNTIL(registry_count(it.registry) == 1);
+    hears(comes(SMTP), "220 ");
+}
+END_TEST
+
+START_TEST(of_shared_networks_come_as_many_as_there_is_room_for)
+{
+    struct network all;
+    ck_assert_int_eq(network_parse("127.0.0.0/8", &all, NULL), 0);
+    it.config.max_connections_per_ip = 1;
+    it.config.shared = (struct network_list){&all, 1};
+    for (int n = 0; n < ROWS; n++)
+        hears(comes(SMTP), "220 ");
+    is_sent_away(comes(SMTP), "421 4.3.2 Too many connections;");
 }
 END_TEST
 
@@ -357,6 +388,8 @@ SUITE(registry)
     TEST(a_session_is_shown_with_its_client_and_door);
     TEST(the_end_of_the_last_session_is_told);
     LOOP_TEST(one_more_than_max_connections_is_told_to_come_again, away);
+    LOOP_TEST(one_more_of_an_address_than_max_connections_per_ip_is_told_so, away);
+    TEST(of_shared_networks_come_as_many_as_there_is_room_for);
     LOOP_TEST(where_there_are_no_descriptors_left_the_client_is_told_to_come_again, away);
     LOOP_TEST(while_it_refuses_new_clients_are_sent_away_and_others_stay, away);
     TEST(sessions_at_rest_that_are_asked_to_end_say_so_and_do);

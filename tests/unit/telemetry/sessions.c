@@ -300,6 +300,109 @@ START_TEST(a_row_whose_writer_was_killed_can_be_written_by_the_next)
 }
 END_TEST
 
+/* ---- networks ---- */
+
+enum { ANA = 4711, BEA = 4712, MOST = 5 };
+
+/* A row of the network, or -1: it has `max`. */
+static int comes_from(uint64_t network, size_t max, size_t slot)
+{
+    int row = session_claim(&table, CAPACITY, slot);
+    if (row < 0 || session_join(&table, row, network, max) == 0)
+        return row;
+    session_free(&table, row);
+    return -1;
+}
+
+START_TEST(a_network_has_so_many_rows_and_another_too)
+{
+    int last = -1;
+    for (int i = 0; i < MOST; i++)
+        ck_assert_int_ge(last = comes_from(ANA, MOST, 1), 0);
+    ck_assert_int_eq(comes_from(ANA, MOST, 2), -1);
+    ck_assert_int_ge(comes_from(BEA, MOST, 2), 0);
+    ck_assert_int_ge(comes_from(ANA, MOST + 1, 2), 0);
+    ck_assert_int_eq(comes_from(ANA, MOST, 2), -1);
+    session_free(&table, last);
+    ck_assert_int_eq(comes_from(ANA, MOST, 2), -1);
+    ck_assert_int_ge(comes_from(ANA, MOST + 1, 2), 0);
+}
+END_TEST
+
+START_TEST(networks_that_share_a_crowd_are_told_apart)
+{
+    for (uint64_t network = 1; network <= 20000; network++) {
+        int first = comes_from(network, 1, 1), other = comes_from(network + 20000, 1, 1);
+        ck_assert_int_ge(first, 0);
+        ck_assert_int_ge(other, 0);
+        ck_assert_int_eq(comes_from(network, 1, 1), -1);
+        session_free(&table, first);
+        if (network % 32 == 0) /* the others stay a while, so that crowds are shared */
+            ck_assert_uint_eq(session_free_all(&table, 1), 32);
+    }
+}
+END_TEST
+
+/* Comes and goes; never may more than three of the network be there. */
+static bool joins_and_leaves(void)
+{
+    while (atomic_load(&told->go) == 0)
+        continue;
+    for (int i = 0; i < 20000; i++) {
+        int row = comes_from(ANA, 3, 1);
+        if (row < 0)
+            continue;
+        if (atomic_fetch_add(&told->in_use, 1) >= 3)
+            return false;
+        atomic_fetch_sub(&told->in_use, 1);
+        session_free(&table, row);
+    }
+    return true;
+}
+
+START_TEST(four_processes_that_come_and_go_never_exceed_a_networks_limit)
+{
+    pid_t children[CLAIMERS];
+    for (int i = 0; i < CLAIMERS; i++)
+        children[i] = child_start(joins_and_leaves);
+    atomic_store(&told->go, 1);
+    for (int i = 0; i < CLAIMERS; i++)
+        child_succeeds(children[i]);
+    for (int i = 0; i < 3; i++)
+        ck_assert_int_ge(comes_from(ANA, 3, 1), 0);
+}
+END_TEST
+
+static bool joins_until_it_is_killed(void)
+{
+    while (atomic_load(&told->wrong) == 0) { /* as long as it lives */
+        int rows[MOST];
+        for (int i = 0; i < MOST; i++)
+            rows[i] = comes_from(ANA, MOST, 8);
+        atomic_store(&told->go, 1);
+        for (int i = 0; i < MOST; i++)
+            if (rows[i] >= 0)
+                session_free(&table, rows[i]);
+    }
+    return false;
+}
+
+START_TEST(what_a_killed_process_held_of_a_network_is_given_back_to_the_last_place)
+{
+    for (int round = 0; round < 50; round++) {
+        atomic_store(&told->go, 0);
+        pid_t child = child_start(joins_until_it_is_killed);
+        while (atomic_load(&told->go) == 0)
+            continue;
+        child_kill(child);
+        (void)session_free_all(&table, 8); /* it may have held none just then */
+    }
+    for (int i = 0; i < MOST; i++)
+        ck_assert_int_ge(comes_from(ANA, MOST, 1), 0);
+    ck_assert_int_eq(comes_from(ANA, MOST, 1), -1);
+}
+END_TEST
+
 START_TEST(a_row_past_the_capacity_is_not_read)
 {
     static const size_t rows[] = {CAPACITY, CAPACITY + 1, UINT32_MAX, SIZE_MAX};
@@ -343,6 +446,8 @@ START_TEST(claims_in_a_hostile_mapping_stay_within_it)
     ck_assert_int_eq(session_claim(&table, CAPACITY, 1), -1);
     ck_assert_uint_eq(session_count(&table, -1), CAPACITY);
     ck_assert_uint_eq(session_free_all(&table, 0xfefefefd), CAPACITY);
+    for (int i = 0; i < CAPACITY; i++)
+        ck_assert_int_ge(session_join(&table, i, (uint64_t)i << 56 | 1, CAPACITY), -1); /* or 0 */
     for (int i = 0; i < LIMIT; i++) {
         int claimed = session_claim(&table, LIMIT, 1);
         ck_assert_int_ge(claimed, 0);
@@ -380,6 +485,10 @@ SUITE(sessions)
     TEST(rows_of_a_killed_process_are_freed);
     TEST(a_reader_never_sees_a_torn_row);
     TEST(a_row_whose_writer_was_killed_can_be_written_by_the_next);
+    TEST(a_network_has_so_many_rows_and_another_too);
+    TEST(networks_that_share_a_crowd_are_told_apart);
+    TEST(four_processes_that_come_and_go_never_exceed_a_networks_limit);
+    TEST(what_a_killed_process_held_of_a_network_is_given_back_to_the_last_place);
     TEST(a_row_past_the_capacity_is_not_read);
     TEST(rows_of_a_hostile_mapping_are_closed_and_in_a_state_that_exists);
     TEST(claims_in_a_hostile_mapping_stay_within_it);

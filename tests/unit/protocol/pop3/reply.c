@@ -44,9 +44,9 @@ START_TEST(a_failure_has_the_code_of_its_kind)
     for (int name = 0; name < POP3_REPLY_COUNT; name++) {
         const char *line = own((enum pop3_reply_name)name, "x", NULL);
         bool is_temporary = name == POP3_REPLY_auth_unavailable || name == POP3_REPLY_full ||
-                            name == POP3_REPLY_shutting_down || name == POP3_REPLY_out_of_memory ||
-                            name == POP3_REPLY_upstream_busy || name == POP3_REPLY_upstream_down ||
-                            name == POP3_REPLY_upstream_refuses;
+                            name == POP3_REPLY_crowded || name == POP3_REPLY_shutting_down ||
+                            name == POP3_REPLY_out_of_memory || name == POP3_REPLY_upstream_busy ||
+                            name == POP3_REPLY_upstream_down || name == POP3_REPLY_upstream_refuses;
         ck_assert_msg(starts(line, "-ERR [AUTH] ") == (name == POP3_REPLY_auth_invalid ||
                                                        name == POP3_REPLY_mailbox_refused_login),
                       "%s", line);
