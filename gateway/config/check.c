@@ -434,6 +434,7 @@ void config_check(struct config *c, struct errors *errors)
     check_asked(&k);
     mechanisms_check(c, errors);
     config_check_policies(c, errors);
+    config_check_redis(c, errors);
 }
 
 const struct upstream_config *config_find_upstream(const struct config *c, const char *name)

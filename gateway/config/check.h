@@ -12,3 +12,6 @@ void config_check_trust(struct config *config, struct listener_config *l, struct
 
 /* The same for policies, and for the listeners that name them. */
 void config_check_policies(struct config *c, struct errors *errors);
+
+/* The same for Redis. */
+void config_check_redis(const struct config *c, struct errors *errors);

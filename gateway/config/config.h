@@ -158,7 +158,8 @@ struct redis_server {
 struct redis_config {
     struct place place;
     struct text_list address;
-    const char *username, *password_file, *prefix;
+    const char *username, *password_file, *ca, *prefix;
+    bool tls;
     int64_t database, timeout_ms;
     struct redis_server *servers; /* of `address` */
     size_t server_count;          /* 0: the block isn't there */

@@ -403,6 +403,11 @@ static const struct setting redis_settings[] = {
      .check = check_file, .help = "file with the password and nothing else"},
     {"database", SETTING_INTEGER, AT(redis_config, database), .preset = "0", .max = 65535,
      .help = "its number"},
+    {"tls", SETTING_BOOLEAN, AT(redis_config, tls), .preset = "false",
+     .help = "speak TLS; the server's certificate must be for its address and by a CA that is "
+             "trusted"},
+    {"ca", SETTING_TEXT, AT(redis_config, ca), .preset = "", .check = check_file,
+     .help = "file of the CAs that may have issued it; \"\": the system's"},
     {"prefix", SETTING_TEXT, AT(redis_config, prefix), .preset = "porteiro", .check = check_prefix,
      .help = "of all keys, as {porteiro}:...; gateways with the same count together"},
     {"timeout", SETTING_DURATION, AT(redis_config, timeout_ms), .preset = "250ms", .min = 10,

@@ -369,7 +369,7 @@ static void on_timeout(void *owner)
 
 static int begin_tls(struct connection *c)
 {
-    c->ssl = tls_new(c->next_tls, &c->socket);
+    c->ssl = tls_new(c->next_tls, &c->socket, &c->peer);
     if (c->ssl == NULL)
         return -1;
     c->next_tls = NULL;

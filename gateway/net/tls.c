@@ -63,12 +63,13 @@ static int stand_at(const struct tls_context *door, SSL *ssl)
     return door->authorities == NULL ? 0 : client_authorities_ask(door->authorities, ssl);
 }
 
-struct ssl_st *tls_new(const struct tls_context *context, struct tls_socket *socket)
+struct ssl_st *tls_new(const struct tls_context *context, struct tls_socket *socket,
+                       const struct address *peer)
 {
     SSL *ssl = SSL_new(context->is_client ? context->ctx : context->block->ctx);
     bool is_good =
         ssl != NULL && join(ssl, socket) == 0 &&
-        (context->is_client ? tls_client_begin(context, ssl) : stand_at(context, ssl)) == 0;
+        (context->is_client ? tls_client_begin(context, ssl, peer) : stand_at(context, ssl)) == 0;
     if (is_good)
         return ssl;
     SSL_free(ssl);
@@ -320,6 +321,14 @@ const struct tls_context *tls_client_context(const struct tls_contexts *contexts
 {
     for (size_t i = 0; i < contexts->client_count; i++)
         if (contexts->clients[i].server == server)
+            return &contexts->clients[i];
+    return NULL;
+}
+
+const struct tls_context *tls_redis_context(const struct tls_contexts *contexts)
+{
+    for (size_t i = 0; i < contexts->client_count; i++)
+        if (contexts->clients[i].is_redis)
             return &contexts->clients[i];
     return NULL;
 }

@@ -52,11 +52,15 @@ const struct tls_context *tls_server_context(const struct tls_contexts *contexts
 const struct tls_context *tls_client_context(const struct tls_contexts *contexts,
                                              const struct server_config *server);
 
+/* The client's, to speak to any server of Redis, or to a Sentinel; NULL: in clear. */
+const struct tls_context *tls_redis_context(const struct tls_contexts *contexts);
+
 /* The SHA-256 of the certificate in DER that the peer has shown, "AB:CD:..."; "": it has shown
  * none. */
 enum { TLS_FINGERPRINT_SIZE = 3 * 32 };
 void tls_peer_fingerprint(const struct ssl_st *ssl, char out[TLS_FINGERPRINT_SIZE]);
 
-/* An SSL on `socket`, which must outlive it, ready for its handshake, or NULL without memory. For
- * net/connection. */
-struct ssl_st *tls_new(const struct tls_context *context, struct tls_socket *socket);
+/* An SSL on `socket`, which must outlive it, ready for its handshake with who is at that address,
+ * or NULL without memory. For net/connection. */
+struct ssl_st *tls_new(const struct tls_context *context, struct tls_socket *socket,
+                       const struct address *peer);

@@ -27,11 +27,11 @@ struct tls_context {
     unsigned char session_context[32];      /* a session of one listener is none at another */
     /* A server's behind: */
     SSL_CTX *ctx;
-    const struct upstream_config *upstream;
-    const struct server_config *server;
-    bool is_checked;       /* its certificate must be the right one */
-    SSL_SESSION **session; /* the last one, to be resumed; it points to NULL before the first */
-    char host[ADDRESS_TEXT_SIZE];
+    const struct server_config *server; /* of an upstream; NULL for Redis, which is_redis */
+    bool is_redis;
+    bool is_checked;         /* its certificate must be the right one */
+    const char *fingerprint; /* of that one; "": a CA that is trusted has issued it for the host */
+    SSL_SESSION **session;   /* the last one, to be resumed; it points to NULL before the first */
 };
 
 /* A context with what holds for both sides. Out of memory ends the program. */
@@ -57,10 +57,11 @@ int tls_block_version(const struct tls_config *t);
 int tls_days_left(const X509 *certificate);
 
 /* One context for each server behind, those of an upstream with one SSL_CTX, in the order of the
- * configuration. What is wrong is added to `errors`. */
+ * configuration; and one for Redis, where it is spoken to with TLS. What is wrong is added to
+ * `errors`. */
 struct tls_context *tls_client_prepare(const struct config *config, struct errors *errors,
                                        size_t *count);
 void tls_client_free(struct tls_context *contexts, size_t count);
 
-/* Makes `ssl` ready to speak to the server behind. */
-int tls_client_begin(const struct tls_context *context, SSL *ssl);
+/* Makes `ssl` ready to speak to the server behind, at that address. */
+int tls_client_begin(const struct tls_context *context, SSL *ssl, const struct address *peer);

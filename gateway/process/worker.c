@@ -223,6 +223,7 @@ static void furnish_redis(struct worker *w)
     const struct redis_options options = {.loop = w->role.loop,
                                           .config = &w->role.config->redis,
                                           .password = password.size > 0 ? password.data : "",
+                                          .tls = tls_redis_context(w->role.birth->prepared->tls),
                                           .log = &w->role.log,
                                           .counters = w->role.counters,
                                           .dial = ask_to_dial,

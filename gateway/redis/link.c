@@ -14,7 +14,8 @@ struct redis_link {
     struct redis_command *first, **last; /* that wait for an answer, the oldest first */
     struct redis_command *unsent;        /* the first that has not all been written */
     size_t sent;                         /* octets of it that have */
-    bool is_open, is_closed;             /* closed: freed at the end of this turn */
+    bool is_in_handshake, is_open;
+    bool is_closed; /* freed at the end of this turn */
     struct entry flush;
     struct deferred deferred;
     struct error why;
@@ -222,9 +223,31 @@ static void take_input(struct redis_link *l, struct span *in)
 
 static void ready(struct redis_link *l)
 {
-    connection_set_deadline(l->connection, 0);
+    if (l->options.tls != NULL && !l->is_in_handshake) {
+        l->is_in_handshake = true;
+        if (connection_start_tls(l->connection, l->options.tls) < 0)
+            lose(l, "out of memory");
+        return;
+    }
+    l->is_in_handshake = false;
     l->is_open = true;
+    connection_set_deadline(l->connection, 0);
     l->options.fn(l->options.owner, l, REDIS_LINK_OPEN, NULL);
+}
+
+/* A server that speaks no TLS says nothing, or something that isn't a handshake. */
+static void failed(struct redis_link *l, const char *reason)
+{
+    struct error why;
+    (void)error_set(&why, "%s%s", l->is_in_handshake ? "TLS: " : "", reason);
+    lose(l, why.text);
+}
+
+static void timed_out(struct redis_link *l)
+{
+    lose(l, l->is_open           ? "no answer in time"
+            : l->is_in_handshake ? "the TLS handshake took too long"
+                                 : "connecting took too long");
 }
 
 static void on_event(void *owner, enum connection_event event, struct span *in)
@@ -235,9 +258,7 @@ static void on_event(void *owner, enum connection_event event, struct span *in)
     case CONNECTION_DATA: take_input(l, in); return;
     case CONNECTION_DRAINED: flush(l); return;
     case CONNECTION_EOF: lose(l, "it has closed the connection"); return;
-    case CONNECTION_TIMEOUT:
-        lose(l, l->is_open ? "no answer in time" : "connecting took too long");
-        return;
-    case CONNECTION_FAILED: lose(l, connection_error(l->connection)); return;
+    case CONNECTION_TIMEOUT: timed_out(l); return;
+    case CONNECTION_FAILED: failed(l, connection_error(l->connection)); return;
     }
 }

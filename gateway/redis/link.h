@@ -31,7 +31,8 @@ typedef void redis_link_fn(void *owner, struct redis_link *l, enum redis_link_ev
 
 struct redis_link_options {
     struct loop *loop;
-    int64_t timeout_ms; /* to connect */
+    int64_t timeout_ms;            /* to connect, handshake of TLS included */
+    const struct tls_context *tls; /* NULL: in clear, as a socket that is adopted always is */
     redis_link_fn *fn;
     void *owner;
 };

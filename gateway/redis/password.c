@@ -10,11 +10,11 @@ static void check_account(const struct redis_config *r, struct errors *errors)
         errors_add_at(errors, &r->place,
                       "redis.password_file: is missing; username \"%s\" needs it", r->username);
     for (size_t i = 0; i < r->server_count; i++)
-        if (r->password_file[0] != '\0' && !r->servers[i].is_unix && r->servers[i].to.size > 0 &&
-            !address_is_private(&r->servers[i].to))
+        if (r->password_file[0] != '\0' && !r->tls && !r->servers[i].is_unix &&
+            r->servers[i].to.size > 0 && !address_is_private(&r->servers[i].to))
             errors_warn_at(errors, &r->place,
                            "redis.address: the password travels in clear to %s, which is no "
-                           "private address",
+                           "private address; tls = true encrypts it",
                            r->servers[i].text);
 }
 

@@ -240,8 +240,10 @@ static void on_link(void *owner, struct redis_link *l, enum redis_link_event eve
 
 static struct redis_link_options link_options(struct redis *r)
 {
+    bool is_unix = r->options.config->servers[r->server].is_unix;
     return (struct redis_link_options){.loop = r->options.loop,
                                        .timeout_ms = r->options.config->timeout_ms,
+                                       .tls = is_unix ? NULL : r->options.tls,
                                        .fn = on_link,
                                        .owner = r};
 }

@@ -17,7 +17,8 @@ struct redis;
 struct redis_options {
     struct loop *loop;
     const struct redis_config *config;
-    const char *password; /* "": none */
+    const char *password;          /* "": none */
+    const struct tls_context *tls; /* NULL: in clear, as a unix socket always is */
     const struct event_log *log;
     struct counters *counters;
     /* A worker can open no path: asks for a connection to the unix socket that stands at this place

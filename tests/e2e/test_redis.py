@@ -1,5 +1,8 @@
 """Redis: who connects, and what is said when it is away."""
+import pytest
+
 from fixtures.gateway import run_porteirod
+from fixtures.processes import free_port
 from fixtures.waiting import until
 
 
@@ -45,6 +48,42 @@ def test_a_user_of_the_acl_is_who_connects(new_gateway, postfix, new_redis, fold
     until(lambda: "user=porteiro" in redis.cli("CLIENT", "LIST"), "the user")
     assert "a-password" not in gateway.log_text()
     assert "a-password" not in run_porteirod("-T", "-c", gateway.config_file).stdout
+
+
+@pytest.fixture
+def tls_redis(new_redis, certificates):
+    """Over TLS alone, but for the test's own questions, which go over the socket; it has `tls_port`."""
+    port = free_port()
+    redis = new_redis("--tls-port", str(port), "--tls-auth-clients", "no", "--tls-ca-cert-file", certificates.authority.certificate,
+                      "--tls-cert-file", certificates.behind.certificate, "--tls-key-file", certificates.behind.key)
+    redis.tls_port = port
+    return redis
+
+
+def test_tls_is_spoken_to_a_server_whose_certificate_is_right(new_gateway, postfix, tls_redis, certificates):
+    new_gateway(smtp=postfix, redis={"address": [f"127.0.0.1:{tls_redis.tls_port}"], "tls": True,
+                                     "ca": certificates.authority.certificate}, workers=1)
+    until(lambda: f"laddr=127.0.0.1:{tls_redis.tls_port}" in tls_redis.cli("CLIENT", "LIST"), "a connection")
+
+
+def test_a_certificate_of_another_ca_is_no_redis(new_gateway, postfix, tls_redis, certificates):
+    gateway = new_gateway(smtp=postfix, redis={"address": [f"127.0.0.1:{tls_redis.tls_port}"], "tls": True,
+                                               "ca": certificates.other.certificate}, workers=1)
+    assert "TLS: " in gateway.wait_event("redis_lost")["reason"]
+
+
+def test_a_server_without_tls_is_no_redis(new_gateway, postfix, new_redis, certificates):
+    gateway = new_gateway(smtp=postfix, redis={"address": [f"127.0.0.1:{new_redis().port}"], "tls": True, "timeout": "2s",
+                                               "ca": certificates.authority.certificate}, workers=1)
+    assert "TLS" in gateway.wait_event("redis_lost")["reason"]
+
+
+def test_tls_that_protects_nothing_is_told_before_the_start(new_gateway, postfix, certificates):
+    ca = certificates.authority.certificate
+    told = new_gateway(smtp=postfix, start=False, redis={"address": ["127.0.0.1:6379"], "ca": ca}).check().stderr
+    assert "redis.ca: " in told
+    told = new_gateway(smtp=postfix, start=False, redis={"address": ["unix:/run/redis.sock"], "tls": True}).check().stderr
+    assert "redis.tls: " in told
 
 
 def test_what_is_wrong_is_told_before_the_start(new_gateway, postfix):

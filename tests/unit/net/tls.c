@@ -123,7 +123,7 @@ static void begin_handshake(size_t listener, const char *name, SSL_SESSION *sess
         socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, client.ends), 0);
     client.socket = (struct tls_socket){.fd = client.ends[0]};
     client.server =
-        tls_new(tls_server_context(contexts, &config->listeners[listener]), &client.socket);
+        tls_new(tls_server_context(contexts, &config->listeners[listener]), &client.socket, NULL);
     client.ssl = SSL_new(client.context);
     ck_assert(client.server != NULL && client.ssl != NULL);
     ck_assert_int_eq(SSL_set_fd(client.ssl, client.ends[1]), 1);

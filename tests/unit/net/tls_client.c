@@ -16,6 +16,8 @@ static struct {
     int ends[2];
     struct tls_socket socket; /* of ours */
     const char *said;         /* by OpenSSL, of the client's failure */
+    const char *address;
+    bool is_redis;
 } server;
 
 static void make(const char *name, const char *names)
@@ -41,6 +43,8 @@ static void begin(void)
 {
     findings_begin();
     server.ends[0] = server.ends[1] = -1;
+    server.address = "192.0.2.5";
+    server.is_redis = false;
 }
 
 static void hang_up(void)
@@ -63,26 +67,36 @@ static void end(void)
     findings_end();
 }
 
-/* An upstream with these settings in line 4; '~' stands for the folder. */
-static void prepare(const char *settings)
+/* A configuration that ends so, in which '~' stands for the folder. */
+static void prepare_text(const char *rest)
 {
     char text[4096];
     size_t used = (size_t)snprintf(
         text, sizeof text,
-        HOSTNAME "listeners = { r = { bind = [\"127.0.0.1:2525\"] role = \"refuse\" } }\n"
-                 "upstreams = { smtp = {\n"); /* fits, as all that follows */
-    for (; *settings != '\0'; settings++) {
-        if (*settings == '~')
+        HOSTNAME
+        "listeners = { r = { bind = [\"127.0.0.1:2525\"] role = \"refuse\" } }\n"); /* fits, as all
+                                                                                     that follows */
+    for (; *rest != '\0'; rest++) {
+        if (*rest == '~')
             used += (size_t)snprintf(text + used, sizeof text - used, "%s/", folder);
         else
-            text[used++] = *settings;
+            text[used++] = *rest;
     }
-    (void)snprintf(text + used, sizeof text - used,
-                   "\nservers = { legacy = { address = \"192.0.2.5:25\" } } } }\n");
+    text[used] = '\0';
     tls_contexts_destroy(&contexts);
     (void)config_of(text);
-    count_is(0, 0);
     contexts = tls_prepare(config, findings);
+}
+
+/* An upstream with these settings in line 4. */
+static void prepare(const char *settings)
+{
+    char text[2000];
+    (void)snprintf(text, sizeof text,
+                   "upstreams = { smtp = {\n%s\n"
+                   "servers = { legacy = { address = \"192.0.2.5:25\" } } } }\n",
+                   settings); /* fits */
+    prepare_text(text);
 }
 
 static const struct tls_context *client_context(void)
@@ -107,12 +121,15 @@ static void serve(const char *name)
 
 static bool agrees(void)
 {
+    struct address at;
+    ck_assert_int_eq(address_make(server.address, 25, &at), 0);
     const char *data = "";
     int flags = 0;
     ck_assert_int_eq(
         socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, server.ends), 0);
     server.socket = (struct tls_socket){.fd = server.ends[0]};
-    server.client = tls_new(client_context(), &server.socket);
+    server.client = tls_new(server.is_redis ? tls_redis_context(contexts) : client_context(),
+                            &server.socket, &at);
     server.ssl = SSL_new(server.context);
     ck_assert(server.client != NULL && server.ssl != NULL);
     ck_assert_int_eq(SSL_set_fd(server.ssl, server.ends[1]), 1);
@@ -286,6 +303,45 @@ START_TEST(a_certificate_of_another_fingerprint_is_refused)
 }
 END_TEST
 
+/* ---- Redis ---- */
+
+#define REDIS "redis = { address = [\"192.0.2.5:6379\"] tls = true "
+
+START_TEST(each_server_of_redis_shows_a_certificate_for_its_own_address)
+{
+    prepare_text(REDIS "ca = \"~legacy.pem\" }\n");
+    server.is_redis = true;
+    ck_assert(takes("legacy") && !takes("other"));
+    server.address = "192.0.2.6";
+    ck_assert(!takes("legacy"));
+    ck_assert_msg(strstr(server.said, "address mismatch") != NULL, "%s", server.said);
+}
+END_TEST
+
+START_TEST(redis_without_a_ca_of_its_own_is_judged_by_those_of_the_system)
+{
+    ck_assert_int_eq(setenv("SSL_CERT_FILE", folder_path("legacy.pem"), 1), 0);
+    prepare_text(REDIS "}\n");
+    server.is_redis = true;
+    ck_assert(takes("legacy") && !takes("other"));
+    ck_assert_int_eq(unsetenv("SSL_CERT_FILE"), 0);
+}
+END_TEST
+
+START_TEST(a_ca_of_redis_that_can_not_be_read_is_told)
+{
+    prepare_text(REDIS "ca = \"~nowhere.pem\" }\n");
+    error_is("porteiro.conf:3: redis.ca", "No such file or directory");
+}
+END_TEST
+
+START_TEST(redis_in_clear_has_no_context)
+{
+    prepare_text("redis = { }\n");
+    ck_assert_ptr_null(tls_redis_context(contexts));
+}
+END_TEST
+
 /* ---- our own certificate ---- */
 
 START_TEST(a_server_that_asks_for_one_is_shown_our_certificate)
@@ -385,6 +441,10 @@ SUITE(tls_client)
     TEST(a_certificate_of_another_fingerprint_is_refused);
     tcase_add_loop_test(tests, the_next_connection_to_a_server_resumes_the_session, 0, 2);
     TEST(a_session_that_the_server_has_forgotten_costs_nothing_but_a_whole_handshake);
+    TEST(each_server_of_redis_shows_a_certificate_for_its_own_address);
+    TEST(redis_without_a_ca_of_its_own_is_judged_by_those_of_the_system);
+    TEST(a_ca_of_redis_that_can_not_be_read_is_told);
+    TEST(redis_in_clear_has_no_context);
     TEST(a_server_that_asks_for_one_is_shown_our_certificate);
     TEST(a_key_of_another_certificate_is_refused);
     TEST(files_that_are_missing_are_all_named);
