@@ -1,18 +1,17 @@
 #include "decision/memory.h"
 
 #include "base/clock.h"
+#include "base/shared_lock.h"
 #include "telemetry/processes.h"
 
 #include <assert.h>
-#include <sched.h>
-#include <stdatomic.h>
 
-enum { LINE = 64, SPINS = 100, HEAD = 4096 };
+enum { LINE = 64, HEAD = 4096 };
 
 /* A cache line each: who waits for one disturbs nobody in another. */
 struct word {
-    _Atomic uint32_t holder; /* slot of the process, from 1; 0: nobody */
-    char rest[LINE - sizeof(uint32_t)];
+    struct shared_lock lock;
+    char rest[LINE - sizeof(struct shared_lock)];
 };
 
 struct memory_region {
@@ -20,6 +19,8 @@ struct memory_region {
 };
 
 static_assert(sizeof(struct memory_region) <= HEAD, "the table lies behind it");
+static_assert((int)PROCESS_SLOT_MAX <= (int)SHARED_LOCK_HOLDERS_MAX,
+              "every process can hold a word");
 
 size_t memory_size(void)
 {
@@ -50,42 +51,20 @@ static void let_go(struct memory *m, uint64_t shards)
 {
     for (size_t i = 0; i < TABLE_SHARDS; i++)
         if ((shards >> i & 1) != 0)
-            atomic_store_explicit(&m->region->words[i].holder, 0, memory_order_release);
-}
-
-/* A word that names no process was spoiled: nobody would ever free it. */
-static bool try_hold(struct word *w, uint32_t own)
-{
-    uint32_t holder = atomic_load_explicit(&w->holder, memory_order_relaxed);
-    return (holder == 0 || holder > PROCESS_SLOT_MAX) &&
-           atomic_compare_exchange_strong_explicit(&w->holder, &holder, own, memory_order_acquire,
-                                                   memory_order_relaxed);
-}
-
-/* Whoever holds it may be waiting for this processor. */
-static bool hold(struct word *w, uint32_t own, int64_t until_ns)
-{
-    do {
-        for (int i = 0; i < SPINS; i++)
-            if (try_hold(w, own))
-                return true;
-        (void)sched_yield(); /* always works */
-    } while (clock_monotonic_ns() < until_ns);
-    return false;
+            shared_lock_give(&m->region->words[i].lock);
 }
 
 /* All of them, or none. */
 static int hold_all(struct memory *m, uint64_t shards)
 {
-    uint32_t own = (uint32_t)m->slot + 1;
     int64_t until_ns = 0;
     for (size_t i = 0; i < TABLE_SHARDS; i++) {
-        struct word *w = &m->region->words[i];
-        if ((shards >> i & 1) == 0 || try_hold(w, own))
+        struct shared_lock *lock = &m->region->words[i].lock;
+        if ((shards >> i & 1) == 0 || shared_lock_try(lock, m->slot))
             continue;
         if (until_ns == 0)
             until_ns = clock_monotonic_ns() + MEMORY_WAIT_MS * CLOCK_MS;
-        if (hold(w, own, until_ns))
+        if (shared_lock_take(lock, m->slot, until_ns) == 0)
             continue;
         let_go(m, shards & ((UINT64_C(1) << i) - 1));
         return -1;
@@ -95,11 +74,9 @@ static int hold_all(struct memory *m, uint64_t shards)
 
 void memory_free(struct memory_region *region, size_t slot)
 {
-    for (size_t i = 0; i < TABLE_SHARDS; i++) {
-        uint32_t holder = (uint32_t)slot + 1;
-        (void)atomic_compare_exchange_strong(&region->words[i].holder, &holder,
-                                             0); /* most are not its */
-    }
+    for (size_t i = 0; i < TABLE_SHARDS; i++)
+        if (shared_lock_is_of(&region->words[i].lock, slot))
+            shared_lock_give(&region->words[i].lock);
 }
 
 /* ---- calls ---- */
