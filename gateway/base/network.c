@@ -3,6 +3,7 @@
 #include "base/span.h"
 
 #include <arpa/inet.h>
+#include <stdio.h>
 
 enum { V4_BEFORE = 96, ALL_BITS = 128 };
 
@@ -11,6 +12,11 @@ static struct in6_addr map_v4(struct in_addr v4)
     struct in6_addr mapped = {.s6_addr = {[10] = 0xff, [11] = 0xff}};
     memcpy(&mapped.s6_addr[12], &v4, sizeof v4);
     return mapped;
+}
+
+static struct in6_addr octets_of(const struct address *a)
+{
+    return a->any.sa_family == AF_INET6 ? a->v6.sin6_addr : map_v4(a->v4.sin_addr);
 }
 
 /* Is any bit of `a` set behind the first `bits`? */
@@ -77,7 +83,7 @@ static bool begin_alike(const struct in6_addr *a, const struct in6_addr *b, unsi
 
 bool network_holds(const struct network *n, const struct address *a)
 {
-    struct in6_addr is = a->any.sa_family == AF_INET6 ? a->v6.sin6_addr : map_v4(a->v4.sin_addr);
+    struct in6_addr is = octets_of(a);
     return n->is_v6 == address_is_v6(a) && begin_alike(&is, &n->first, n->bits);
 }
 
@@ -87,11 +93,37 @@ bool networks_meet(const struct network *a, const struct network *b)
            begin_alike(&a->first, &b->first, a->bits < b->bits ? a->bits : b->bits);
 }
 
+struct network network_of(const struct address *a, unsigned v4_bits, unsigned v6_bits)
+{
+    struct network n = {.first = octets_of(a), .is_v6 = address_is_v6(a)};
+    n.bits = n.is_v6 ? v6_bits : V4_BEFORE + v4_bits;
+    for (unsigned i = n.bits; i < ALL_BITS; i++)
+        n.first.s6_addr[i / 8] &= (unsigned char)~(0x80U >> i % 8);
+    return n;
+}
+
+bool network_contains(const struct network *wide, const struct network *narrow)
+{
+    return wide->bits <= narrow->bits && networks_meet(wide, narrow);
+}
+
+void network_format(const struct network *n, char out[NETWORK_TEXT_SIZE])
+{
+    char host[INET6_ADDRSTRLEN] = "?";
+    int family = n->is_v6 ? AF_INET6 : AF_INET;
+    (void)inet_ntop(family, &n->first.s6_addr[n->is_v6 ? 0 : 12], host, sizeof host); /* fits */
+    if (n->bits == ALL_BITS)
+        (void)snprintf(out, NETWORK_TEXT_SIZE, "%s", host); /* fits */
+    else
+        (void)snprintf(out, NETWORK_TEXT_SIZE, "%s/%u", host,
+                       n->bits - (n->is_v6 ? 0 : V4_BEFORE)); /* as above */
+}
+
 /* The numbers of IPv4, and of the /64 of loopback, are those of networks in ::/8, where nobody is.
  */
 uint64_t network_number(const struct address *a)
 {
-    struct in6_addr is = a->any.sa_family == AF_INET6 ? a->v6.sin6_addr : map_v4(a->v4.sin_addr);
+    struct in6_addr is = octets_of(a);
     bool is_v6 = address_is_v6(a);
     uint64_t number = 0;
     for (size_t i = 0; i < (is_v6 ? 8 : 4); i++)

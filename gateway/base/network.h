@@ -28,6 +28,16 @@ bool network_holds(const struct network *n, const struct address *a);
 /* Is there an address that both hold? */
 bool networks_meet(const struct network *a, const struct network *b);
 
+/* The network of so many bits that the address lies in; IPv4 has 32, IPv6 128. */
+struct network network_of(const struct address *a, unsigned v4_bits, unsigned v6_bits);
+
+/* Does `wide` hold all of `narrow`? */
+bool network_contains(const struct network *wide, const struct network *narrow);
+
+/* "192.0.2.0/24", "2001:db8::/64", or an address alone. */
+enum { NETWORK_TEXT_SIZE = 56 };
+void network_format(const struct network *n, char out[NETWORK_TEXT_SIZE]);
+
 /* By what a client is counted: its IPv4 address, or the /64 of its IPv6 address. Never 0, and
  * another number for each. */
 uint64_t network_number(const struct address *a);

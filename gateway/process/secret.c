@@ -1,5 +1,7 @@
 #include "process/secret.h"
 
+#include "base/own_file.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -11,10 +13,9 @@
 
 enum { NEW_SIZE = 32 }; /* octets; written as twice as many hexadecimal digits */
 
-/* In state_dir; `suffix` is for the one that is being written. */
-static void own_path(const struct config *c, const char *suffix, char out[PATH_MAX])
+static void own_path(const struct config *c, char out[PATH_MAX])
 {
-    (void)snprintf(out, PATH_MAX, "%s/secret%s", c->state_dir, suffix); /* cut: open says so */
+    (void)snprintf(out, PATH_MAX, "%s/secret", c->state_dir); /* cut: open says so */
 }
 
 static bool is_own(const struct config *c)
@@ -22,21 +23,16 @@ static bool is_own(const struct config *c)
     return c->secret[0] == '\0';
 }
 
-/* Opens a plain file; a pipe would keep us waiting. In state_dir, where others may write, it must
- * be ours and no link. Returns the descriptor, or -1 and why. */
+/* Opens a plain file; a pipe would keep us waiting. Returns the descriptor, or -1 and why. */
 static int open_file(const struct config *c, const char *path, struct stat *s, struct error *why)
 {
-    int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC | (is_own(c) ? O_NOFOLLOW : 0));
+    int fd = is_own(c) ? own_file_open(path, why) : open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
     if (fd < 0)
-        return error_set(why, "%s: %s", path, strerror(errno));
-    if (fstat(fd, s) < 0 || !S_ISREG(s->st_mode))
-        (void)error_set(why, "%s is no plain file", path);
-    else if (is_own(c) && s->st_uid != geteuid())
-        (void)error_set(why, "%s belongs to uid %u; remove it", path, s->st_uid);
-    else
+        return is_own(c) ? -1 : error_set(why, "%s: %s", path, strerror(errno));
+    if (fstat(fd, s) == 0 && S_ISREG(s->st_mode))
         return fd;
     (void)close(fd); /* only read */
-    return -1;
+    return error_set(why, "%s is no plain file", path);
 }
 
 /* The octets of the file, without a line's end behind them. Returns 0, or -1 and why. */
@@ -77,7 +73,7 @@ void secret_prepare(const struct config *c, struct secret *out, struct errors *e
     struct stat s;
     struct error why;
     *out = (struct secret){.size = 0};
-    own_path(c, "", own);
+    own_path(c, own);
     if (is_own(c) && access(path, F_OK) < 0 && errno == ENOENT) {
         make(out);
         return;
@@ -91,25 +87,19 @@ void secret_prepare(const struct config *c, struct secret *out, struct errors *e
         (void)close(fd); /* only read */
 }
 
-/* Under another name first: nobody finds half of it. */
 int secret_keep(struct secret *s, const struct config *c, struct error *why)
 {
-    char path[PATH_MAX], draft[PATH_MAX];
+    char path[PATH_MAX];
+    unsigned char line[SECRET_MAX + 1];
     if (!s->is_new)
         return 0;
-    own_path(c, "", path);
-    own_path(c, ".new", draft);
-    (void)unlink(draft); /* of a start that was cut off */
-    int fd = open(draft, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    bool is_good = fd >= 0 && write(fd, s->bytes, s->size) == (ssize_t)s->size &&
-                   write(fd, "\n", 1) == 1 && fsync(fd) == 0;
-    is_good = is_good && rename(draft, path) == 0;
-    if (!is_good)
-        (void)error_set(why, "%s: %s", path, strerror(errno));
-    if (fd >= 0)
-        (void)close(fd); /* it is on the disk */
-    s->is_new = !is_good;
-    return is_good ? 0 : -1;
+    own_path(c, path);
+    memcpy(line, s->bytes, s->size);
+    line[s->size] = '\n';
+    int failed = own_file_write(path, span_make((const char *)line, s->size + 1), why);
+    explicit_bzero(line, sizeof line);
+    s->is_new = failed;
+    return failed;
 }
 
 struct span secret_bytes(const struct secret *s)

@@ -151,6 +151,71 @@ START_TEST(a_list_holds_what_one_of_it_holds)
 }
 END_TEST
 
+START_TEST(a_network_is_written_as_it_is_read)
+{
+    static const char *const texts[] = {"192.0.2.0/24", "192.0.2.1",     "0.0.0.0/0", "::/0",
+                                        "2001:db8::",   "2001:db8::/64", "fe80::/10"};
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+        struct network n;
+        char text[NETWORK_TEXT_SIZE];
+        ck_assert_int_eq(network_parse(texts[i], &n, NULL), 0);
+        network_format(&n, text);
+        ck_assert_str_eq(text, texts[i]);
+    }
+}
+END_TEST
+
+START_TEST(an_address_lies_in_a_network_of_so_many_bits)
+{
+    static const struct {
+        const char *address, *network;
+        unsigned v4_bits, v6_bits;
+    } cases[] = {
+        {"192.0.2.77", "192.0.2.0/24", 24, 48},
+        {"192.0.2.77", "192.0.2.77", 32, 64},
+        {"192.0.2.77", "192.0.2.64/27", 27, 64},
+        {"192.0.2.77", "0.0.0.0/0", 0, 0},
+        {"::ffff:192.0.2.77", "192.0.2.0/24", 24, 48},
+        {"2001:db8:1:2:3::4", "2001:db8:1:2::/64", 32, 64},
+        {"2001:db8:1:2:3::4", "2001:db8:1::/48", 24, 48},
+        {"2001:db8::ffff", "2001:db8::fff8/125", 24, 125},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct address a = host(cases[i].address);
+        struct network n = network_of(&a, cases[i].v4_bits, cases[i].v6_bits);
+        char text[NETWORK_TEXT_SIZE];
+        network_format(&n, text);
+        ck_assert_str_eq(text, cases[i].network);
+        ck_assert(network_holds(&n, &a));
+    }
+}
+END_TEST
+
+START_TEST(a_network_contains_what_is_no_wider)
+{
+    static const struct {
+        const char *wide, *narrow;
+        bool contains;
+    } cases[] = {
+        {"192.0.2.0/24", "192.0.2.1", true},
+        {"192.0.2.0/24", "192.0.2.0/24", true},
+        {"192.0.2.0/25", "192.0.2.0/24", false},
+        {"192.0.2.0/24", "192.0.3.0/24", false},
+        {"0.0.0.0/0", "192.0.2.1", true},
+        {"0.0.0.0/0", "2001:db8::/32", false},
+        {"::/0", "192.0.2.1", false},
+        {"2001:db8::/32", "2001:db8:1::/48", true},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct network wide, narrow;
+        ck_assert_int_eq(network_parse(cases[i].wide, &wide, NULL), 0);
+        ck_assert_int_eq(network_parse(cases[i].narrow, &narrow, NULL), 0);
+        ck_assert_msg(network_contains(&wide, &narrow) == cases[i].contains, "%s %s", cases[i].wide,
+                      cases[i].narrow);
+    }
+}
+END_TEST
+
 START_TEST(a_client_is_counted_by_its_address_or_its_64_bits)
 {
     static const struct {
@@ -184,4 +249,7 @@ SUITE(network)
     TEST(networks_meet_when_one_holds_the_other);
     TEST(a_list_holds_what_one_of_it_holds);
     TEST(a_client_is_counted_by_its_address_or_its_64_bits);
+    TEST(a_network_is_written_as_it_is_read);
+    TEST(an_address_lies_in_a_network_of_so_many_bits);
+    TEST(a_network_contains_what_is_no_wider);
 }
