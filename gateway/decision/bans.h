@@ -1,0 +1,88 @@
+/* Who is refused before anything else is heard of him: networks, each until a given time. One table
+ * for all workers and generations, in the shared mapping.
+ *
+ * A ban is of a network (IPv4 of 0 to 32 bits, IPv6 of 0 to 64), or of one account within it, where
+ * many people share an address. An exemption is kept like a ban, and wins over all that cover the
+ * same address. Nothing stays for ever: BAN_MAX_NS is the longest. Times are of the wall clock, so
+ * that they hold over a restart.
+ *
+ * There is room for BANS_MAX. Where a ban's place is taken by BAN_WAYS others, the one of a rule
+ * that ends first makes room; what people have ordered never does, so that past it a ban by a
+ * person is refused and said so, and one by a rule is not made.
+ *
+ * Readers take no lock, and skip a ban that is just being written. Writers hold one over a few
+ * stores; what a killed one was writing is dropped by the master. */
+#pragma once
+
+#include "base/error.h"
+#include "base/network.h"
+
+enum {
+    BANS_MAX = 32768,
+    BAN_WAYS = 8,
+    BAN_V6_BITS = 64,
+    BAN_RULE_SIZE = 64,
+    BAN_REASON_SIZE = 128,
+    BAN_ACCOUNT_SIZE = 128,
+    BAN_TEXT_SIZE = 112,
+};
+#define BAN_MAX_NS (INT64_C(366) * 86400 * 1000000000)
+
+/* Who has made it: a store that gateways share replaces its own alone. */
+enum ban_origin { BAN_OF_GATEWAY, BAN_OF_STORE };
+
+/* Plain data, also as it is kept in a file. Texts end in NUL. */
+struct ban {
+    struct network network;
+    uint64_t account; /* a hash that the caller makes; 0: everybody there */
+    int64_t since_ns, until_ns;
+    uint32_t tries;              /* that have led to it */
+    uint32_t uid;                /* of who has ordered it, where no rule did */
+    uint32_t origin;             /* enum ban_origin */
+    uint32_t is_exempt;          /* the opposite of a ban */
+    char rule[BAN_RULE_SIZE];    /* that has made it; "": a person did */
+    char name[BAN_ACCOUNT_SIZE]; /* of the account, for people; may be cut */
+    char reason[BAN_REASON_SIZE];
+};
+
+struct bans; /* in the shared mapping */
+
+size_t bans_size(void);
+
+/* The master's, before anybody else: `seed` is random, so that nobody can choose where his bans
+ * lie. */
+void bans_begin(struct bans *b, uint64_t seed);
+
+/* The master's: what a process that has ended was writing. */
+void bans_release(struct bans *b, size_t process);
+
+/* Makes a ban, or changes the one of the same network and account: a rule never changes what a
+ * person has ordered, nor makes a ban shorter. Returns 0; or -1 and why: it is malformed, has ended
+ * or is too long, there is no room, or another process doesn't let go of the table. */
+int bans_put(struct bans *b, size_t process, const struct ban *ban, int64_t now_ns,
+             struct error *why);
+
+/* What holds for an address. */
+struct ban_verdict {
+    int64_t until_ns;
+    bool is_by_rule; /* and by nobody else */
+};
+
+/* Is it banned as a whole (`account` 0), or that account within it? False where it is exempt.
+ * Hot: a look at BAN_WAYS entries for each length of network that was ever banned. */
+bool bans_hold(const struct bans *b, const struct address *a, uint64_t account, int64_t now_ns,
+               struct ban_verdict *out);
+bool bans_exempt(const struct bans *b, const struct address *a, int64_t now_ns);
+
+/* Copies the ban in a place below BANS_MAX. Returns 0, or -1: there is none in force. */
+int bans_read(const struct bans *b, size_t place, int64_t now_ns, struct ban *out);
+
+/* Lifts it, if it still is the one that was read there. Returns 0, or -1: another process doesn't
+ * let go of the table. */
+int bans_lift(struct bans *b, size_t process, size_t place, const struct ban *was);
+
+/* Another number after each change. */
+uint64_t bans_version(const struct bans *b);
+
+/* For people: "192.0.2.7 until 2026-11-27 18:45 UTC". */
+void ban_format(const struct address *a, int64_t until_ns, char out[BAN_TEXT_SIZE]);
