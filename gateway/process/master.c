@@ -5,6 +5,7 @@
 #include "base/title.h"
 #include "process/certificates.h"
 #include "process/children.h"
+#include "process/limits.h"
 #include "process/notify.h"
 #include "process/tickets.h"
 
@@ -44,6 +45,7 @@ struct master {
     struct reload reload;
     struct timeout *check;
     struct counters *counters;
+    struct limits *limits;
     struct log *pair_log, *error_log; /* lines go through control, and before it serves to stderr */
     bool is_draining, is_failed;
     bool is_stop_told;  /* control was told to end, the last of all */
@@ -155,17 +157,15 @@ static void reopen_log(struct master *m)
 /* Rules of the same name in several policies share one. Returns 0, or -1: there are too many. */
 static int claim_rules(const struct master *m, const struct config *c, unsigned number)
 {
-    const struct mapping *map = &m->state.mapping;
-    struct memory counters = memory_open(map->limits, map->limits_key, m->state.slot, NULL);
     int fresh, failed = 0;
     for (size_t i = 0; i < c->policy_count; i++)
         for (size_t n = 0; n < c->policies[i].limit_count; n++) {
             struct limit_rule *r = &c->policies[i].limits[n];
             if (!r->enabled)
                 continue;
-            int slot = label_claim(map->labels, LABEL_RULE, r->name, number, &fresh);
+            int slot = label_claim(m->state.mapping.labels, LABEL_RULE, r->name, number, &fresh);
             if (slot >= 0 && fresh)
-                (void)memory_clear(&counters, (size_t)slot); /* what is left ends by itself */
+                limits_clear(m->limits, (size_t)slot);
             r->slot = slot < 0 ? 0 : (uint16_t)slot;
             failed |= slot < 0;
         }
@@ -228,6 +228,8 @@ static struct generation *start_generation(struct master *m, struct prepared *pr
         prepared_destroy(&prepared);
         return NULL;
     }
+    if (number == 1)
+        limits_load(m->limits, prepared->config->state_dir);
     m->last_number = number;
     struct generation *g = generation_create(&m->state, prepared, listeners, number);
     g->next = m->state.generations;
@@ -416,6 +418,8 @@ static void end_if_alone(struct master *m)
     }
     if (all == control && !m->is_stop_told) {
         m->is_stop_told = true;
+        if (serving(m) != NULL)
+            limits_finish(m->limits, serving(m)->prepared->config->state_dir);
         log_event(&m->state.log, EVENT_stopped, field_number(KEY_pid, getpid()));
         log_flush(m->pair_log);
         send_all(m, NULL, PROCESS_CONTROL, MESSAGE_STOP, 0);
@@ -543,6 +547,8 @@ static void on_check(void *owner)
     certificates_turn(&m->state);
     if (serving(m) != NULL && !m->state.is_stopping)
         files_look(serving(m));
+    if (serving(m) != NULL)
+        limits_turn(m->limits, serving(m)->prepared->config->state_dir, now);
     if (m->state.is_stopping && now > m->kill_at_ns)
         kill_all(m);
     if (m->reload.next != NULL && now > m->reload.until_ns)
@@ -616,6 +622,7 @@ static int begin_log(struct master *m, const struct config *c, struct error *why
         abort(); /* out of memory at the start */
     m->state.log = (struct event_log){
         .lines = m->error_log, .is_json = c->log.format == LOG_FORMAT_JSON, .process = "master"};
+    m->limits = limits_create(&m->state.mapping, m->state.slot, &m->state.log);
     loop_at_turn_end(m->state.loop, on_turn_end, m);
     return 0;
 }
@@ -642,6 +649,7 @@ static void clean_up(struct master *m, const char *control)
     log_destroy(&m->pair_log);
     log_destroy(&m->error_log);
     counters_destroy(&m->counters);
+    limits_destroy(&m->limits);
     free(m->state.log_pairs);
 }
 
