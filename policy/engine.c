@@ -209,9 +209,10 @@ static int ask(struct policy_call *call, const struct limit_rule *r, const struc
     return 1;
 }
 
-static bool is_monitored(const struct policy *p, const struct limit_rule *r)
+bool policy_has_room(const struct policy_call *call, const struct policy *p)
 {
-    return p->mode == RULE_MONITOR || r->mode == RULE_MONITOR || r->action == LIMIT_LOG;
+    return call->count + p->limit_count <= STORE_TAKES_MAX &&
+           call->groups + 1 + p->limit_count <= STORE_GROUPS_MAX;
 }
 
 int policy_ask(struct policy_call *call, const struct policy *p, enum policy_stage stage,
@@ -220,11 +221,11 @@ int policy_ask(struct policy_call *call, const struct policy *p, enum policy_sta
     int asked = 0, group = POLICY_NOTHING;
     if (p == NULL || (p->stages >> stage & 1) == 0)
         return POLICY_NOTHING;
-    if (call->groups + 1 + p->limit_count > STORE_GROUPS_MAX)
+    if (!policy_has_room(call, p))
         return POLICY_FAILED;
     for (size_t i = 0; i < p->limit_count && asked >= 0; i++) {
         const struct limit_rule *r = &p->limits[i];
-        if (!r->enabled || r->stage != stage || is_monitored(p, r))
+        if (!r->enabled || r->stage != stage || policy_is_monitored(p, r))
             continue;
         asked = ask(call, r, f, call->groups, needs);
         if (asked > 0)
@@ -235,7 +236,7 @@ int policy_ask(struct policy_call *call, const struct policy *p, enum policy_sta
     /* Those that change nothing stand by themselves, and count only what the others let pass. */
     for (size_t i = 0; i < p->limit_count && asked >= 0; i++) {
         const struct limit_rule *r = &p->limits[i];
-        if (!r->enabled || r->stage != stage || !is_monitored(p, r))
+        if (!r->enabled || r->stage != stage || !policy_is_monitored(p, r))
             continue;
         asked = ask(call, r, f, call->groups, group >= 0 ? (uint16_t)group : needs);
         call->groups = (uint16_t)(call->groups + (asked > 0));
@@ -273,7 +274,7 @@ void policy_monitored(const struct policy_call *call, const struct policy *p,
 {
     for (size_t i = 0; i < call->count; i++) {
         struct verdict v = {.kind = VERDICT_PASS};
-        if (!is_monitored(p, call->rules[i]) || !call->answers[i].is_refusing)
+        if (!policy_is_monitored(p, call->rules[i]) || !call->answers[i].is_refusing)
             continue;
         look_at(call, i, &v);
         fn(owner, &v);

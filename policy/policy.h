@@ -34,6 +34,12 @@ struct policy {
     unsigned stages; /* a bit for each enum policy_stage at which something is asked */
 };
 
+/* Does the rule only say what it would do? */
+static inline bool policy_is_monitored(const struct policy *p, const struct limit_rule *r)
+{
+    return p->mode == RULE_MONITOR || r->mode == RULE_MONITOR || r->action == LIMIT_LOG;
+}
+
 /* The keys of a policy itself in the file, for base/setting: ends with a NULL name. */
 extern const struct setting policy_settings[];
 
@@ -68,6 +74,9 @@ struct verdict {
     int64_t wait_us;   /* PASS: to be held back so long; DEFER: try again after it; -1: unknown */
     bool is_too_large; /* it is more than the rule ever lets through at once */
 };
+
+/* Is there room for what the policy may have to ask once more? */
+bool policy_has_room(const struct policy_call *call, const struct policy *p);
 
 /* What the answers say of a group. */
 void policy_judge(const struct policy_call *call, int group, struct verdict *out);

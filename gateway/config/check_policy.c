@@ -44,12 +44,6 @@ void config_check_policies(struct config *c, struct errors *errors)
         check_limits(c, &c->policies[i], errors);
     for (size_t i = 0; i < c->listener_count; i++)
         find_policy(c, &c->listeners[i], errors);
-    if (c->policy_count > 0)
-        errors_warn_at(errors, &c->policies[0].place,
-                       "policies: this version reads and checks them, and holds nobody to them");
-    if (c->redis.server_count > 0)
-        errors_warn_at(errors, &c->redis.place,
-                       "redis: this version connects to it, and counts nothing there");
     for (size_t i = 0; i < c->policy_count; i++)
         if (!is_used(c, &c->policies[i]))
             errors_warn_at(errors, &c->policies[i].place,

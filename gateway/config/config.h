@@ -52,6 +52,7 @@ enum upstream_mechanism {
 enum auth_backend { BACKEND_SASLDB, BACKEND_SASLAUTHD, BACKEND_UPSTREAM, BACKEND_AUXPROP };
 enum login_name { LOGIN_NAME_OF_BACKEND, LOGIN_NAME_GIVEN, LOGIN_NAME_ACCOUNT, LOGIN_NAME_LOCAL };
 enum log_format { LOG_FORMAT_TEXT, LOG_FORMAT_JSON };
+enum redis_on_failure { REDIS_FAILURE_MEMORY, REDIS_FAILURE_ACCEPT, REDIS_FAILURE_TEMPFAIL };
 enum control_role { CONTROL_READ, CONTROL_SUPPORT, CONTROL_ADMIN };
 
 struct log_config {
@@ -160,7 +161,8 @@ struct redis_config {
     struct text_list address;
     const char *username, *password_file, *ca, *prefix;
     bool tls;
-    int64_t database, timeout_ms;
+    int64_t database, timeout_ms, gateways;
+    int on_failure;               /* enum redis_on_failure */
     struct redis_server *servers; /* of `address` */
     size_t server_count;          /* 0: the block isn't there */
 };

@@ -145,6 +145,7 @@ static int check_prefix(const char *text, struct error *why)
     return is_good ? 0 : error_set(why, "\"%s\" must be 1 to 64 letters, digits, -, _ or .", text);
 }
 
+static const char *const redis_on_failure[] = {"memory", "accept", "tempfail", NULL};
 static const char *const tls_versions[] = {"TLSv1.2", "TLSv1.3", NULL};
 static const char *const roles[] = {"submission", "pop3", "refuse", NULL};
 static const char *const listener_tls[] = {"implicit", "starttls", "none", NULL};
@@ -344,9 +345,8 @@ static const struct setting trusted_settings[] = {
 const struct section section_trusted = {"trusted", trusted_settings,
                                         "Who sends without a login, or for others"};
 
-const struct section section_policy = {
-    "policies", policy_settings,
-    "What clients are to be held to: read and checked, not yet in force"};
+const struct section section_policy = {"policies", policy_settings,
+                                       "What clients are held to; a listener names one"};
 const struct section section_limit = {"limits", limit_settings, "How much one key may do"};
 const struct section section_when = {"when", match_settings, "Whom a rule is for"};
 const struct section section_except = {"except", match_settings, "Whom a rule is not for"};
@@ -413,10 +413,15 @@ static const struct setting redis_settings[] = {
     {"timeout", SETTING_DURATION, AT(redis_config, timeout_ms), .preset = "250ms", .min = 10,
      .max = 10000,
      .help = "for an answer; after one that is late none is awaited until Redis answers again"},
+    {"on_failure", SETTING_CHOICE, AT(redis_config, on_failure), .preset = "memory",
+     .choices = redis_on_failure,
+     .help = "until then: memory (of this machine), accept (without limits) or tempfail"},
+    {"gateways", SETTING_INTEGER, AT(redis_config, gateways), .preset = "1", .min = 1, .max = 1000,
+     .help = "how many share it: in memory each lets through that part of a limit"},
     {.name = NULL}};
 const struct section section_redis = {
     "redis", redis_settings,
-    "Redis: connected to, not yet counted in; leave the block out without it"};
+    "Redis, where several gateways count together; without the block counters live in memory"};
 
 static const struct setting upstream_settings[] = {
     {"protocol", SETTING_CHOICE, AT(upstream_config, protocol), .preset = "smtp",

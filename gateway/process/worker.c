@@ -1,9 +1,9 @@
 /* A worker: takes clients at the doors and serves them, in one loop. */
 #include "base/clock.h"
+#include "decision/decision.h"
 #include "net/listener.h"
 #include "net/tls_texts.h"
 #include "process/role.h"
-#include "redis/redis.h"
 #include "session/door.h"
 #include "upstream/tokens.h"
 
@@ -24,6 +24,7 @@ struct worker {
     struct servers *servers;
     struct tokens *tokens;
     struct redis *redis; /* NULL: none is configured */
+    struct redis_store *store;
     struct registry *registry;
     struct door *doors;
     size_t door_count;
@@ -228,7 +229,26 @@ static void furnish_redis(struct worker *w)
                                           .counters = w->role.counters,
                                           .dial = ask_to_dial,
                                           .dial_owner = w};
-    if (w->role.config->redis.server_count > 0 && (w->redis = redis_create(&options)) == NULL)
+    if (w->role.config->redis.server_count == 0)
+        return;
+    w->redis = redis_create(&options);
+    w->store = redis_store_create(w->redis, w->role.config->redis.prefix);
+    if (w->redis == NULL || w->store == NULL)
+        abort(); /* out of memory at the start */
+}
+
+/* Where it is decided who may do how much. */
+static void furnish_decider(struct worker *w)
+{
+    const struct birth *b = w->role.birth;
+    const struct mapping *m = b->mapping;
+    struct decider_options options = {
+        .memory = memory_open(m->limits, m->limits_key, b->slot, w->role.counters),
+        .config = &w->role.config->redis};
+    furnish_redis(w);
+    options.redis = w->store;
+    w->context.decider = decider_create(&options);
+    if (w->context.decider == NULL)
         abort(); /* out of memory at the start */
 }
 
@@ -285,13 +305,15 @@ void worker_main(const struct birth *birth)
     struct worker w = {.door_count = 0};
     role_begin(&w.role, birth, on_message);
     furnish(&w);
-    furnish_redis(&w);
+    furnish_decider(&w);
     role_run(&w.role);
     close_doors(&w);
     registry_on_empty(w.registry, NULL, NULL);
     loop_on_alone(w.role.loop, NULL, NULL);
     registry_destroy(&w.registry);
-    redis_destroy(&w.redis);
+    redis_destroy(&w.redis); /* whoever waits learns it; after this nobody asks */
+    redis_store_destroy(&w.store);
+    decider_destroy(&w.context.decider);
     auth_client_destroy(&w.context.auth);
     pool_destroy(&w.context.pool);
     tokens_destroy(&w.tokens);

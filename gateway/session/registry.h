@@ -15,6 +15,7 @@
 #include "upstream/pool.h"
 
 /* What sessions work with; all of it outlives them. */
+struct decider;
 struct sealed;
 
 struct session_context {
@@ -30,6 +31,7 @@ struct session_context {
     struct pool *pool;
     struct auth_client *auth;
     const struct sealed *aliases; /* other names of accounts, or NULL */
+    struct decider *decider;
 };
 
 struct session;

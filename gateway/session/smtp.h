@@ -2,6 +2,7 @@
  * smtp_connect → smtp_auth → smtp_envelope → smtp_body (smtp_text) → smtp_end, and again. */
 #pragma once
 
+#include "decision/decision.h"
 #include "message/body.h"
 #include "message/headers.h"
 #include "protocol/smtp/server.h"
@@ -11,9 +12,14 @@
 #include "session/smtp_replies.h"
 
 struct arena;
+struct smtp_session;
+
+/* Goes on when policy has decided, and replies have been held back for as long as it says. */
+typedef void smtp_judged_fn(struct smtp_session *s);
 
 enum recipient_state {
     RECIPIENT_NEW,      /* its RCPT is to be asked upstream */
+    RECIPIENT_DENIED,   /* by policy: `denial` is the answer, when its turn comes */
     RECIPIENT_ASKED,    /* and has been */
     RECIPIENT_ACCEPTED, /* the client was told 2yz */
     RECIPIENT_REFUSED,
@@ -25,6 +31,11 @@ struct recipient {
     bool is_repeated; /* accepted once; asked again on another connection, the client hears nothing
                        */
     const char *address, *notify, *orcpt; /* "" when not given */
+    int group;                            /* of the decision's questions */
+    uint16_t first_take, end_take;        /* likewise */
+    const char *denial;
+    int denial_code;
+    struct receipt *receipts; /* what its acceptance has taken of limits */
 };
 
 /* Where the text of a message stands. */
@@ -33,6 +44,7 @@ enum data_state {
     DATA_WANTED,  /* the client's is waiting for the recipients' answers */
     DATA_STARTED, /* the client was told 354, the upstream's is to come */
     DATA_OPEN,    /* text goes up */
+    DATA_JUDGED,  /* all of it is up but the dot, which waits for policy */
     DATA_ENDED,   /* the final dot is up */
     DATA_DROPPED, /* `refusal` will be the answer; the text is read and dropped */
 };
@@ -51,6 +63,25 @@ struct transaction {
     unsigned refused;             /* for good */
     unsigned overshot;            /* recipients past max_recipients */
     unsigned lost, lost_for_good; /* accepted once, and refused when asked again; with 5yz */
+
+    /* Policy. */
+    struct decision *decision; /* under way, or NULL */
+    enum policy_stage stage;   /* that it is about */
+    smtp_judged_fn *judged;    /* goes on afterwards */
+    struct recipient *asked;   /* the first of those that it is about */
+    int group;                 /* of MAIL or of the whole message, in its questions */
+    size_t end_take;           /* likewise */
+    int64_t wait_us;           /* the replies are to be held back so long */
+    int64_t delayed_us;        /* and have been, in this message */
+    const char *denial;        /* the answer, where it is refused */
+    int denial_code;
+    bool is_batch_held; /* until its recipients are judged, and for as long as they have to wait */
+    bool is_mail_due;   /* the answer to MAIL waits for the batch's decision */
+    bool is_denied;     /* MAIL was refused: nothing of it goes on */
+    bool is_taken;      /* the upstream has it: what was taken of limits is kept */
+    struct recipient *first_unjudged; /* of the batch; those behind it too */
+    struct recipient *first_unanswered;
+    struct receipt *receipts; /* what the message itself has taken */
 
     /* The envelope upstream. */
     struct pool_request request;
@@ -215,6 +246,25 @@ const char *smtp_upstream_text(struct smtp_session *s, enum smtp_command command
 const char *smtp_own_text(struct smtp_session *s, enum smtp_reply_name name, const char *argument,
                           int *code);
 
+/* While the client is held back others may have the connection; the envelope is repeated. */
+void smtp_envelope_lend(struct smtp_session *s);
+
+/* ---- smtp_policy ---- */
+
+/* Has policy to be asked at that stage? */
+bool smtp_policy_asks(const struct smtp_session *s, enum policy_stage stage);
+
+/* Asks, and then calls `judged`, at once or later. STAGE_MAIL: about MAIL and the new recipients of
+ * the batch; MAIL is answered, and those that are denied are marked. STAGE_DATA, STAGE_END: about
+ * all of it; `t->denial` is the answer, or NULL. */
+void smtp_policy_ask(struct smtp_session *s, enum policy_stage stage, smtp_judged_fn *judged);
+
+/* The replies were held back long enough. */
+void smtp_policy_delayed(struct smtp_session *s);
+
+/* What recipients that were refused after all have taken is given back; or all of it. */
+void smtp_policy_give_back(struct smtp_session *s, bool is_all);
+
 /* ---- smtp_body ---- */
 
 /* The recipients are there: 354, and the text is taken. */
@@ -250,7 +300,8 @@ int smtp_text_begin(struct smtp_session *s);
  * something is wrong. One system call; no copy, no allocation. */
 void smtp_text_pass_on(struct smtp_session *s, struct span text, bool is_end);
 
-/* Abandons it: it is more than max_message_size. */
+/* Abandons it: `t->refusal` will be the answer to its end; or it is more than max_message_size. */
+void smtp_text_denied(struct smtp_session *s);
 void smtp_text_too_big(struct smtp_session *s);
 
 /* ---- smtp_end ---- */

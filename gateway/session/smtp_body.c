@@ -217,6 +217,36 @@ static void wait_for_more(struct smtp_session *s)
         set_deadline(s);
 }
 
+/* Policy has seen all of it. */
+static void text_judged(struct smtp_session *s)
+{
+    struct transaction *t = s->transaction;
+    if (t->data == DATA_JUDGED && t->denial == NULL) {
+        t->data = DATA_OPEN;
+        smtp_text_pass_on(s, span_of(""), true);
+    } else if (t->data == DATA_JUDGED) {
+        t->refusal = t->denial;
+        t->refusal_code = t->denial_code;
+        smtp_text_denied(s);
+    }
+    text_ended(s);
+}
+
+/* Hot: the last of the text. The dot is withheld where policy wants to know all of it first. */
+static void end_text(struct smtp_session *s, struct span text)
+{
+    struct transaction *t = s->transaction;
+    bool is_asked = smtp_policy_asks(s, STAGE_END);
+    if (t->data == DATA_OPEN)
+        smtp_text_pass_on(s, text, !is_asked);
+    if (t->data == DATA_OPEN && is_asked) {
+        t->data = DATA_JUDGED;
+        smtp_policy_ask(s, STAGE_END, text_judged);
+    } else {
+        text_ended(s);
+    }
+}
+
 static bool take_text(struct smtp_session *s, struct span *in)
 {
     struct transaction *t = s->transaction;
@@ -228,12 +258,12 @@ static bool take_text(struct smtp_session *s, struct span *in)
     size_t before = in->size;
     enum body_result result = body_take(&t->body, in, loop_spare(s->base.context->loop), &text);
     count_octets(s, before - in->size);
-    if (t->data == DATA_OPEN)
-        smtp_text_pass_on(s, text, result == BODY_WHOLE);
-    else
+    if (t->data != DATA_OPEN)
         t->dropped += before - in->size;
+    else if (result != BODY_WHOLE)
+        smtp_text_pass_on(s, text, false);
     if (result == BODY_WHOLE)
-        text_ended(s);
+        end_text(s, text);
     else
         wait_for_more(s);
     return false;
@@ -254,10 +284,8 @@ static bool chunk_ended(struct smtp_session *s)
 {
     struct transaction *t = s->transaction;
     char size[24];
-    if (t->data == DATA_OPEN && t->is_last_chunk)
-        smtp_text_pass_on(s, body_end_chunks(&t->body), true);
     if (t->data == DATA_DROPPED || t->is_last_chunk) {
-        text_ended(s);
+        end_text(s, t->data == DATA_OPEN ? body_end_chunks(&t->body) : span_of(""));
         return false;
     }
     (void)snprintf(size, sizeof size, "%" PRIu64, s->chunk_size); /* fits */
@@ -338,6 +366,8 @@ void smtp_body_lost(struct smtp_session *s, const char *reason)
     t->refusal = smtp_own_text(s, SMTP_REPLY_upstream_lost, NULL, &t->refusal_code);
     if (is_ended)
         smtp_final_refused(s, reason);
+    else if (t->data == DATA_JUDGED)
+        t->data = DATA_DROPPED; /* policy's answer is awaited all the same */
     else
         begin_dropping(s);
 }

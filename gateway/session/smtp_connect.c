@@ -253,6 +253,8 @@ static void timed_out(struct smtp_session *s)
         smtp_auth_timed_out(s);
     else if (s->base.state == SESSION_AUTH_DELAY)
         smtp_auth_delayed(s);
+    else if (s->base.state == SESSION_DELAY)
+        smtp_policy_delayed(s);
     else if (s->base.state == SESSION_TLS)
         tls_timed_out(s);
     else

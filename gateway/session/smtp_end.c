@@ -62,6 +62,7 @@ void smtp_final_answered(struct smtp_session *s, const struct smtp_reply *reply)
         smtp_final_refused(s, "");
         return;
     }
+    t->is_taken = true;
     count_message(s);
     log_dropped_parameters(s);
     log_message(s, EVENT_message_accepted, 250, reply->text, "");

@@ -18,6 +18,7 @@
 enum {
     ARENA_BASE = 64 * 1024,
     ARENA_RECIPIENT = 1400, /* the longest address with the longest parameters */
+    ARENA_RECEIPT = sizeof(struct receipt) + STORE_KEY_MAX, /* of a limit, for each recipient */
     LINE_MAX_SIZE = 2200,
     RCPT_AT_ONCE = 200, /* below what a link keeps in order */
     OVERSHOOT = 1000,   /* a client may not know the limit; past it, it doesn't listen */
@@ -26,6 +27,7 @@ enum {
 static void on_link(void *owner, struct smtp_link *l, const struct smtp_link_event *event);
 static void taken(void *owner, struct smtp_link *link, enum pool_failure failure);
 static void send_envelope(struct smtp_session *s);
+static void leave_link(struct smtp_session *s);
 static void answered(struct smtp_session *s);
 
 /* ---- what the client says ---- */
@@ -39,8 +41,10 @@ static const char *keep(struct transaction *t, struct span text)
 static struct transaction *begin(struct smtp_session *s, const struct smtp_event *event)
 {
     const struct smtp_parameters *p = &event->parameters;
-    struct arena *arena =
-        arena_create(ARENA_BASE + (size_t)s->base.listener->max_recipients * ARENA_RECIPIENT);
+    const struct policy *policy = s->base.listener->policy_rules;
+    size_t limits = policy == NULL ? 0 : policy->limit_count;
+    struct arena *arena = arena_create(ARENA_BASE + (size_t)s->base.listener->max_recipients *
+                                                        (ARENA_RECIPIENT + limits * ARENA_RECEIPT));
     struct transaction *t = arena == NULL ? NULL : arena_alloc(arena, sizeof *t);
     if (t == NULL) {
         arena_destroy(&arena);
@@ -84,9 +88,13 @@ void smtp_mail(struct smtp_session *s, const struct smtp_event *event)
     }
     assert(s->transaction == NULL);
     s->transaction = begin(s, event);
-    if (s->transaction == NULL)
+    bool is_due = smtp_policy_asks(s, STAGE_MAIL);
+    if (s->transaction == NULL || (is_due && smtp_replies_expect(&s->replies) < 0)) {
         smtp_give_up(s);
-    else
+        return;
+    }
+    s->transaction->is_mail_due = is_due;
+    if (!is_due)
         smtp_say(s, SMTP_REPLY_sender_ok, NULL);
 }
 
@@ -117,6 +125,10 @@ void smtp_rcpt(struct smtp_session *s, const struct smtp_event *event)
     *t->last = r;
     t->last = &r->next;
     t->count++;
+    if (t->first_unanswered == NULL)
+        t->first_unanswered = r;
+    if (t->first_unjudged == NULL && (t->is_mail_due || smtp_policy_asks(s, STAGE_RCPT)))
+        t->first_unjudged = r;
 }
 
 void smtp_data(struct smtp_session *s, const struct smtp_event *event)
@@ -158,6 +170,9 @@ void smtp_transaction_end(struct smtp_session *s)
     struct pool *pool = s->base.context->pool;
     if (t == NULL)
         return;
+    decision_destroy(&t->decision);
+    if (!t->is_taken)
+        smtp_policy_give_back(s, true);
     s->transaction = NULL;
     s->errors += t->refused; /* of a message that was taken they are forgiven */
     if (t->is_taking)
@@ -214,6 +229,28 @@ const char *smtp_upstream_text(struct smtp_session *s, enum smtp_command command
 
 /* ---- answers to recipients ---- */
 
+/* The client hears it: answers leave in the recipients' order. `text` NULL: out of memory. */
+static void told(struct smtp_session *s, const struct recipient *r, const char *text)
+{
+    assert(s->transaction->first_unanswered == r);
+    s->transaction->first_unanswered = r->next;
+    if (text == NULL || smtp_replies_answer(&s->replies, span_of(text)) < 0)
+        s->is_quitting = true;
+}
+
+/* Those whose turn it is, and who needed nobody to be refused. */
+static void answer_denied(struct smtp_session *s)
+{
+    struct transaction *t = s->transaction;
+    struct recipient *r;
+    while ((r = t->first_unanswered) != NULL && r->state == RECIPIENT_DENIED) {
+        r->state = RECIPIENT_REFUSED;
+        t->refused += r->denial_code >= 500;
+        session_add(&s->base, COUNTER_recipients_refused, 1);
+        told(s, r, r->denial);
+    }
+}
+
 /* The client is told of a recipient. `text` NULL: out of memory. */
 static void answer(struct smtp_session *s, struct recipient *r, const char *text, int code)
 {
@@ -235,8 +272,10 @@ static void answer(struct smtp_session *s, struct recipient *r, const char *text
                                                                : pool_server_name(s->link)),
                       field_span(KEY_reply, smtp_without_end(text)));
     }
-    if (!r->is_repeated && (text == NULL || smtp_replies_answer(&s->replies, span_of(text)) < 0))
-        s->is_quitting = true;
+    if (!r->is_repeated) {
+        told(s, r, text);
+        answer_denied(s);
+    }
     r->is_repeated = false;
 }
 
@@ -300,19 +339,27 @@ void smtp_envelope_adopt(struct smtp_session *s, struct smtp_link *link)
     smtp_link_rest(link);
 }
 
-void smtp_envelope_run(struct smtp_session *s)
+void smtp_envelope_lend(struct smtp_session *s)
 {
-    bool has_link = s->link != NULL;
-    smtp_wait(s, has_link ? SESSION_ENVELOPE : SESSION_UPSTREAM, 0);
-    if (has_link) {
-        s->transaction->is_link_reused = !s->transaction->is_answered;
-        send_envelope(s);
-    } else {
-        take(s, false);
-    }
+    if (s->link == NULL || !s->transaction->is_mail_sent)
+        return;
+    s->transaction->is_mail_sent = false;
+    if (smtp_link_is_told(s->link))
+        smtp_link_reset(s->link);
+    else
+        pool_give_back(s->base.context->pool, &s->link);
 }
 
-/* The connection is another: it has heard nothing of the envelope yet. */
+/* Is there something of the envelope that the server behind has to hear now? */
+static bool has_more(const struct transaction *t)
+{
+    for (const struct recipient *r = t->first_unanswered; r != NULL; r = r->next)
+        if (r->state == RECIPIENT_NEW)
+            return true;
+    return t->data == DATA_WANTED && t->accepted > 0;
+}
+
+/* The connection is another, or was reset: it has heard nothing of the envelope yet. */
 static void repeat_envelope(struct transaction *t)
 {
     t->is_mail_sent = t->is_answered = t->is_data_sent = false;
@@ -323,9 +370,41 @@ static void repeat_envelope(struct transaction *t)
             r->is_repeated = true;
             t->accepted--;
         }
-        if (r->state != RECIPIENT_REFUSED)
+        if (r->state == RECIPIENT_ASKED || r->state == RECIPIENT_ACCEPTED)
             r->state = RECIPIENT_NEW;
     }
+}
+
+/* What the batch brings may go up, as far as policy lets it. */
+static void batch_judged(struct smtp_session *s)
+{
+    struct transaction *t = s->transaction;
+    bool has_link = s->link != NULL;
+    t->is_batch_held = false;
+    answer_denied(s);
+    if (!has_more(t)) {
+        answered(s);
+        return;
+    }
+    smtp_wait(s, has_link ? SESSION_ENVELOPE : SESSION_UPSTREAM, 0);
+    if (!has_link) {
+        take(s, false);
+        return;
+    }
+    t->is_link_reused = !t->is_answered;
+    if (!t->is_mail_sent)
+        repeat_envelope(t);
+    send_envelope(s);
+}
+
+void smtp_envelope_run(struct smtp_session *s)
+{
+    struct transaction *t = s->transaction;
+    t->is_batch_held = t->is_mail_due || t->first_unjudged != NULL;
+    if (t->is_batch_held)
+        smtp_policy_ask(s, STAGE_MAIL, batch_judged);
+    else
+        batch_judged(s);
 }
 
 static void taken(void *owner, struct smtp_link *link, enum pool_failure failure)
@@ -426,7 +505,7 @@ static bool may_send_data(const struct smtp_session *s, bool is_repeated)
 {
     const struct transaction *t = s->transaction;
     return t->data == DATA_WANTED && !t->is_data_sent && !is_repeated && t->accepted + t->due > 0 &&
-           has(s, SMTP_PIPELINING);
+           has(s, SMTP_PIPELINING) && !smtp_policy_asks(s, STAGE_DATA);
 }
 
 static void give_up_link(struct smtp_session *s)
@@ -520,16 +599,35 @@ static void leave_link(struct smtp_session *s)
         pool_give_back(s->base.context->pool, &s->link);
 }
 
+/* Of a batch with DATA: policy has seen all recipients, or had nothing to say. */
+static void data_judged(struct smtp_session *s)
+{
+    struct transaction *t = s->transaction;
+    if (t->denial == NULL) {
+        smtp_body_begin(s);
+        return;
+    }
+    t->refusal = t->denial;
+    t->refusal_code = t->denial_code;
+    smtp_body_refused(s, "policy");
+}
+
 /* Every recipient of the batch has its answer. */
 static void answered(struct smtp_session *s)
 {
     struct transaction *t = s->transaction;
+    smtp_policy_give_back(s, false);
     if (t->data == DATA_WANTED) {
-        smtp_body_begin(s);
+        if (t->is_denied)
+            t->denial = smtp_own_text(s, SMTP_REPLY_mail_first, NULL, &t->denial_code);
+        if (!t->is_denied && t->accepted > 0 && smtp_policy_asks(s, STAGE_DATA))
+            smtp_policy_ask(s, STAGE_DATA, data_judged);
+        else
+            data_judged(s);
         return;
     }
     leave_link(s);
-    if (t->ends_after_batch)
+    if (t->ends_after_batch || t->is_denied)
         smtp_transaction_end(s);
     smtp_continue(s);
 }
@@ -552,7 +650,7 @@ static void link_lost(struct smtp_session *s, const char *reason)
 {
     struct transaction *t = s->transaction;
     pool_discard(s->base.context->pool, &s->link);
-    if (t == NULL || (t->data == DATA_NONE && t->due == 0)) {
+    if (t == NULL || t->is_batch_held || (t->data == DATA_NONE && t->due == 0)) {
         if (t != NULL)
             t->is_mail_sent = false; /* the envelope is repeated when the client goes on */
         return;

@@ -125,13 +125,18 @@ static void add_text(struct smtp_session *s, struct span text, bool is_end, stru
 /* ---- may it go up? ---- */
 
 /* The text can't go on: what has gone up is abandoned by closing. */
+void smtp_text_denied(struct smtp_session *s)
+{
+    pool_discard(s->base.context->pool, &s->link);
+    s->transaction->data = DATA_DROPPED;
+    session_state(&s->base, SESSION_BODY_DROP);
+}
+
 static void abandon(struct smtp_session *s, enum smtp_reply_name name, const char *argument)
 {
     struct transaction *t = s->transaction;
-    pool_discard(s->base.context->pool, &s->link);
     t->refusal = smtp_own_text(s, name, argument, &t->refusal_code);
-    t->data = DATA_DROPPED;
-    session_state(&s->base, SESSION_BODY_DROP);
+    smtp_text_denied(s);
 }
 
 static void refuse_size(struct smtp_session *s, enum smtp_reply_name name, int64_t most)

@@ -104,11 +104,11 @@ every_door = pytest.mark.parametrize("door", DOORS)
 @pytest.fixture
 def send(gateway, folder):
     """Has a client send messages; returns their ids as the client read them, and its error or ""."""
-    def run(client, door, subjects, recipient, user="alice@example.com", password=PASSWORDS["alice"]):
+    def run(client, door, subjects, recipient, user="alice@example.com", password=PASSWORDS["alice"], through=gateway):
         command, program, ending = CLIENTS[client]
         path = folder / f"client{ending}"
         path.write_text(program)
-        job = {"port": gateway.port(door), "implicit": gateway.is_implicit(door), "user": user,
+        job = {"port": through.port(door), "implicit": through.is_implicit(door), "user": user,
                "password": password, "subjects": subjects, "recipient": recipient}
         done = subprocess.run([*command, path], input=json.dumps(job), capture_output=True, text=True,
                               timeout=60, env={"PATH": os.environ["PATH"], "HOME": str(folder)}, check=False)
@@ -143,3 +143,14 @@ def test_a_wrong_password_is_told_as_such(send, client):
 def test_a_refusal_of_the_server_behind_reaches_the_client_with_its_text(send, client):
     ids, error = send(client, "submissions", [token()], "no-one@dest.example")
     assert ids == [] and "User unknown" in error, error
+
+
+def test_a_script_that_sends_faster_than_its_limit_is_held_back_and_loses_nothing(new_gateway, postfix, send):
+    """PHPMailer neither queues nor tries again: a 451 would be a lost mail."""
+    limits = {"pace": {"key": ["account"], "count": "messages", "rate": "10/s", "burst": 20, "action": "delay"}}
+    gateway = new_gateway(postfix, policies={"sites": {"limits": limits}}, listener={"policy": "sites"})
+    recipient = f"{token()}@dest.example"
+    ids, error = send("PHPMailer", "submissions", [token() for _ in range(50)], recipient, through=gateway)
+    assert error == "" and len(set(ids)) == 50
+    assert len(postfix.delivered(recipient, count=50)) == 50
+    assert gateway.events("decision", verdict="delay", rule="pace")

@@ -1,0 +1,263 @@
+/* What policy says of a message: limits are taken for MAIL and RCPT as they are accepted, for the
+ * whole of it before DATA and before the final dot, and given back where it comes to nothing.
+ *
+ * The answer may take as long as Redis does, and a reply may be held back after it; the client is
+ * not listened to meanwhile. */
+#include "session/policy.h"
+#include "session/smtp.h"
+
+static void ask(struct smtp_session *s);
+
+bool smtp_policy_asks(const struct smtp_session *s, enum policy_stage stage)
+{
+    const struct policy *p = s->base.listener->policy_rules;
+    return p != NULL && (p->stages >> stage & 1) != 0;
+}
+
+static struct policy_facts facts_of(const struct smtp_session *s)
+{
+    struct policy_facts f = session_facts(&s->base);
+    const struct transaction *t = s->transaction;
+    f.sender = t->sender;
+    f.delayed_us = t->delayed_us;
+    f.recipients = t->accepted;
+    f.bytes = t->body.size;
+    return f;
+}
+
+/* ---- questions ---- */
+
+/* As many of those that are new as one call has room for. Returns POLICY_FAILED for the first. */
+static int ask_recipients(struct smtp_session *s, uint16_t needs)
+{
+    struct transaction *t = s->transaction;
+    struct policy_call *call = &t->decision->call;
+    const struct policy *p = s->base.listener->policy_rules;
+    struct policy_facts f = facts_of(s);
+    while (t->first_unjudged != NULL) {
+        struct recipient *r = t->first_unjudged;
+        if (!policy_has_room(call, p))
+            return r == t->asked ? POLICY_FAILED : 0;
+        f.recipient = r->address;
+        r->first_take = (uint16_t)call->count;
+        r->group = policy_ask(call, p, STAGE_RCPT, &f, needs);
+        r->end_take = (uint16_t)call->count;
+        t->first_unjudged = r->next;
+        if (r->group == POLICY_FAILED)
+            return POLICY_FAILED;
+    }
+    return 0;
+}
+
+static int ask_batch(struct smtp_session *s)
+{
+    struct transaction *t = s->transaction;
+    const struct policy_facts f = facts_of(s);
+    t->group = POLICY_NOTHING;
+    if (t->is_mail_due)
+        t->group = policy_ask(&t->decision->call, s->base.listener->policy_rules, STAGE_MAIL, &f,
+                              STORE_NO_GROUP);
+    t->end_take = t->decision->call.count;
+    if (t->group == POLICY_FAILED)
+        return POLICY_FAILED;
+    return ask_recipients(s, t->group < 0 ? STORE_NO_GROUP : (uint16_t)t->group);
+}
+
+static int ask_message(struct smtp_session *s)
+{
+    struct transaction *t = s->transaction;
+    const struct policy_facts f = facts_of(s);
+    t->group = policy_ask(&t->decision->call, s->base.listener->policy_rules, t->stage, &f,
+                          STORE_NO_GROUP);
+    t->end_take = t->decision->call.count;
+    return t->group == POLICY_FAILED ? POLICY_FAILED : 0;
+}
+
+/* ---- verdicts ---- */
+
+static void log_verdict(struct smtp_session *s, const struct verdict *v, const char *recipient)
+{
+    session_verdict(&s->base, v, s->transaction->id, s->transaction->sender, recipient);
+}
+
+static void log_monitored(void *owner, const struct verdict *v)
+{
+    log_verdict(owner, v, "");
+}
+
+/* The answer of a verdict that refuses, in the transaction's arena. */
+static const char *refusal(struct smtp_session *s, const struct verdict *v, int *code)
+{
+    char text[VERDICT_TEXT_SIZE];
+    enum smtp_reply_name name =
+        v->kind == VERDICT_REJECT ? SMTP_REPLY_limit_reject : SMTP_REPLY_limit_defer;
+    return smtp_own_text(s, name, verdict_text(v, text), code);
+}
+
+/* A group passes, and what it has taken is kept: returns NULL. Or it is refused: the answer and its
+ * code. */
+static const char *judge(struct smtp_session *s, int group, size_t first, size_t end,
+                         struct receipt **receipts, const char *recipient, int *code)
+{
+    struct transaction *t = s->transaction;
+    struct verdict v;
+    policy_judge(&t->decision->call, group, &v);
+    if (v.kind != VERDICT_PASS || v.wait_us > 0)
+        log_verdict(s, &v, recipient);
+    if (v.kind != VERDICT_PASS)
+        return refusal(s, &v, code);
+    if (v.wait_us > t->wait_us)
+        t->wait_us = v.wait_us;
+    (void)decision_keep(t->decision, first, end, t->arena, receipts); /* else it stays taken */
+    return NULL;
+}
+
+/* The answer to MAIL, which everything else of the batch stands behind. */
+static void answer_mail(struct smtp_session *s)
+{
+    struct transaction *t = s->transaction;
+    int code;
+    const char *text =
+        t->is_denied ? t->denial : smtp_own_text(s, SMTP_REPLY_sender_ok, NULL, &code);
+    t->is_mail_due = false;
+    if (text == NULL || smtp_replies_answer(&s->replies, span_of(text)) < 0)
+        s->is_quitting = true;
+}
+
+static void deny(struct recipient *r, const char *text, int code)
+{
+    r->state = RECIPIENT_DENIED;
+    r->denial = text;
+    r->denial_code = code;
+}
+
+static void judge_batch(struct smtp_session *s)
+{
+    struct transaction *t = s->transaction;
+    if (t->is_mail_due) {
+        t->denial = judge(s, t->group, 0, t->end_take, &t->receipts, "", &t->denial_code);
+        t->is_denied = t->denial != NULL;
+        answer_mail(s);
+    }
+    for (struct recipient *r = t->asked; r != t->first_unjudged; r = r->next) {
+        int code = t->denial_code;
+        const char *denial = t->denial;
+        if (denial == NULL)
+            denial =
+                judge(s, r->group, r->first_take, r->end_take, &r->receipts, r->address, &code);
+        if (denial != NULL)
+            deny(r, denial, code);
+    }
+}
+
+static void judge_message(struct smtp_session *s)
+{
+    struct transaction *t = s->transaction;
+    t->denial = judge(s, t->group, 0, t->end_take, &t->receipts, "", &t->denial_code);
+}
+
+/* Nobody could be asked: for now nothing passes. */
+static void deny_all(struct smtp_session *s)
+{
+    struct transaction *t = s->transaction;
+    t->denial = smtp_own_text(s, SMTP_REPLY_policy_away, NULL, &t->denial_code);
+    session_event(&s->base, EVENT_decision_failed, field_text(KEY_message, t->id));
+    if (t->is_mail_due) {
+        t->is_denied = true;
+        answer_mail(s);
+    }
+    for (struct recipient *r = t->asked; r != NULL; r = r->next)
+        deny(r, t->denial, t->denial_code);
+    t->first_unjudged = NULL;
+}
+
+/* ---- one stage ---- */
+
+/* All is decided: goes on, now or when the replies have been held back long enough. */
+static void finish(struct smtp_session *s)
+{
+    struct transaction *t = s->transaction;
+    int64_t wait_ms = (t->wait_us + 999) / 1000;
+    t->delayed_us += t->wait_us;
+    if (wait_ms == 0) {
+        t->judged(s);
+        return;
+    }
+    if (t->stage == STAGE_MAIL)
+        smtp_envelope_lend(s);
+    smtp_wait(s, SESSION_DELAY, wait_ms);
+}
+
+static void answered(void *owner, enum decision_outcome outcome)
+{
+    struct smtp_session *s = owner;
+    struct transaction *t = s->transaction;
+    if (outcome == DECISION_FAILED)
+        deny_all(s);
+    else if (t->stage == STAGE_MAIL)
+        judge_batch(s);
+    else
+        judge_message(s);
+    if (outcome == DECISION_ANSWERED)
+        policy_monitored(&t->decision->call, s->base.listener->policy_rules, log_monitored, s);
+    decision_destroy(&t->decision);
+    if (t->first_unjudged != NULL)
+        ask(s); /* more recipients than one call has room for */
+    else
+        finish(s);
+}
+
+static void ask(struct smtp_session *s)
+{
+    struct transaction *t = s->transaction;
+    enum decision_outcome outcome = DECISION_FAILED;
+    t->asked = t->first_unjudged;
+    t->decision = decision_create(s->base.context->decider);
+    if (t->decision != NULL && (t->stage == STAGE_MAIL ? ask_batch(s) : ask_message(s)) == 0)
+        outcome = decision_run(t->decision, answered, s);
+    if (outcome == DECISION_PENDING)
+        smtp_wait(s, SESSION_POLICY, 0);
+    else
+        answered(s, outcome);
+}
+
+void smtp_policy_ask(struct smtp_session *s, enum policy_stage stage, smtp_judged_fn *judged)
+{
+    struct transaction *t = s->transaction;
+    t->stage = stage;
+    t->judged = judged;
+    t->wait_us = 0;
+    t->denial = NULL;
+    ask(s);
+}
+
+void smtp_policy_delayed(struct smtp_session *s)
+{
+    s->transaction->judged(s);
+}
+
+/* ---- giving back ---- */
+
+static void splice(struct receipt **all, struct receipt **list)
+{
+    while (*list != NULL) {
+        struct receipt *r = *list;
+        *list = r->next;
+        r->next = *all;
+        *all = r;
+    }
+}
+
+void smtp_policy_give_back(struct smtp_session *s, bool is_all)
+{
+    struct transaction *t = s->transaction;
+    struct receipt *all = NULL;
+    if (s->base.listener->policy_rules == NULL)
+        return;
+    for (struct recipient *r = t->first; r != NULL; r = r->next)
+        if (is_all || r->state == RECIPIENT_REFUSED)
+            splice(&all, &r->receipts);
+    if (is_all)
+        splice(&all, &t->receipts);
+    decider_give_back(s->base.context->decider, &all);
+}
