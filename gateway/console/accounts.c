@@ -1,6 +1,7 @@
 /* What concerns one account: forget, login-test. */
 #include "console/client.h"
 #include "console/commands.h"
+#include "console/listing.h"
 
 #include "base/clock.h"
 
@@ -11,12 +12,6 @@
 #include <unistd.h>
 
 enum { PASSWORD_MAX = 1024 };
-
-static const char *text_of(const json_t *o, const char *key)
-{
-    const char *text = json_string_value(json_object_get(o, key));
-    return text == NULL ? "" : text;
-}
 
 /* What comes from elsewhere moves no cursor. */
 static void print_step(const char *head, const char *text)
@@ -33,31 +28,11 @@ static void print_json(const json_t *line)
     putchar('\n');
 }
 
-static void ignore(void *owner, json_t *line)
-{
-    (void)owner, (void)line;
-}
-
 int command_forget(const struct console *c)
 {
-    struct error why;
-    char *text = NULL;
     if (c->argc != 1)
         return console_wrong("forget takes an account");
-    json_t *request = json_pack("{s:s, s:s}", "command", "forget", "account", c->argv[0]);
-    if (request == NULL)
-        return console_wrong("the account is not in UTF-8");
-    int failed = console_ask(c->socket, request, ignore, NULL, &text, &why) < 0;
-    json_decref(request);
-    if (!failed && c->is_json) {
-        json_t *said = json_pack("{s:b, s:s}", "ok", 1, "text", text == NULL ? "" : text);
-        print_json(said);
-        json_decref(said);
-    } else if (!failed) {
-        printf("%s\n", text == NULL ? "done" : text);
-    }
-    free(text);
-    return failed ? console_fail(why.text) : CONSOLE_DONE;
+    return console_order(c, json_pack("{s:s, s:s}", "command", "forget", "account", c->argv[0]));
 }
 
 /* ---- login-test ---- */
@@ -96,12 +71,12 @@ static void take_steps(void *owner, json_t *line)
     clock_format_duration(
         (int64_t)(json_number_value(json_object_get(line, "duration")) * (double)CLOCK_SECOND),
         took);
-    print_step("name", text_of(line, "name"));
+    print_step("name", cell_text(line, "name"));
     print_step("alias", is_alias ? "yes" : "none");
-    print_step("account", text_of(line, "account"));
-    print_step("backend", text_of(line, "backend"));
-    print_step("is told", text_of(line, "login_name"));
-    print_step("outcome", text_of(line, "outcome"));
+    print_step("account", cell_text(line, "account"));
+    print_step("backend", cell_text(line, "backend"));
+    print_step("is told", cell_text(line, "login_name"));
+    print_step("outcome", cell_text(line, "outcome"));
     print_step("took", took);
 }
 

@@ -1,35 +1,11 @@
 /* What the gateway is doing: status, sessions. */
 #include "console/client.h"
 #include "console/commands.h"
-#include "console/table.h"
-
-#include "base/clock.h"
+#include "console/listing.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-enum { CELL_SIZE = 160 };
-
-static const char *text_of(const json_t *o, const char *key)
-{
-    const char *text = json_string_value(json_object_get(o, key));
-    return text == NULL ? "" : text;
-}
-
-static const char *number_of(const json_t *o, const char *key, char out[CELL_SIZE])
-{
-    (void)snprintf(out, CELL_SIZE, "%lld",
-                   (long long)json_integer_value(json_object_get(o, key))); /* fits */
-    return out;
-}
-
-static const char *age_of(const json_t *o, const char *key, char out[CELL_SIZE])
-{
-    double seconds = json_number_value(json_object_get(o, key));
-    clock_format_duration((int64_t)(seconds * 1e9), out);
-    return out;
-}
 
 static const char *bytes_of(const json_t *o, const char *key, char out[CELL_SIZE])
 {
@@ -53,16 +29,16 @@ static void print_processes(const json_t *all)
     json_array_foreach(all, i, p)
     {
         char pid[CELL_SIZE], name[CELL_SIZE], generation[CELL_SIZE], up[CELL_SIZE], n[CELL_SIZE];
-        const char *role = text_of(p, "role");
+        const char *role = cell_text(p, "role");
         long long index = json_integer_value(json_object_get(p, "index"));
         bool is_many = strcmp(role, "worker") == 0 || strcmp(role, "auth") == 0;
         (void)snprintf(name, sizeof name, is_many ? "%s %lld" : "%s", role, index); /* fits */
         const char *const cells[] = {name,
-                                     number_of(p, "pid", pid),
-                                     number_of(p, "generation", generation),
-                                     text_of(p, "state"),
-                                     age_of(p, "uptime", up),
-                                     strcmp(role, "worker") == 0 ? number_of(p, "sessions", n)
+                                     cell_number(p, "pid", pid),
+                                     cell_number(p, "generation", generation),
+                                     cell_text(p, "state"),
+                                     cell_age(p, "uptime", up),
+                                     strcmp(role, "worker") == 0 ? cell_number(p, "sessions", n)
                                                                  : ""};
         table_add(t, cells);
     }
@@ -83,14 +59,14 @@ static void print_listeners(const json_t *all)
         json_t *both = json_real(json_number_value(json_object_get(l, "message_bytes")) +
                                  json_number_value(json_object_get(l, "mailbox_bytes")));
         (void)json_object_set_new(l, "bytes", both);
-        const char *const cells[] = {text_of(l, "name"),
-                                     number_of(l, "connections", c[0]),
-                                     number_of(l, "connections_refused", c[1]),
-                                     number_of(l, "logins", c[2]),
-                                     number_of(l, "login_failures", c[3]),
-                                     number_of(l, "messages", c[4]),
-                                     number_of(l, "messages_refused", c[5]),
-                                     number_of(l, "mailboxes", c[6]),
+        const char *const cells[] = {cell_text(l, "name"),
+                                     cell_number(l, "connections", c[0]),
+                                     cell_number(l, "connections_refused", c[1]),
+                                     cell_number(l, "logins", c[2]),
+                                     cell_number(l, "login_failures", c[3]),
+                                     cell_number(l, "messages", c[4]),
+                                     cell_number(l, "messages_refused", c[5]),
+                                     cell_number(l, "mailboxes", c[6]),
                                      bytes_of(l, "bytes", bytes)};
         table_add(t, cells);
     }
@@ -108,12 +84,12 @@ static void print_servers(const json_t *all)
     json_array_foreach(all, i, s)
     {
         char c[4][CELL_SIZE];
-        const char *const cells[] = {text_of(s, "name"),
-                                     text_of(s, "state"),
-                                     number_of(s, "connections", c[0]),
-                                     number_of(s, "upstream_connections", c[1]),
-                                     number_of(s, "upstream_failures", c[2]),
-                                     number_of(s, "upstream_messages", c[3])};
+        const char *const cells[] = {cell_text(s, "name"),
+                                     cell_text(s, "state"),
+                                     cell_number(s, "connections", c[0]),
+                                     cell_number(s, "upstream_connections", c[1]),
+                                     cell_number(s, "upstream_failures", c[2]),
+                                     cell_number(s, "upstream_messages", c[3])};
         table_add(t, cells);
     }
     table_print(t);
@@ -124,16 +100,18 @@ static void print_status(const json_t *status)
 {
     char up[CELL_SIZE], sessions[CELL_SIZE], max[CELL_SIZE], dropped[CELL_SIZE];
     const json_t *counters = json_object_get(status, "counters");
-    printf("porteirod %s on %s: %s, up %s, %s of %s sessions\n\n", text_of(status, "version"),
-           text_of(status, "hostname"), text_of(status, "state"), age_of(status, "uptime", up),
-           number_of(status, "sessions", sessions), number_of(status, "max_connections", max));
+    printf("porteirod %s on %s: %s, up %s, %s of %s sessions\n\n", cell_text(status, "version"),
+           cell_text(status, "hostname"), cell_text(status, "state"),
+           cell_age(status, "uptime", up), cell_number(status, "sessions", sessions),
+           cell_number(status, "max_connections", max));
     print_processes(json_object_get(status, "processes"));
     putchar('\n');
     print_listeners(json_object_get(status, "listeners"));
     putchar('\n');
     print_servers(json_object_get(status, "servers"));
     if (json_integer_value(json_object_get(counters, "log_lines_dropped")) > 0)
-        printf("\n%s log lines found no room\n", number_of(counters, "log_lines_dropped", dropped));
+        printf("\n%s log lines found no room\n",
+               cell_number(counters, "log_lines_dropped", dropped));
 }
 
 static void take_status(void *owner, json_t *line)
@@ -147,64 +125,30 @@ static void take_status(void *owner, json_t *line)
         putchar('\n');
 }
 
-/* Asks with a command that has no arguments. */
-static int ask(const struct console *c, const char *command,
-               void (*take)(void *owner, json_t *line), void *owner)
-{
-    struct error why;
-    char *text = NULL;
-    if (c->argc > 0)
-        return console_wrong("the command takes no argument");
-    json_t *request = json_pack("{s:s}", "command", command);
-    int failed = console_ask(c->socket, request, take, owner, &text, &why) < 0;
-    json_decref(request);
-    free(text);
-    return failed ? console_fail(why.text) : CONSOLE_DONE;
-}
-
 int command_status(const struct console *c)
 {
     struct console copy = *c;
-    return ask(c, "status", take_status, &copy);
+    return console_question(c, "status", take_status, &copy);
 }
 
-struct sessions {
-    bool is_json, is_first;
-    struct table *table;
-};
-
-static void take_session(void *owner, json_t *line)
+static void add_session(struct table *t, const json_t *line)
 {
-    struct sessions *s = owner;
     char age[CELL_SIZE], messages[CELL_SIZE], deleted[CELL_SIZE];
-    if (s->is_json) {
-        fputs(s->is_first ? "[\n  " : ",\n  ", stdout);
-        s->is_first = false;
-        (void)json_dumpf(line, stdout, 0); /* as above */
-        return;
-    }
-    const char *const cells[] = {text_of(line, "session"),
-                                 text_of(line, "listener"),
-                                 text_of(line, "client"),
-                                 text_of(line, "account"),
-                                 text_of(line, "state"),
-                                 age_of(line, "age", age),
-                                 number_of(line, "messages", messages),
-                                 number_of(line, "deleted", deleted)};
-    table_add(s->table, cells);
+    const char *const cells[] = {cell_text(line, "session"),
+                                 cell_text(line, "listener"),
+                                 cell_text(line, "client"),
+                                 cell_text(line, "account"),
+                                 cell_text(line, "state"),
+                                 cell_age(line, "age", age),
+                                 cell_number(line, "messages", messages),
+                                 cell_number(line, "deleted", deleted)};
+    table_add(t, cells);
 }
 
 int command_sessions(const struct console *c)
 {
     static const char *const heads[] = {"session", "listener", "client",    "account",
                                         "state",   ">age",     ">messages", ">deleted"};
-    struct sessions s = {.is_json = c->is_json, .is_first = true};
-    s.table = table_create(heads, 8);
-    int outcome = ask(c, "sessions", take_session, &s);
-    if (outcome == CONSOLE_DONE && c->is_json)
-        puts(s.is_first ? "[\n]" : "\n]");
-    else if (outcome == CONSOLE_DONE)
-        table_print(s.table);
-    table_destroy(&s.table);
-    return outcome;
+    static const struct listing sessions = {"sessions", heads, 8, add_session};
+    return listing_print(c, &sessions);
 }

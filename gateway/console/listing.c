@@ -1,0 +1,96 @@
+#include "console/listing.h"
+
+#include "base/clock.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+const char *cell_text(const json_t *o, const char *key)
+{
+    const char *text = json_string_value(json_object_get(o, key));
+    return text == NULL ? "" : text;
+}
+
+const char *cell_number(const json_t *o, const char *key, char out[CELL_SIZE])
+{
+    (void)snprintf(out, CELL_SIZE, "%lld",
+                   (long long)json_integer_value(json_object_get(o, key))); /* fits */
+    return out;
+}
+
+const char *cell_age(const json_t *o, const char *key, char out[CELL_SIZE])
+{
+    double seconds = json_number_value(json_object_get(o, key));
+    clock_format_duration((int64_t)(seconds * 1e9), out);
+    return out;
+}
+
+int console_question(const struct console *c, const char *command,
+                     void (*take)(void *owner, json_t *line), void *owner)
+{
+    struct error why;
+    char *text = NULL;
+    if (c->argc > 0)
+        return console_wrong("the command takes no argument");
+    json_t *request = json_pack("{s:s}", "command", command);
+    int failed = console_ask(c->socket, request, take, owner, &text, &why) < 0;
+    json_decref(request);
+    free(text);
+    return failed ? console_fail(why.text) : CONSOLE_DONE;
+}
+
+struct rows {
+    const struct listing *listing;
+    bool is_json, is_first;
+    struct table *table;
+};
+
+static void take_row(void *owner, json_t *line)
+{
+    struct rows *r = owner;
+    if (!r->is_json) {
+        r->listing->add(r->table, line);
+        return;
+    }
+    fputs(r->is_first ? "[\n  " : ",\n  ", stdout);
+    r->is_first = false;
+    (void)json_dumpf(line, stdout, 0); /* a terminal that is gone needs none */
+}
+
+int listing_print(const struct console *c, const struct listing *l)
+{
+    struct rows r = {.listing = l, .is_json = c->is_json, .is_first = true};
+    r.table = table_create(l->heads, l->columns);
+    int outcome = console_question(c, l->command, take_row, &r);
+    if (outcome == CONSOLE_DONE && c->is_json)
+        puts(r.is_first ? "[\n]" : "\n]");
+    else if (outcome == CONSOLE_DONE)
+        table_print(r.table);
+    table_destroy(&r.table);
+    return outcome;
+}
+
+static void ignore(void *owner, json_t *line)
+{
+    (void)owner, (void)line;
+}
+
+int console_order(const struct console *c, json_t *request)
+{
+    struct error why;
+    char *text = NULL;
+    if (request == NULL)
+        return console_wrong("an argument is not in UTF-8");
+    int failed = console_ask(c->socket, request, ignore, NULL, &text, &why) < 0;
+    json_decref(request);
+    if (!failed && c->is_json) {
+        json_t *said = json_pack("{s:b, s:s}", "ok", 1, "text", text == NULL ? "" : text);
+        (void)json_dumpf(said, stdout, 0); /* a terminal that is gone needs none */
+        putchar('\n');
+        json_decref(said);
+    } else if (!failed) {
+        printf("%s\n", text == NULL ? "done" : text);
+    }
+    free(text);
+    return failed ? console_fail(why.text) : CONSOLE_DONE;
+}

@@ -1,0 +1,34 @@
+/* What the gateway answers, printed: lists, a line of JSON a row, as a table or as JSON; how an
+ * order went; and what rows are made of. */
+#pragma once
+
+#include "console/client.h"
+#include "console/commands.h"
+#include "console/table.h"
+
+struct listing {
+    const char *command;      /* which asks for it */
+    const char *const *heads; /* see table_create */
+    size_t columns;
+    void (*add)(struct table *t, const json_t *line); /* adds a row */
+};
+
+/* Asks and prints. Returns the exit status. */
+int listing_print(const struct console *c, const struct listing *l);
+
+/* Asks with a command that has no arguments, and gives each line to `take`. Returns the exit
+ * status. */
+int console_question(const struct console *c, const char *command,
+                     void (*take)(void *owner, json_t *line), void *owner);
+
+/* Gives an order, which is taken over, and says how it went; NULL: an argument isn't UTF-8. Returns
+ * the exit status. */
+int console_order(const struct console *c, json_t *request);
+
+/* A member of a line for people; "" or 0 when it isn't there. */
+enum { CELL_SIZE = 160 };
+const char *cell_text(const json_t *o, const char *key);
+const char *cell_number(const json_t *o, const char *key, char out[CELL_SIZE]);
+
+/* Seconds, as "5min20s". */
+const char *cell_age(const json_t *o, const char *key, char out[CELL_SIZE]);
