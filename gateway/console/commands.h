@@ -27,6 +27,9 @@ int command_reload(const struct console *c);
 int command_drain(const struct console *c);
 int command_undrain(const struct console *c);
 int command_forget(const struct console *c);
+int command_bans(const struct console *c);
+int command_ban(const struct console *c);
+int command_unban(const struct console *c);
 int command_login_test(const struct console *c);
 
 /* Says on standard error what went wrong. Returns CONSOLE_FAILED. */

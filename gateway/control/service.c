@@ -67,6 +67,7 @@ struct control_service *control_service_create(const struct control_service_opti
                                                   .fd = options->socket,
                                                   .grants = options->grants,
                                                   .board = options->board,
+                                                  .banning = options->banning,
                                                   .log = u->log,
                                                   .actions = {.reload = ask_reload,
                                                               .set_drain = ask_drain,

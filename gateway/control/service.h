@@ -14,6 +14,7 @@ struct control_service_options {
     const struct board *board;
     const struct grants *grants;
     struct auth_cache auth_cache;
+    const struct banning *banning;
     int socket;             /* listening */
     struct channel *master; /* for RELOAD, SET_DRAIN and LOG_LOST */
 };

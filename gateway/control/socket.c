@@ -17,8 +17,8 @@ struct control_client {
     struct connection *connection;
     enum control_role role;
     uid_t uid;
-    uint32_t request; /* an action that is under way; 0: none */
-    bool is_listing;  /* sessions: from `next_row` on */
+    uint32_t request;              /* an action that is under way; 0: none */
+    const struct listing *listing; /* that is under way, from `next_row` on; NULL: none */
     size_t next_row;
 };
 
@@ -66,20 +66,54 @@ static void send_result(struct control_client *c, bool is_good, const char *text
                          : json_pack("{s:b, s:s}", "ok", 0, "error", text));
 }
 
-/* Sends rows as long as the client takes them. */
-static void list_sessions(struct control_client *c)
+/* A list that may be long: a row for each place there is, or none. */
+struct listing {
+    size_t (*places)(const struct control_socket *s);
+    json_t *(*row)(const struct control_socket *s, size_t place, int64_t now_wall_ns);
+};
+
+static size_t session_places(const struct control_socket *s)
 {
-    const struct board *b = c->socket->options.board;
+    return s->options.board->sessions.capacity;
+}
+
+static json_t *session_row(const struct control_socket *s, size_t place, int64_t now_wall_ns)
+{
+    return board_session(s->options.board, place, now_wall_ns);
+}
+
+static size_t ban_places(const struct control_socket *s)
+{
+    (void)s;
+    return BANS_MAX;
+}
+
+static json_t *ban_row(const struct control_socket *s, size_t place, int64_t now_wall_ns)
+{
+    return banning_row(s->options.banning, place, now_wall_ns);
+}
+
+/* Sends rows as long as the client takes them. */
+static void list(struct control_client *c)
+{
+    size_t places = c->listing->places(c->socket);
     int64_t now = clock_wall_ns();
-    while (c->next_row < b->sessions.capacity && !connection_is_blocked(c->connection)) {
-        json_t *row = board_session(b, c->next_row++, now);
+    while (c->next_row < places && !connection_is_blocked(c->connection)) {
+        json_t *row = c->listing->row(c->socket, c->next_row++, now);
         if (row != NULL)
             send_json(c, row);
     }
-    if (c->next_row < b->sessions.capacity)
+    if (c->next_row < places)
         return; /* CONNECTION_DRAINED goes on */
-    c->is_listing = false;
+    c->listing = NULL;
     send_result(c, true, "");
+}
+
+static void begin_list(struct control_client *c, const struct listing *listing)
+{
+    c->listing = listing;
+    c->next_row = 0;
+    list(c);
 }
 
 static void on_status(struct control_client *c, const json_t *request)
@@ -91,10 +125,30 @@ static void on_status(struct control_client *c, const json_t *request)
 
 static void on_sessions(struct control_client *c, const json_t *request)
 {
+    static const struct listing sessions = {session_places, session_row};
     (void)request;
-    c->is_listing = true;
-    c->next_row = 0;
-    list_sessions(c);
+    begin_list(c, &sessions);
+}
+
+static void on_bans(struct control_client *c, const json_t *request)
+{
+    static const struct listing bans = {ban_places, ban_row};
+    (void)request;
+    begin_list(c, &bans);
+}
+
+static void on_ban(struct control_client *c, const json_t *request)
+{
+    struct error said;
+    bool is_good = banning_ban(c->socket->options.banning, request, c->uid, &said) == 0;
+    send_result(c, is_good, said.text);
+}
+
+static void on_unban(struct control_client *c, const json_t *request)
+{
+    struct error said;
+    bool is_good = banning_unban(c->socket->options.banning, request, c->uid, &said) == 0;
+    send_result(c, is_good, said.text);
 }
 
 static void new_request(struct control_client *c)
@@ -171,6 +225,9 @@ static const struct {
     {"undrain", CONTROL_ADMIN, on_undrain},
     {"forget", CONTROL_SUPPORT, on_forget},
     {"login-test", CONTROL_SUPPORT, on_login_test},
+    {"bans", CONTROL_READ, on_bans},
+    {"ban", CONTROL_ADMIN, on_ban},
+    {"unban", CONTROL_SUPPORT, on_unban},
 };
 
 static void refuse_role(struct control_client *c, enum control_role role)
@@ -215,7 +272,7 @@ static void take_request(struct control_client *c, struct span line)
 
 static void take_requests(struct control_client *c, struct span *in)
 {
-    while (c->request == 0 && !c->is_listing) {
+    while (c->request == 0 && c->listing == NULL) {
         const char *end = memchr(in->data, '\n', in->size);
         if (end == NULL) {
             if (in->size > REQUEST_MAX)
@@ -228,7 +285,7 @@ static void take_requests(struct control_client *c, struct span *in)
                                 loop_now(c->socket->options.loop) + CLIENT_TIMEOUT_NS);
         take_request(c, line);
         explicit_bzero((void *)(uintptr_t)line.data, line.size); /* there may be a password in it */
-        if (in->size == 0 && c->request == 0 && !c->is_listing)
+        if (in->size == 0 && c->request == 0 && c->listing == NULL)
             return;
     }
     connection_pause(c->connection);
@@ -240,14 +297,14 @@ static void on_client(void *owner, enum connection_event event, struct span *in)
     switch (event) {
     case CONNECTION_DATA: take_requests(c, in); return;
     case CONNECTION_DRAINED:
-        if (c->is_listing)
-            list_sessions(c);
-        if (!c->is_listing && c->request == 0)
+        if (c->listing != NULL)
+            list(c);
+        if (c->listing == NULL && c->request == 0)
             connection_resume(c->connection);
         return;
     case CONNECTION_READY: return;
     case CONNECTION_EOF:
-        if (c->request == 0 && !c->is_listing)
+        if (c->request == 0 && c->listing == NULL)
             remove_client(c);
         return;
     case CONNECTION_TIMEOUT:

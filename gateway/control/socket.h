@@ -6,6 +6,7 @@
  */
 #pragma once
 
+#include "control/banning.h"
 #include "control/board.h"
 #include "control/grant.h"
 #include "net/loop.h"
@@ -27,6 +28,7 @@ struct control_socket_options {
     int fd; /* listening; the socket's */
     const struct grants *grants;
     const struct board *board;
+    const struct banning *banning;
     const struct event_log *log;
     struct control_actions actions;
 };

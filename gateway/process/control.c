@@ -14,6 +14,7 @@ struct control {
     struct role role; /* at the front */
     struct control_service *service;
     struct board board;
+    struct banning banning;
     struct timeout *ending;
 };
 
@@ -49,6 +50,8 @@ void control_main(const struct birth *birth)
                              .processes = m->processes,
                              .health = m->health,
                              .sessions = m->sessions};
+    c.banning = (struct banning){
+        .bans = m->bans, .config = c.role.config, .log = &c.role.log, .process = birth->slot};
     const struct control_service_options options = {
         .upstream = {.loop = c.role.loop,
                      .config = c.role.config,
@@ -60,6 +63,7 @@ void control_main(const struct birth *birth)
                      .log = &c.role.log,
                      .counters = c.role.counters},
         .board = &c.board,
+        .banning = &c.banning,
         .grants = &birth->prepared->grants,
         .socket = birth->control,
         .auth_cache = {.table = m->auth_cache,

@@ -17,6 +17,8 @@ int mapping_create(struct mapping *m, size_t max_connections, struct error *why)
     size_t backend = shared_reserve(&layout, backend_size());
     size_t auth_cache = shared_reserve(&layout, auth_cache_size());
     size_t limits = shared_reserve(&layout, memory_size());
+    size_t bans = shared_reserve(&layout, bans_size());
+    uint64_t seed;
     char *base = shared_map(&layout, why);
     if (base == NULL)
         return -1;
@@ -29,11 +31,14 @@ int mapping_create(struct mapping *m, size_t max_connections, struct error *why)
         .backend = (void *)(base + backend),
         .auth_cache = (void *)(base + auth_cache),
         .limits = (void *)(base + limits),
+        .bans = (void *)(base + bans),
     };
     if (getrandom(m->auth_cache_key, sizeof m->auth_cache_key, 0) != sizeof m->auth_cache_key ||
         getrandom(m->sasl_secret, sizeof m->sasl_secret, 0) != sizeof m->sasl_secret ||
-        getrandom(m->limits_key, sizeof m->limits_key, 0) != sizeof m->limits_key)
+        getrandom(m->limits_key, sizeof m->limits_key, 0) != sizeof m->limits_key ||
+        getrandom(&seed, sizeof seed, 0) != sizeof seed)
         return error_set(why, "getrandom: %s", strerror(errno));
+    bans_begin(m->bans, seed);
     return 0;
 }
 
@@ -42,5 +47,6 @@ void mapping_release(const struct mapping *m, size_t slot)
     (void)session_free_all(&m->sessions, slot); /* how many doesn't matter */
     health_release_all(m->health, slot);
     memory_free(m->limits, slot);
+    bans_release(m->bans, slot);
     process_free(m->processes, slot);
 }

@@ -4,6 +4,7 @@
 
 #include "auth/cache.h"
 #include "base/error.h"
+#include "decision/bans.h"
 #include "decision/memory.h"
 #include "sasl/backend.h"
 #include "sasl/secrets.h"
@@ -21,6 +22,7 @@ struct mapping {
     struct backend *backend;
     struct auth_cache_table *auth_cache;
     struct memory_region *limits;
+    struct bans *bans;
     /* Inherited, and not in the mapping. */
     unsigned char auth_cache_key[AUTH_CACHE_KEY_SIZE], sasl_secret[SASL_SECRET_SIZE];
     uint64_t limits_key[2];

@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#define LOOK_NS CLOCK_SECOND
+
 struct door {
     struct worker *worker;
     const struct listener_config *config;
@@ -29,6 +31,7 @@ struct worker {
     struct door *doors;
     size_t door_count;
     bool is_retired;
+    struct timeout *look;   /* for sessions of addresses that were banned */
     struct timeout *ending; /* until sessions are asked to end, or are ended */
     bool is_last_call;      /* at `ending` all sessions are ended, whatever is under way */
 };
@@ -85,6 +88,13 @@ static void end_if_empty(void *owner)
     struct worker *w = owner;
     if (is_leaving(w) && registry_count(w->registry) == 0 && loop_adopted(w->role.loop) == 0)
         loop_stop(w->role.loop);
+}
+
+static void on_look(void *owner)
+{
+    struct worker *w = owner;
+    registry_look_for_banned(w->registry);
+    timeout_set(w->look, loop_now(w->role.loop) + LOOK_NS);
 }
 
 static void on_ending(void *owner)
@@ -286,6 +296,7 @@ static void furnish(struct worker *w)
                                           .counters = w->role.counters,
                                           .table = m->sessions,
                                           .labels = m->labels,
+                                          .bans = m->bans,
                                           .process = b->slot,
                                           .servers = w->servers,
                                           .pool = pool_create(w->servers, w->tokens),
@@ -293,9 +304,11 @@ static void furnish(struct worker *w)
                                           .aliases = w->auth_cache.aliases};
     w->registry = registry_create(&w->context);
     w->ending = timeout_create(w->role.loop, on_ending, w);
+    w->look = timeout_create(w->role.loop, on_look, w);
     if (w->context.pool == NULL || w->context.auth == NULL || w->registry == NULL ||
-        w->ending == NULL)
+        w->ending == NULL || w->look == NULL)
         abort(); /* out of memory at the start */
+    on_look(w);
     registry_on_empty(w->registry, end_if_empty, w);
     loop_on_alone(w->role.loop, end_if_empty, w); /* last words are read to the end */
 }
@@ -319,6 +332,7 @@ void worker_main(const struct birth *birth)
     tokens_destroy(&w.tokens);
     servers_destroy(&w.servers);
     timeout_destroy(&w.ending);
+    timeout_destroy(&w.look);
     free(w.doors);
     role_end(&w.role);
 }

@@ -2,6 +2,7 @@
 
 #include "protocol/pop3/reply.h"
 #include "protocol/smtp/reply.h"
+#include "session/guard.h"
 #include "session/kinds.h"
 
 #include <unistd.h>
@@ -13,10 +14,11 @@ static const struct reason {
     enum pop3_reply_name pop3;
 } shutting_down = {EVENT_COUNT, SMTP_REPLY_shutting_down, POP3_REPLY_shutting_down},
   full = {EVENT_refused_full, SMTP_REPLY_greeting_full, POP3_REPLY_full},
-  crowded = {EVENT_refused_crowd, SMTP_REPLY_greeting_crowded, POP3_REPLY_crowded};
+  crowded = {EVENT_refused_crowd, SMTP_REPLY_greeting_crowded, POP3_REPLY_crowded},
+  banned = {EVENT_refused_banned, SMTP_REPLY_greeting_banned, POP3_REPLY_greeting_banned};
 
 static void send_away(const struct session_context *c, const struct listener_config *l, int fd,
-                      const struct address *peer, const struct reason *why)
+                      const struct address *peer, const struct reason *why, const char *argument)
 {
     struct buffer out = {.limit = 600};
     size_t slot = label_slot(c->labels, LABEL_LISTENER, l->name);
@@ -27,9 +29,9 @@ static void send_away(const struct session_context *c, const struct listener_con
         log_event(c->log, why->event, field_text(KEY_listener, l->name),
                   field_text(KEY_client, client));
     if (l->role == ROLE_POP3)
-        (void)pop3_reply_append(why->pop3, NULL, NULL, &out); /* then nothing is said */
+        (void)pop3_reply_append(why->pop3, argument, NULL, &out); /* then nothing is said */
     else
-        (void)smtp_reply_append(why->smtp, NULL, NULL, &out); /* likewise */
+        (void)smtp_reply_append(why->smtp, argument, NULL, &out); /* likewise */
     struct span text = buffer_bytes(&out);
     if (l->tls != LISTENER_TLS_IMPLICIT && text.size > 0)
         (void)!write(fd, text.data, text.size); /* a new socket takes a line, or nobody reads */
@@ -56,14 +58,31 @@ static int take_row(const struct session_context *c, const struct address *peer,
     return row;
 }
 
+/* 421, and for POP3 a passing trouble: nothing is wrong with the mail or the password, and later it
+ * will do. Where TLS comes first a banned client isn't worth its price, and hears nothing. */
+static void send_banned_away(const struct session_context *c, const struct listener_config *l,
+                             int fd, const struct address *peer, int64_t until_ns)
+{
+    char text[BAN_TEXT_SIZE];
+    ban_format(peer, until_ns, text);
+    counter_add(c->counters, COUNTER_connections_banned,
+                label_slot(c->labels, LABEL_LISTENER, l->name), 1);
+    send_away(c, l, fd, peer, &banned, text);
+}
+
 void door_accept(struct registry *r, const struct listener_config *listener, int fd,
                  const struct address *peer, bool is_last)
 {
     const struct session_context *c = registry_context(r);
+    struct ban_verdict verdict;
+    if (guard_bans(c, peer, &verdict)) {
+        send_banned_away(c, listener, fd, peer, verdict.until_ns);
+        return;
+    }
     const struct reason *why = registry_is_refusing(r) ? &shutting_down : is_last ? &full : NULL;
     int row = why != NULL ? -1 : take_row(c, peer, &why);
     if (row < 0) {
-        send_away(c, listener, fd, peer, why);
+        send_away(c, listener, fd, peer, why, NULL);
         return;
     }
     int outcome;

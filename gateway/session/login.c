@@ -3,6 +3,7 @@
 #include "auth/plain.h"
 #include "base/base64.h"
 #include "session/asked.h"
+#include "session/guard.h"
 #include "session/registry.h"
 
 enum { CHALLENGE_MAX = (LOGIN_CHALLENGE_SIZE - 1) / 4 * 3 };
@@ -214,6 +215,20 @@ static void decode_and_take(struct login *l, struct span response, bool is_initi
     explicit_bzero(bytes, (size_t)size);
 }
 
+/* Whoever is banned gets no answer about a password, also who is so since he came, or whom a
+ * trusted client speaks for. */
+static bool is_refused(struct login *l, struct login_answer *out)
+{
+    const struct session *s = l->session;
+    struct ban_verdict verdict;
+    l->refusal[0] = '\0';
+    if (!guard_bans(s->context, &s->client_address, &verdict))
+        return false;
+    ban_format(&s->client_address, verdict.until_ns, l->refusal);
+    answer(out, LOGIN_REFUSED, l->refusal);
+    return true;
+}
+
 void login_begin(struct login *l, struct span mechanism, const struct span *response,
                  struct login_answer *out)
 {
@@ -227,6 +242,8 @@ void login_begin(struct login *l, struct span mechanism, const struct span *resp
         return;
     }
     l->mechanism = (enum mechanism)m;
+    if (is_refused(l, out))
+        return;
     if (response == NULL)
         take(l, NULL, out);
     else
@@ -243,6 +260,8 @@ void login_with_password(struct login *l, struct span user, struct span password
 {
     login_end(l);
     l->mechanism = MECHANISM_PLAIN;
+    if (is_refused(l, out))
+        return;
     if (add_answer(l, user) < 0 || add_answer(l, password) < 0)
         answer(out, LOGIN_WRONG, "");
     else
@@ -279,6 +298,11 @@ int login_name(const struct login *l, const char *account, char out[ACCOUNT_SIZE
 bool login_is_unproven(const struct login *l)
 {
     return asked_is_unproven(l->asked);
+}
+
+bool login_is_refused(const struct login *l)
+{
+    return l->refusal[0] != '\0';
 }
 
 const char *login_mechanism(const struct login *l)

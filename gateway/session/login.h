@@ -8,6 +8,7 @@
 #include "auth/account.h"
 #include "auth/client.h"
 #include "base/buffer.h"
+#include "decision/bans.h"
 
 struct asked;
 struct session;
@@ -24,6 +25,7 @@ enum login_result {
     LOGIN_CHECK,       /* an auth process is asked: its answer comes by login_fn */
     LOGIN_GOOD,        /* `text` is the account */
     LOGIN_WRONG,       /* the credentials */
+    LOGIN_REFUSED,     /* nobody is asked: `text` says whom, and until when */
     LOGIN_UNAVAILABLE, /* `text` says why */
     LOGIN_NOT_OFFERED, /* the mechanism */
     LOGIN_NOT_BASE64,  /* the response */
@@ -48,7 +50,8 @@ struct login {
     bool has_name;            /* LOGIN: what comes next is the password */
     struct buffer plain;      /* what PLAIN says (RFC 4616), as far as it is known */
     struct auth_exchange *exchange;
-    struct asked *asked; /* instead of an exchange: a server behind checks the password */
+    char refusal[BAN_TEXT_SIZE]; /* of the last exchange: "" unless it was refused */
+    struct asked *asked;         /* instead of an exchange: a server behind checks the password */
 };
 
 /* The caller's session outlives it; `fn` is called with `owner`. */
@@ -84,6 +87,9 @@ int login_name(const struct login *l, const char *account, char out[ACCOUNT_SIZE
 /* Was the password let in only because the server behind is to be told it now, whose word counts?
  */
 bool login_is_unproven(const struct login *l);
+
+/* Was the last exchange refused before anybody was asked? */
+bool login_is_refused(const struct login *l);
 
 /* "PLAIN", of the last exchange: for the log. */
 const char *login_mechanism(const struct login *l);

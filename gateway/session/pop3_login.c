@@ -43,12 +43,17 @@ void pop3_flush(struct pop3_session *s)
     buffer_consume(&s->replies, bytes.size);
 }
 
+enum pop3_reply_name pop3_last_word(const struct pop3_session *s)
+{
+    return s->base.is_unwelcome ? POP3_REPLY_banned : POP3_REPLY_shutting_down;
+}
+
 /* All that was waited for has come. Returns false when the session has ended. */
 static bool settle(struct pop3_session *s)
 {
     s->is_waiting = false;
-    if (registry_is_ending(s->base.registry) && !s->is_quitting) {
-        pop3_say(s, POP3_REPLY_shutting_down, NULL);
+    if (session_is_to_end(&s->base) && !s->is_quitting) {
+        pop3_say(s, pop3_last_word(s), NULL);
         s->is_quitting = true;
     }
     if (!s->is_quitting && (s->errors >= ERRORS_MAX || s->commands >= COMMANDS_MAX)) {
@@ -146,7 +151,7 @@ static void ask_to_end(struct session *base)
     else if (s->base.state == SESSION_TLS)
         pop3_end(s, true);
     else if (!s->is_waiting)
-        end_with(s, POP3_REPLY_shutting_down);
+        end_with(s, pop3_last_word(s));
 }
 
 /* ---- the login ---- */
@@ -193,6 +198,13 @@ static void wrong(struct pop3_session *s)
     wait_for(s, SESSION_AUTH_DELAY, session_login_failed(&s->base, login_mechanism(&s->login), 0));
 }
 
+/* Not [AUTH]: nothing was found wrong with the password, and clients would ask for another. */
+static void refused(struct pop3_session *s)
+{
+    wait_for(s, SESSION_AUTH_DELAY,
+             session_login_refused(&s->base, login_mechanism(&s->login), s->login.refusal));
+}
+
 void pop3_login_wrong(struct pop3_session *s)
 {
     forget_name(s);
@@ -201,7 +213,9 @@ void pop3_login_wrong(struct pop3_session *s)
 
 static void delayed(struct pop3_session *s)
 {
-    pop3_refuse_login(s, POP3_REPLY_auth_invalid, NULL);
+    pop3_refuse_login(
+        s, login_is_refused(&s->login) ? POP3_REPLY_auth_banned : POP3_REPLY_auth_invalid,
+        s->login.refusal);
     s->is_quitting = s->is_quitting || session_is_guessing(&s->base);
     pop3_continue(s);
 }
@@ -221,6 +235,7 @@ static void take(struct pop3_session *s, const struct login_answer *a)
     case LOGIN_CHECK: wait_for(s, SESSION_AUTH_CHECK, LOGIN_TIMEOUT_MS); return;
     case LOGIN_GOOD: logged_in(s, a->text); return;
     case LOGIN_WRONG: wrong(s); return;
+    case LOGIN_REFUSED: refused(s); return;
     case LOGIN_UNAVAILABLE: unavailable(s, a->text); return;
     case LOGIN_NOT_OFFERED: pop3_refuse_login(s, POP3_REPLY_auth_mechanism, NULL); return;
     case LOGIN_NOT_BASE64: pop3_refuse_login(s, POP3_REPLY_auth_base64, NULL); return;

@@ -40,7 +40,7 @@ void pop3_tunnel_begin(struct pop3_session *s)
     connection_set_owner(s->upstream, on_upstream, s);
     moved(s);
     connection_resume(s->base.client);
-    if (registry_is_ending(s->base.registry))
+    if (session_is_to_end(&s->base))
         pop3_tunnel_ask_to_end(s); /* it may end here */
 }
 
@@ -84,7 +84,7 @@ void pop3_tunnel_end(struct pop3_session *s)
 
 void pop3_tunnel_ask_to_end(struct pop3_session *s)
 {
-    (void)end_saying(s, POP3_REPLY_shutting_down); /* now or later */
+    (void)end_saying(s, pop3_last_word(s)); /* now or later */
 }
 
 void pop3_tunnel_client_gone(struct pop3_session *s, bool is_dead)

@@ -1,6 +1,7 @@
 #include "session/registry.h"
 
 #include "base/clock.h"
+#include "session/guard.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -14,6 +15,7 @@ struct registry {
     struct session *cursor; /* the next to be asked, while all are */
     size_t count;
     bool is_refusing, is_ending;
+    uint64_t bans_seen; /* the version that was looked at */
     struct id_source ids;
     struct turns turns;
     loop_fn *on_empty;
@@ -75,6 +77,29 @@ void registry_ask_to_end(struct registry *r, bool is_ending)
     r->is_ending = is_ending;
     if (is_ending)
         ask_all(r, false);
+}
+
+/* A trusted client may be banned for whom it speaks for. */
+static bool is_banned(const struct session *s)
+{
+    struct ban_verdict verdict;
+    return guard_bans(s->context, &s->client_address, &verdict) ||
+           (s->client != NULL && guard_bans(s->context, connection_peer(s->client), &verdict));
+}
+
+void registry_look_for_banned(struct registry *r)
+{
+    uint64_t version = bans_version(r->context->bans);
+    if (version == r->bans_seen)
+        return;
+    r->bans_seen = version;
+    for (r->cursor = r->first; r->cursor != NULL;) { /* as above */
+        struct session *s = r->cursor;
+        r->cursor = s->next;
+        s->is_unwelcome = is_banned(s);
+        if (s->is_unwelcome)
+            s->kind->ask_to_end(s);
+    }
 }
 
 void registry_end_all(struct registry *r)
@@ -150,6 +175,11 @@ int session_accept(struct session *s, int fd, const struct address *peer, connec
     session_event(s, EVENT_connected, field_text(KEY_account, ""));
     session_show(s);
     return is_implicit ? 0 : 1;
+}
+
+bool session_is_to_end(const struct session *s)
+{
+    return s->is_unwelcome || s->registry->is_ending;
 }
 
 void session_new_id(const struct session *s, char out[ID_SIZE])
@@ -276,6 +306,14 @@ int64_t session_login_failed(struct session *s, const char *mechanism, int code)
     else
         session_event(s, EVENT_login_failed, field_text(KEY_mechanism, mechanism),
                       field_number(KEY_code, code));
+    return (int64_t)LOGIN_DELAY_MS << s->login_failures++; /* three at most */
+}
+
+int64_t session_login_refused(struct session *s, const char *mechanism, const char *reason)
+{
+    session_add(s, COUNTER_logins_refused, 1);
+    session_event(s, EVENT_login_refused, field_text(KEY_mechanism, mechanism),
+                  field_text(KEY_reason, reason));
     return (int64_t)LOGIN_DELAY_MS << s->login_failures++; /* three at most */
 }
 

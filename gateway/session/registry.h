@@ -15,6 +15,7 @@
 #include "upstream/pool.h"
 
 /* What sessions work with; all of it outlives them. */
+struct bans;
 struct decider;
 struct sealed;
 
@@ -26,6 +27,7 @@ struct session_context {
     struct counters *counters;
     struct session_table table;
     const struct labels *labels;
+    const struct bans *bans;
     size_t process; /* this one's slot */
     struct servers *servers;
     struct pool *pool;
@@ -63,7 +65,8 @@ struct session {
     unsigned login_failures;
     int row;
     enum session_state state;
-    bool is_polite; /* the client's last reply is to arrive: session_finish */
+    bool is_unwelcome; /* its address was banned: it ends between commands */
+    bool is_polite;    /* the client's last reply is to arrive: session_finish */
     char id[ID_SIZE];
     char address[ADDRESS_TEXT_SIZE]; /* the same, for people */
 };
@@ -83,6 +86,9 @@ bool registry_is_refusing(const struct registry *r);
 /* Sessions end when nothing is under way, those that come too; or no longer. */
 void registry_ask_to_end(struct registry *r, bool is_ending);
 bool registry_is_ending(const struct registry *r);
+
+/* Sessions of addresses that were banned since it was called last end between commands. */
+void registry_look_for_banned(struct registry *r);
 
 /* Every session ends now. */
 void registry_end_all(struct registry *r);
@@ -109,6 +115,9 @@ int session_start_tls(struct session *s);
 
 /* Counts and logs that there is no TLS with the client; `reason` NULL: it took too long. */
 void session_tls_failed(const struct session *s, const char *reason);
+
+/* Is it to end at the next quiet moment? */
+bool session_is_to_end(const struct session *s);
 
 /* An id for a message of this session. */
 void session_new_id(const struct session *s, char out[ID_SIZE]);
@@ -153,6 +162,9 @@ int session_login(struct session *s, struct span account, const char *mechanism)
 /* Counts and logs another wrong login, with the reply's code (0: it has none). Returns for how many
  * ms its answer is held back: longer each time. */
 int64_t session_login_failed(struct session *s, const char *mechanism, int code);
+
+/* The same for one that isn't judged: `reason` says why. */
+int64_t session_login_refused(struct session *s, const char *mechanism, const char *reason);
 
 /* Counts and logs a login that couldn't be judged. */
 void session_login_unavailable(const struct session *s, const char *mechanism, struct span reason);

@@ -6,7 +6,7 @@ static void end_exchange(struct smtp_session *s, enum smtp_reply_name reply)
 {
     login_end(&s->login);
     smtp_server_auth_ended(&s->server, reply == SMTP_REPLY_auth_ok);
-    smtp_say(s, reply, NULL);
+    smtp_say(s, reply, s->login.refusal);
 }
 
 static void unavailable(struct smtp_session *s, struct span reason)
@@ -22,9 +22,16 @@ static void wrong(struct smtp_session *s)
                                    smtp_reply_code(SMTP_REPLY_auth_invalid)));
 }
 
+/* Not 535: nothing was found wrong with the password, and clients would ask for another. */
+static void refused(struct smtp_session *s)
+{
+    smtp_wait(s, SESSION_AUTH_DELAY,
+              session_login_refused(&s->base, login_mechanism(&s->login), s->login.refusal));
+}
+
 void smtp_auth_delayed(struct smtp_session *s)
 {
-    end_exchange(s, SMTP_REPLY_auth_invalid);
+    end_exchange(s, login_is_refused(&s->login) ? SMTP_REPLY_auth_banned : SMTP_REPLY_auth_invalid);
     if (session_is_guessing(&s->base)) {
         smtp_say(s, SMTP_REPLY_auth_guessing, NULL);
         s->is_quitting = true;
@@ -82,6 +89,7 @@ static bool take(struct smtp_session *s, const struct login_answer *a)
     case LOGIN_CHECK: smtp_wait(s, SESSION_AUTH_CHECK, LOGIN_TIMEOUT_MS); return false;
     case LOGIN_GOOD: return proven(s, a->text);
     case LOGIN_WRONG: wrong(s); return false;
+    case LOGIN_REFUSED: refused(s); return false;
     case LOGIN_UNAVAILABLE: unavailable(s, a->text); break;
     case LOGIN_NOT_OFFERED: end_exchange(s, SMTP_REPLY_auth_mechanism); break;
     case LOGIN_NOT_BASE64: end_exchange(s, SMTP_REPLY_auth_base64); break;

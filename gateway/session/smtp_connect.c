@@ -85,6 +85,15 @@ static void end_now(struct session *base)
     smtp_end(of(base), true);
 }
 
+static void log_abandoned(const struct smtp_session *s, const char *reason)
+{
+    const struct transaction *t = s->transaction;
+    if (t != NULL && t->data != DATA_NONE)
+        session_event(&s->base, EVENT_message_abandoned, field_text(KEY_message, t->id),
+                      field_number(KEY_bytes, (int64_t)t->body.size),
+                      field_text(KEY_reason, reason));
+}
+
 /* Says a last word, if that can still be heard, and ends. */
 static void end_with(struct smtp_session *s, enum smtp_reply_name name)
 {
@@ -93,9 +102,16 @@ static void end_with(struct smtp_session *s, enum smtp_reply_name name)
     smtp_continue(s);
 }
 
+/* Who is banned doesn't go on with a message either. */
 static bool is_at_rest(const struct smtp_session *s)
 {
-    return !s->is_waiting && s->transaction == NULL && s->take == smtp_take_commands;
+    return !s->is_waiting && s->take == smtp_take_commands &&
+           (s->transaction == NULL || s->base.is_unwelcome);
+}
+
+static enum smtp_reply_name last_word(const struct smtp_session *s)
+{
+    return s->base.is_unwelcome ? SMTP_REPLY_banned : SMTP_REPLY_shutting_down;
 }
 
 static void ask_to_end(struct session *base)
@@ -104,7 +120,7 @@ static void ask_to_end(struct session *base)
     if (s->base.state == SESSION_TLS)
         smtp_end(s, true);
     else if (is_at_rest(s) && !s->is_quitting)
-        end_with(s, SMTP_REPLY_shutting_down);
+        smtp_continue(s); /* and says why */
 }
 
 void smtp_give_up(struct smtp_session *s)
@@ -168,8 +184,9 @@ bool smtp_settle(struct smtp_session *s)
     }
     bool was_waiting = s->is_waiting;
     s->is_waiting = false;
-    if (is_at_rest(s) && registry_is_ending(s->base.registry) && !s->is_quitting) {
-        smtp_say(s, SMTP_REPLY_shutting_down, NULL);
+    if (is_at_rest(s) && session_is_to_end(&s->base) && !s->is_quitting) {
+        log_abandoned(s, smtp_reply_text(last_word(s)));
+        smtp_say(s, last_word(s), NULL);
         s->is_quitting = true;
     }
     if (s->take == smtp_take_commands && is_tiresome(s) && !s->is_quitting)
@@ -209,15 +226,6 @@ static void tls_stands(struct smtp_session *s)
     }
     session_show(&s->base);
     smtp_continue(s);
-}
-
-static void log_abandoned(const struct smtp_session *s, const char *reason)
-{
-    const struct transaction *t = s->transaction;
-    if (t != NULL && t->data != DATA_NONE)
-        session_event(&s->base, EVENT_message_abandoned, field_text(KEY_message, t->id),
-                      field_number(KEY_bytes, (int64_t)t->body.size),
-                      field_text(KEY_reason, reason));
 }
 
 static void client_is_gone(struct smtp_session *s)

@@ -2,6 +2,7 @@
  * behind see who that is, not the webmail; one from xclient_login_from says who has logged in
  * there. What was told survives STARTTLS: who sent it was trusted for its address. */
 #include "auth/aliases.h"
+#include "session/guard.h"
 #include "session/smtp.h"
 
 #include <stdlib.h>
@@ -59,6 +60,21 @@ static const struct address *address_told(const struct smtp_session *s,
     return told->value[XCLIENT_ADDR].size > 0 ? connection_peer(s->base.client) : NULL;
 }
 
+/* Whoever logs in at the client is refused there as he would be here. The connection goes with him:
+ * the client makes another for the next. Returns whether it was so. */
+static bool is_refused(struct smtp_session *s)
+{
+    char text[BAN_TEXT_SIZE];
+    struct ban_verdict verdict;
+    if (!guard_bans(s->base.context, &s->base.client_address, &verdict))
+        return false;
+    ban_format(&s->base.client_address, verdict.until_ns, text);
+    (void)session_login_refused(&s->base, NULL, text); /* there is nobody to wait */
+    smtp_say(s, SMTP_REPLY_greeting_banned, text);
+    s->is_quitting = true;
+    return true;
+}
+
 void smtp_xclient(struct smtp_session *s, const struct smtp_event *event)
 {
     const struct smtp_told *told = &event->told;
@@ -76,6 +92,8 @@ void smtp_xclient(struct smtp_session *s, const struct smtp_event *event)
     pool_give_back(c->pool, &s->link); /* it was told of another */
     forget_login(s, told);
     s->is_login_fresh = s->is_login_fresh || has_login;
+    if ((has_login || s->base.account != NULL) && is_refused(s))
+        return;
     if (keep(&s->told_name, told, XCLIENT_NAME) < 0 ||
         keep(&s->told_helo, told, XCLIENT_HELO) < 0 ||
         (has_login && session_login(&s->base, span_of(account), NULL) < 0)) {

@@ -17,6 +17,7 @@ static struct {
     socklen_t at_size;
     int listening;
     struct board board;
+    struct banning banning;
     struct config config;
     struct event_log log;
     struct grants grants;
@@ -40,6 +41,8 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
                               .sessions = {calloc(1, session_table_size(16)), 16}};
     int log = open("/dev/null", O_WRONLY | O_CLOEXEC);
     it.log = (struct event_log){.lines = log_create(log, LOG_LEVEL_ERROR), .process = ""};
+    it.banning = (struct banning){
+        .bans = calloc(1, bans_size()), .config = &it.config, .log = &it.log, .process = 1};
     it.grants = (struct grants){.owner = geteuid()};
     it.at = (struct sockaddr_un){.sun_family = AF_UNIX};
     it.at_size = sizeof it.at;
@@ -110,6 +113,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         .fd = it.listening,
         .grants = &it.grants,
         .board = &it.board,
+        .banning = &it.banning,
         .log = &it.log,
         .actions = {.reload = on_request, .set_drain = on_drain}};
     it.socket = control_socket_create(&options);

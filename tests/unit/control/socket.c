@@ -31,6 +31,7 @@ static struct {
     struct control_socket *socket;
     struct grants grants;
     struct event_log log;
+    struct banning banning;
     int log_ends[2];
     int listening;
     struct sockaddr_un at;
@@ -84,6 +85,7 @@ static void create_socket(void)
         .fd = it.listening,
         .grants = &it.grants,
         .board = &figures.board,
+        .banning = &it.banning,
         .log = &it.log,
         .actions = {.reload = on_reload, .set_drain = on_set_drain, .owner = &it}};
     it.socket = control_socket_create(&options);
@@ -106,6 +108,8 @@ static void begin(void)
     ck_assert_int_eq(socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, it.log_ends), 0);
     it.log =
         (struct event_log){.lines = log_create(it.log_ends[0], LOG_LEVEL_DEBUG), .process = ""};
+    it.banning = (struct banning){
+        .bans = mapping_make(bans_size()), .config = &figures.config, .log = &it.log, .process = 1};
     create_socket();
     ck_assert_ptr_nonnull(it.socket);
 }
@@ -561,6 +565,35 @@ START_TEST(who_is_in_a_group_of_admins_may_change)
 }
 END_TEST
 
+/* ---- bans ---- */
+
+static const struct {
+    enum control_role role;
+    bool may_lift, may_ban;
+} of_bans[] = {
+    {CONTROL_READ, false, false}, {CONTROL_SUPPORT, true, false}, {CONTROL_ADMIN, true, true}};
+
+START_TEST(who_may_read_sees_bans_support_lifts_them_and_admins_make_them)
+{
+    struct client *c = visitor_with(of_bans[_i].role);
+    says(c, "{\"command\": \"ban\", \"network\": \"192.0.2.7\", \"seconds\": 60}\n");
+    hears_end(c, of_bans[_i].may_ban,
+              of_bans[_i].may_ban ? "192.0.2.7 is banned until" : "the role \"admin\"");
+    asks(c, "bans");
+    if (of_bans[_i].may_ban) {
+        json_t *row = hears_line(c);
+        ck_assert_str_eq(json_string_value(json_object_get(row, "network")), "192.0.2.7");
+        json_decref(row);
+    }
+    hears_end(c, true, "");
+    says(c, "{\"command\": \"unban\", \"network\": \"192.0.2.7\"}\n");
+    hears_end(c, of_bans[_i].may_lift,
+              of_bans[_i].may_lift ? "bans lifted: " : "the role \"support\"");
+    was_logged_of_visitor(of_bans[_i].may_lift ? "control_command command=unban"
+                                               : "control_refused reason=unban");
+}
+END_TEST
+
 START_TEST(who_may_nothing_is_told_so_and_sent_away)
 {
     it.grants.owner = visitor_user() + 1;
@@ -746,6 +779,7 @@ SUITE(socket)
     TEST(who_has_asked_and_gone_gets_no_answer_and_hurts_nobody);
     tcase_add_loop_test(tests, who_may_read_may_not_change_and_is_told_what_would_help, 0, 2);
     TEST(who_is_in_a_group_of_admins_may_change);
+    LOOP_TEST(who_may_read_sees_bans_support_lifts_them_and_admins_make_them, of_bans);
     TEST(who_may_nothing_is_told_so_and_sent_away);
     TEST(thirty_two_clients_are_served_and_one_more_when_one_has_left);
     TEST(a_closed_door_takes_nobody_new_and_those_who_are_in_are_answered);

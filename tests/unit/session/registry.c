@@ -3,7 +3,9 @@
 #include "net/peer.h"
 #include "telemetry/mapping.h"
 
+#include "base/clock.h"
 #include "base/log.h"
+#include "decision/bans.h"
 
 enum { ROWS = 4, PEERS = 8 };
 
@@ -22,6 +24,7 @@ static struct {
     struct event_log log;
     struct counter_table *counted;
     struct labels *labels;
+    struct bans *bans;
     struct session_context context;
     struct registry *registry;
     struct peer peers[PEERS];
@@ -50,6 +53,7 @@ static void begin(void)
                                 .listeners = listeners,
                                 .listener_count = DOORS};
     it.log = (struct event_log){.lines = log_create(-1, LOG_LEVEL_ERROR), .process = ""};
+    it.bans = mapping_make(bans_size());
     it.counted = mapping_make(counter_table_size());
     it.context = (struct session_context){
         .loop = turns.loop,
@@ -58,6 +62,7 @@ static void begin(void)
         .counters = counters_create(it.counted),
         .table = {mapping_make(session_table_size(ROWS)), ROWS},
         .labels = it.labels,
+        .bans = it.bans,
         .process = 1,
     };
     ck_assert_ptr_nonnull(it.context.counters);
@@ -213,16 +218,20 @@ END_TEST
 
 static const struct {
     enum door door;
-    const char *full, *shutting_down, *crowded; /* NULL: TLS comes first, nothing can be said */
+    const char *full, *shutting_down, *crowded,
+        *banned; /* NULL: TLS comes first, nothing is said */
 } away[] = {
     {SMTP, "421 4.3.2 Too many connections;", "421 4.3.2 Service",
-     "421 4.3.2 Too many connections from your address"},
+     "421 4.3.2 Too many connections from your address",
+     "421 4.7.0 No connections from 127.0.0.1 until 20"},
     {POP3, "-ERR [SYS/TEMP] Too many connections;", "-ERR [SYS/TEMP] Service",
-     "-ERR [SYS/TEMP] Too many connections from your address"},
+     "-ERR [SYS/TEMP] Too many connections from your address",
+     "-ERR [SYS/TEMP] No connections from 127.0.0.1 until 20"},
     {REFUSE, "421 4.3.2 Too many connections;", "421 4.3.2 Service",
-     "421 4.3.2 Too many connections from your address"},
-    {SMTPS, NULL, NULL, NULL},
-    {POP3S, NULL, NULL, NULL},
+     "421 4.3.2 Too many connections from your address",
+     "421 4.7.0 No connections from 127.0.0.1 until 20"},
+    {SMTPS, NULL, NULL, NULL, NULL},
+    {POP3S, NULL, NULL, NULL, NULL},
 };
 
 static void is_sent_away(struct peer *p, const char *text)
@@ -269,6 +278,51 @@ START_TEST(of_shared_networks_come_as_many_as_there_is_room_for)
     for (int n = 0; n < ROWS; n++)
         hears(comes(SMTP), "220 ");
     is_sent_away(comes(SMTP), "421 4.3.2 Too many connections;");
+}
+END_TEST
+
+static void ban_everybody(void)
+{
+    int64_t now = clock_wall_ns();
+    struct ban ban = {.since_ns = now, .until_ns = now + CLOCK_SECOND * 60};
+    ck_assert_int_eq(network_parse("127.0.0.0/8", &ban.network, NULL), 0);
+    ck_assert_int_eq(bans_put(it.bans, 1, &ban, now, NULL), 0);
+}
+
+START_TEST(who_is_banned_is_told_until_when)
+{
+    ban_everybody();
+    is_sent_away(comes(away[_i].door), away[_i].banned);
+    ck_assert_uint_eq(rows(), 0);
+    ck_assert_int_eq(counted(COUNTER_connections_refused, away[_i].door), 1);
+    ck_assert_int_eq(counted(COUNTER_connections_banned, away[_i].door), 1);
+}
+END_TEST
+
+START_TEST(who_is_there_when_he_is_banned_is_told_so_and_ends)
+{
+    struct peer *sender = comes(SMTP), *reader = comes(POP3);
+    hears(sender, "220 ");
+    hears(reader, "+OK ");
+    registry_look_for_banned(it.registry);
+    ck_assert_uint_eq(registry_count(it.registry), 2);
+    ban_everybody();
+    registry_look_for_banned(it.registry);
+    hears(sender, "421 4.7.0 Your address was banned");
+    hears(reader, "-ERR [SYS/TEMP] Your address was banned");
+    UNTIL(registry_count(it.registry) == 0);
+}
+END_TEST
+
+START_TEST(of_shared_networks_nobody_is_banned)
+{
+    struct network all;
+    ck_assert_int_eq(network_parse("127.0.0.0/8", &all, NULL), 0);
+    it.config.shared = (struct network_list){&all, 1};
+    ban_everybody();
+    hears(comes(SMTP), "220 ");
+    registry_look_for_banned(it.registry);
+    ck_assert_uint_eq(registry_count(it.registry), 1);
 }
 END_TEST
 
@@ -390,6 +444,9 @@ SUITE(registry)
     LOOP_TEST(one_more_than_max_connections_is_told_to_come_again, away);
     LOOP_TEST(one_more_of_an_address_than_max_connections_per_ip_is_told_so, away);
     TEST(of_shared_networks_come_as_many_as_there_is_room_for);
+    LOOP_TEST(who_is_banned_is_told_until_when, away);
+    TEST(who_is_there_when_he_is_banned_is_told_so_and_ends);
+    TEST(of_shared_networks_nobody_is_banned);
     LOOP_TEST(where_there_are_no_descriptors_left_the_client_is_told_to_come_again, away);
     LOOP_TEST(while_it_refuses_new_clients_are_sent_away_and_others_stay, away);
     TEST(sessions_at_rest_that_are_asked_to_end_say_so_and_do);
