@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -24,6 +25,29 @@ int own_file_open(const char *path, struct error *why)
     (void)close(fd); /* only read */
     errno = EPERM;
     return -1;
+}
+
+char *own_file_read(const char *path, size_t max, size_t *size, struct error *why)
+{
+    struct stat s = {.st_size = 0};
+    int fd = own_file_open(path, why);
+    if (fd < 0)
+        return NULL;
+    char *bytes = NULL;
+    ssize_t got = -1;
+    if (fstat(fd, &s) < 0 || (size_t)s.st_size > max)
+        (void)error_set(why, "%s is larger than it can be", path);
+    else if ((bytes = malloc((size_t)s.st_size + 1)) == NULL ||
+             (got = read(fd, bytes, (size_t)s.st_size)) < 0)
+        (void)error_set(why, "%s: %s", path, strerror(errno));
+    (void)close(fd); /* only read */
+    if (got < 0) {
+        free(bytes);
+        errno = EIO;
+        return NULL;
+    }
+    *size = (size_t)got;
+    return bytes;
 }
 
 static int write_all(int fd, struct span bytes)

@@ -197,11 +197,14 @@ bool bans_exempt(const struct bans *b, const struct address *a, int64_t now_ns)
     return look(b, a, 0, now_ns).is_exempt;
 }
 
-/* Has it come from us, whatever was written over it since? */
+/* Has it come from us, whatever was written over it since? What is no bool isn't read as one. */
 static bool is_whole(const struct ban *ban, int64_t now_ns)
 {
     const struct network *n = &ban->network;
-    bool is_sized = n->is_v6 ? n->bits <= BAN_V6_BITS : n->bits >= V4_BEFORE && n->bits <= 128;
+    unsigned char is_v6;
+    memcpy(&is_v6, &n->is_v6, 1);
+    bool is_sized =
+        is_v6 == 0 ? n->bits >= V4_BEFORE && n->bits <= 128 : is_v6 == 1 && n->bits <= BAN_V6_BITS;
     return is_sized && is_in_force(ban->until_ns, now_ns) && ban->origin <= BAN_OF_STORE &&
            memchr(ban->rule, '\0', sizeof ban->rule) != NULL &&
            memchr(ban->name, '\0', sizeof ban->name) != NULL &&

@@ -10,7 +10,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 enum { SHARDS_A_TURN = 8 };
@@ -74,30 +73,6 @@ static void path_of(const char *state_dir, const char *suffix, char out[PATH_MAX
 
 /* ---- reading ---- */
 
-/* All of the file, to be freed. NULL and why; errno is ENOENT where there is none. */
-static char *read_all(const char *path, size_t *size, struct error *why)
-{
-    struct stat s = {.st_size = 0};
-    int fd = own_file_open(path, why);
-    if (fd < 0)
-        return NULL;
-    char *bytes = NULL;
-    ssize_t got = -1;
-    if (fstat(fd, &s) < 0 || s.st_size > LIMITS_FILE_MAX)
-        (void)error_set(why, "%s is larger than it can be", path);
-    else if ((bytes = malloc((size_t)s.st_size + 1)) == NULL ||
-             (got = read(fd, bytes, (size_t)s.st_size)) < 0)
-        (void)error_set(why, "%s: %s", path, strerror(errno));
-    (void)close(fd); /* only read */
-    if (got < 0) {
-        free(bytes);
-        errno = EIO;
-        return NULL;
-    }
-    *size = (size_t)got;
-    return bytes;
-}
-
 static int slot_of(void *owner, const char *name)
 {
     const struct limits *l = owner;
@@ -123,7 +98,7 @@ void limits_load(struct limits *l, const char *state_dir)
     char path[PATH_MAX];
     size_t size = 0;
     path_of(state_dir, "", path);
-    char *bytes = read_all(path, &size, &why);
+    char *bytes = own_file_read(path, LIMITS_FILE_MAX, &size, &why);
     if (bytes == NULL && errno == ENOENT)
         return;
     int outcome = bytes == NULL ? -1 : limits_read(&reader, span_make(bytes, size), &why);

@@ -7,6 +7,7 @@
 #include "process/children.h"
 #include "process/limits.h"
 #include "process/notify.h"
+#include "process/state.h"
 #include "process/tickets.h"
 
 #include <errno.h>
@@ -44,6 +45,7 @@ struct master {
     unsigned last_number;
     struct reload reload;
     struct timeout *check;
+    struct state state_file;
     struct counters *counters;
     struct limits *limits;
     struct log *pair_log, *error_log; /* lines go through control, and before it serves to stderr */
@@ -537,6 +539,14 @@ static void on_signal(void *owner, int number)
     }
 }
 
+/* What is to hold over a restart. */
+static void keep(struct master *m, int64_t now_ns)
+{
+    const char *state_dir = serving(m)->prepared->config->state_dir;
+    limits_turn(m->limits, state_dir, now_ns);
+    state_save(&m->state_file, state_dir, now_ns, false);
+}
+
 static void on_check(void *owner)
 {
     struct master *m = owner;
@@ -548,7 +558,7 @@ static void on_check(void *owner)
     if (serving(m) != NULL && !m->state.is_stopping)
         files_look(serving(m));
     if (serving(m) != NULL)
-        limits_turn(m->limits, serving(m)->prepared->config->state_dir, now);
+        keep(m, now);
     if (m->state.is_stopping && now > m->kill_at_ns)
         kill_all(m);
     if (m->reload.next != NULL && now > m->reload.until_ns)
@@ -624,6 +634,9 @@ static int begin_log(struct master *m, const struct config *c, struct error *why
         .lines = m->error_log, .is_json = c->log.format == LOG_FORMAT_JSON, .process = "master"};
     m->limits = limits_create(&m->state.mapping, m->state.slot, &m->state.log);
     loop_at_turn_end(m->state.loop, on_turn_end, m);
+    m->state_file = (struct state){
+        .mapping = &m->state.mapping, .log = &m->state.log, .process = m->state.slot};
+    state_load(&m->state_file, c->state_dir);
     return 0;
 }
 
@@ -694,6 +707,8 @@ int master_run(const char *file, struct prepared *prepared)
         prepared_destroy(&prepared);
     } else {
         failed = start(m, prepared) < 0 || loop_run(m->state.loop) < 0 || m->is_failed;
+        if (serving(m) != NULL)
+            state_save(&m->state_file, serving(m)->prepared->config->state_dir, 0, true);
     }
     clean_up(m, control);
     free(control);

@@ -1,10 +1,12 @@
 """Bans: who is sent away before anything else is heard of him; porteiroctl's ban, unban and bans."""
 import datetime
 import json
+import signal
 
 import pytest
 
 from fixtures.clients import PASSWORDS, Pop3, Session, Smtp, message, plain_response, pop3, smtp
+from fixtures.processes import exists
 from fixtures.scripted import Gate
 from fixtures.waiting import until
 
@@ -228,6 +230,82 @@ def test_bans_hold_over_a_reload_and_in_old_generations(strict):
         is_sent_away(strict)
         strict.ctl("ban", OTHER)
         old.expect("421 4.7.0 Your address was banned")
+
+
+def test_bans_and_exemptions_survive_a_restart(strict):
+    strict.ctl("ban", CLIENT, "--for", "2h", "--reason", "sends spam")
+    strict.ctl("ban", OTHER)
+    strict.ctl("unban", OTHER)
+    before = bans(strict)
+    strict.signal(signal.SIGTERM)
+    assert strict.wait() == 0
+    path = strict.folder / "state" / "state"
+    assert path.stat().st_mode & 0o777 == 0o600
+    strict.start()
+    is_sent_away(strict)
+    is_served(strict, OTHER)
+    for old, new in zip(sorted(before, key=lambda row: row["network"]),
+                        sorted(bans(strict), key=lambda row: row["network"])):
+        assert {**old, "left": 0} == {**new, "left": 0}
+
+
+@pytest.mark.long
+def test_bans_survive_a_master_that_is_killed(strict):
+    strict.ctl("ban", CLIENT)
+    path = strict.folder / "state" / "state"
+    until(path.exists, "the file is written", 60)
+    pids = [process["pid"] for process in strict.processes()]
+    strict.signal(signal.SIGKILL)
+    strict.wait()
+    until(lambda: not [pid for pid in pids if exists(pid)], "the others end")
+    strict.process = None
+    strict.start()
+    is_sent_away(strict)
+
+
+@pytest.mark.parametrize("damage", [lambda b: b[:-1], lambda b: b[: len(b) // 2], lambda b: b"", lambda b: b + b"x",
+                                    lambda b: b[:40] + bytes([b[40] ^ 1]) + b[41:], lambda b: b"x" * len(b),
+                                    lambda b: b[:8] + b"\x02" + b[9:]],
+                         ids=["last octet", "half", "empty", "longer", "a bit", "nonsense", "another version"])
+def test_a_file_that_is_torn_or_wrong_is_refused_and_said_so(strict, damage):
+    strict.ctl("ban", CLIENT)
+    strict.signal(signal.SIGTERM)
+    assert strict.wait() == 0
+    path = strict.folder / "state" / "state"
+    path.write_bytes(damage(path.read_bytes()))
+    strict.start()
+    assert "event=state_refused" in strict.stderr_text() and str(path) in strict.stderr_text()
+    assert not bans(strict)
+    strict.ctl("ban", OTHER)
+    strict.signal(signal.SIGTERM)
+    assert strict.wait() == 0
+    strict.start()
+    assert [row["network"] for row in bans(strict)] == [OTHER]
+
+
+def test_a_link_in_place_of_the_file_is_refused(strict, folder):
+    strict.ctl("ban", CLIENT)
+    strict.signal(signal.SIGTERM)
+    assert strict.wait() == 0
+    path = strict.folder / "state" / "state"
+    path.rename(folder / "elsewhere")
+    path.symlink_to(folder / "elsewhere")
+    strict.start()
+    assert "event=state_refused" in strict.stderr_text() and not bans(strict)
+
+
+def test_without_bans_no_file_is_written(strict):
+    strict.signal(signal.SIGTERM)
+    assert strict.wait() == 0
+    assert not (strict.folder / "state" / "state").exists()
+
+
+def test_a_state_that_can_not_be_written_is_said_once_and_the_gateway_goes_on(strict):
+    (strict.folder / "state" / "state").mkdir()
+    (strict.folder / "state" / "state" / "x").touch()
+    strict.ctl("ban", CLIENT)
+    strict.wait_event("state_failed", timeout=60)
+    is_sent_away(strict)
 
 
 # ---- what it says, and to whom ----

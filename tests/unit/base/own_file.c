@@ -111,6 +111,25 @@ START_TEST(links_folders_pipes_and_others_files_are_refused)
 }
 END_TEST
 
+START_TEST(a_file_is_read_as_a_whole_unless_it_is_larger_than_it_can_be)
+{
+    struct error why;
+    size_t size = 0;
+    writes("12345");
+    char *bytes = own_file_read(it.path, 5, &size, &why);
+    ck_assert_ptr_nonnull(bytes);
+    ck_assert_uint_eq(size, 5);
+    ck_assert_mem_eq(bytes, "12345", 5);
+    free(bytes);
+    ck_assert_ptr_null(own_file_read(it.path, 4, &size, &why));
+    ck_assert_int_ne(errno, ENOENT);
+    ck_assert_ptr_nonnull(strstr(why.text, "larger than it can be"));
+    empty_folder();
+    ck_assert_ptr_null(own_file_read(it.path, 5, &size, &why));
+    ck_assert_int_eq(errno, ENOENT);
+}
+END_TEST
+
 START_TEST(where_it_can_not_be_written_what_was_there_stays)
 {
     struct error why;
@@ -132,5 +151,6 @@ SUITE(own_file)
     TEST(a_draft_that_somebody_has_laid_there_is_not_written_to);
     TEST(a_file_that_is_not_there_is_said_so);
     TEST(links_folders_pipes_and_others_files_are_refused);
+    TEST(a_file_is_read_as_a_whole_unless_it_is_larger_than_it_can_be);
     TEST(where_it_can_not_be_written_what_was_there_stays);
 }

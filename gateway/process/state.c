@@ -1,0 +1,183 @@
+/* The file: a head, sections of records as they lie in memory, and a sum over all of it. It is read
+ * on the machine that has written it; what is in a record is looked at by whoever keeps it. */
+#include "process/state.h"
+
+#include "base/buffer.h"
+#include "base/clock.h"
+#include "base/own_file.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { VERSION = 1, FILE_MAX = 64 * 1024 * 1024 };
+#define PAUSE_NS (10 * CLOCK_SECOND)
+
+static const char magic[8] = "porteiro";
+
+enum kind { KIND_BANS = 1 };
+
+struct head {
+    char magic[8];
+    uint32_t version, sections;
+};
+
+struct section {
+    uint32_t kind, size; /* of a record */
+    uint64_t count;
+};
+
+/* FNV-1a: against a torn file, not against whoever can write to it. */
+static uint64_t sum_of(struct span bytes)
+{
+    uint64_t sum = UINT64_C(0xcbf29ce484222325);
+    for (size_t i = 0; i < bytes.size; i++)
+        sum = (sum ^ (unsigned char)bytes.data[i]) * UINT64_C(0x100000001b3);
+    return sum;
+}
+
+static void path_of(const char *state_dir, char out[PATH_MAX])
+{
+    (void)snprintf(out, PATH_MAX, "%s/state", state_dir); /* cut: open says so */
+}
+
+static uint64_t version_of(const struct state *s)
+{
+    return bans_version(s->mapping->bans);
+}
+
+/* ---- reading ---- */
+
+/* Copies `size` octets off the front; false: so many aren't there. */
+static bool take(struct span *in, void *out, size_t size)
+{
+    if (in->size < size)
+        return false;
+    memcpy(out, in->data, size);
+    span_skip(in, size);
+    return true;
+}
+
+static void keep_ban(struct state *s, struct span record, int64_t now_ns)
+{
+    struct ban ban;
+    (void)take(&record, &ban, sizeof ban);                            /* it has this size */
+    (void)bans_put(s->mapping->bans, s->process, &ban, now_ns, NULL); /* it may have ended */
+}
+
+/* Returns 0, or -1: its records are of another size than ours. */
+static int keep_section(struct state *s, const struct section *section, struct span records)
+{
+    int64_t now = clock_wall_ns();
+    if (section->kind != KIND_BANS || section->size != sizeof(struct ban))
+        return -1;
+    while (records.size > 0)
+        keep_ban(s, span_take(&records, section->size), now);
+    return 0;
+}
+
+static int parse(struct state *s, struct span file, struct error *why)
+{
+    struct head head;
+    struct section section;
+    uint64_t sum;
+    struct span rest = file;
+    if (!take(&rest, &head, sizeof head) || memcmp(head.magic, magic, sizeof magic) != 0)
+        return error_set(why, "it is none of ours");
+    if (head.version != VERSION)
+        return error_set(why, "it is of version %u, not %d", head.version, VERSION);
+    if (rest.size < sizeof sum)
+        return error_set(why, "it is torn");
+    struct span end = span_make(file.data + file.size - sizeof sum, sizeof sum);
+    (void)take(&end, &sum, sizeof sum); /* it is there */
+    if (sum != sum_of(span_make(file.data, file.size - sizeof sum)))
+        return error_set(why, "it is torn");
+    rest.size -= sizeof sum;
+    for (uint32_t i = 0; i < head.sections; i++) {
+        if (!take(&rest, &section, sizeof section) || section.size == 0 ||
+            section.count > rest.size / section.size)
+            return error_set(why, "it is torn");
+        if (keep_section(s, &section, span_take(&rest, section.size * section.count)) < 0)
+            return error_set(why, "it is of another version");
+    }
+    return 0;
+}
+
+void state_load(struct state *s, const char *state_dir)
+{
+    char path[PATH_MAX];
+    struct error why;
+    size_t size = 0;
+    path_of(state_dir, path);
+    char *bytes = own_file_read(path, FILE_MAX, &size, &why);
+    bool is_absent = bytes == NULL && errno == ENOENT;
+    if (bytes != NULL && parse(s, span_make(bytes, size), &why) < 0)
+        (void)error_prefix(&why, "%s", path);
+    else if (bytes != NULL || is_absent)
+        why.text[0] = '\0';
+    if (why.text[0] != '\0')
+        log_event(s->log, EVENT_state_refused, field_text(KEY_reason, why.text));
+    free(bytes);
+    s->written = version_of(s);
+}
+
+/* ---- writing ---- */
+
+static int add(struct buffer *out, const void *bytes, size_t size)
+{
+    return buffer_append(out, span_make(bytes, size));
+}
+
+static int add_bans(const struct state *s, struct buffer *out)
+{
+    int64_t now = clock_wall_ns();
+    struct section section = {.kind = KIND_BANS, .size = sizeof(struct ban)};
+    struct buffer records = {.limit = FILE_MAX};
+    struct ban ban;
+    int failed = 0;
+    for (size_t place = 0; place < BANS_MAX; place++)
+        if (bans_read(s->mapping->bans, place, now, &ban) == 0) {
+            failed |= add(&records, &ban, sizeof ban);
+            section.count++;
+        }
+    failed |= add(out, &section, sizeof section);
+    failed |= buffer_append(out, buffer_bytes(&records));
+    buffer_clear(&records);
+    return failed;
+}
+
+static int write_file(const struct state *s, const char *path, struct error *why)
+{
+    struct head head = {.version = VERSION, .sections = 1};
+    struct buffer out = {.limit = FILE_MAX};
+    memcpy(head.magic, magic, sizeof magic);
+    int failed = add(&out, &head, sizeof head) | add_bans(s, &out);
+    uint64_t sum = sum_of(buffer_bytes(&out));
+    failed |= add(&out, &sum, sizeof sum);
+    if (failed)
+        (void)error_set(why, "%s: out of memory", path);
+    else
+        failed = own_file_write(path, buffer_bytes(&out), why);
+    buffer_clear(&out);
+    return failed;
+}
+
+void state_save(struct state *s, const char *state_dir, int64_t now_ns, bool is_last)
+{
+    char path[PATH_MAX];
+    struct error why;
+    uint64_t version = version_of(s); /* what changes meanwhile is written the next time */
+    if (version == s->written || (now_ns < s->next_ns && !is_last))
+        return;
+    path_of(state_dir, path);
+    s->next_ns = now_ns + PAUSE_NS;
+    if (write_file(s, path, &why) == 0) {
+        s->written = version;
+        s->is_failing = false;
+    } else if (!s->is_failing) {
+        s->is_failing = true;
+        log_event(s->log, EVENT_state_failed, field_text(KEY_reason, why.text));
+    }
+}

@@ -1,0 +1,23 @@
+/* What is kept over restarts, in one file of state_dir: the master reads it before the first fork,
+ * writes it every ten seconds when something has changed, and at the end. It is never mapped, so
+ * nobody waits for a disk but the master. A file that is torn, or of another version, is refused
+ * as a whole, and replaced when there is something to write. */
+#pragma once
+
+#include "process/mapping.h"
+#include "telemetry/event.h"
+
+struct state {
+    const struct mapping *mapping;
+    const struct event_log *log;
+    size_t process;   /* the master's slot */
+    uint64_t written; /* the version of what is in the file */
+    int64_t next_ns;  /* when it may be written again */
+    bool is_failing;  /* which was said */
+};
+
+/* Takes what is in the file into the mapping; what has ended meanwhile is left out. */
+void state_load(struct state *s, const char *state_dir);
+
+/* Writes it if something has changed, and unless `is_last` not sooner than it may. */
+void state_save(struct state *s, const char *state_dir, int64_t now_ns, bool is_last);
