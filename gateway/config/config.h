@@ -148,7 +148,7 @@ struct control_group_config {
     int role; /* enum control_role */
 };
 
-/* A server of Redis. */
+/* A server of Redis, or a Sentinel. */
 struct redis_server {
     const char *text; /* as it stands in the configuration */
     bool is_unix;     /* `text` is "unix:PATH"; else `to` says where */
@@ -158,12 +158,13 @@ struct redis_server {
 /* Where counters are kept together with other gateways. */
 struct redis_config {
     struct place place;
-    struct text_list address;
+    struct text_list address, sentinels; /* one of them is empty */
+    const char *master, *sentinel_username, *sentinel_password_file;
     const char *username, *password_file, *ca, *prefix;
     bool tls;
     int64_t database, timeout_ms, gateways;
     int on_failure;               /* enum redis_on_failure */
-    struct redis_server *servers; /* of `address` */
+    struct redis_server *servers; /* those that are spoken to first: of `address` or `sentinels` */
     size_t server_count;          /* 0: the block isn't there */
 };
 

@@ -396,8 +396,19 @@ static const struct setting auth_settings[] = {
 const struct section section_auth = {"auth", auth_settings, "Logins, by Cyrus SASL"};
 
 static const struct setting redis_settings[] = {
-    {"address", SETTING_TEXT_LIST, AT(redis_config, address), .preset = "127.0.0.1:6379", .min = 1,
-     .max = 1, .check = check_redis, .help = "a server, as \"127.0.0.1:6379\" or \"unix:/PATH\""},
+    {"address", SETTING_TEXT_LIST, AT(redis_config, address), .preset = "127.0.0.1:6379", .max = 16,
+     .check = check_redis,
+     .help = "the server, as 127.0.0.1:6379 or unix:/PATH; several: nodes of a Redis Cluster, one "
+             "of which is asked where the others are"},
+    {"sentinels", SETTING_TEXT_LIST, AT(redis_config, sentinels), .preset = "", .max = 16,
+     .check = address_check,
+     .help = "instead of address: Sentinels, which are asked one after the other for the master"},
+    {"master", SETTING_TEXT, AT(redis_config, master), .preset = "", .check = check_word,
+     .help = "the name by which they know it"},
+    {"sentinel_username", SETTING_TEXT, AT(redis_config, sentinel_username), .preset = "",
+     .check = check_word, .help = "a user of the Sentinels' ACL; \"\": the default user"},
+    {"sentinel_password_file", SETTING_TEXT, AT(redis_config, sentinel_password_file), .preset = "",
+     .check = check_file, .help = "file with the password for the Sentinels"},
     {"username", SETTING_TEXT, AT(redis_config, username), .preset = "", .check = check_word,
      .help = "a user of its ACL; \"\": the default user"},
     {"password_file", SETTING_TEXT, AT(redis_config, password_file), .preset = "",

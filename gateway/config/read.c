@@ -375,12 +375,16 @@ static void read_redis(struct reader *r, const config_setting_t *root)
     const config_setting_t *at = reader_group(r, root, "", "redis");
     if (at == NULL)
         return;
-    (void)read_settings(r, &section_redis, at, "redis", NULL, redis);
+    uint64_t set = read_settings(r, &section_redis, at, "redis", NULL, redis);
     redis->place = reader_place(r, at);
-    redis->servers = reader_take(r, (redis->address.count + 1) * sizeof *redis->servers);
-    for (size_t i = 0; i < redis->address.count; i++) {
+    if (redis->sentinels.count > 0 && !is_set(&section_redis, set, "address"))
+        redis->address.count = 0;
+    const struct text_list *first =
+        redis->sentinels.count > 0 ? &redis->sentinels : &redis->address;
+    redis->servers = reader_take(r, (first->count + 1) * sizeof *redis->servers);
+    for (size_t i = 0; i < first->count; i++) {
         struct redis_server *server = &redis->servers[redis->server_count++];
-        server->text = redis->address.items[i];
+        server->text = first->items[i];
         server->is_unix = strncmp(server->text, "unix:", 5) == 0;
         if (!server->is_unix)
             (void)address_parse(server->text, &server->to, NULL); /* one that won't do was told */

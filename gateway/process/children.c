@@ -164,7 +164,7 @@ static void forget_secrets(const struct master_state *m, const struct birth *b)
             tls_contexts_forget_doors(g->prepared->tls);
         if (!is_own || b->role != PROCESS_WORKER) {
             accounts_forget(g->prepared->accounts);
-            buffer_clear(&g->prepared->redis_password);
+            redis_passwords_forget(&g->prepared->redis_passwords);
         }
     }
 }

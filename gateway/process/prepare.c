@@ -151,7 +151,7 @@ struct prepared *prepare(const char *file, struct errors *errors)
     p->tls_watch = certificates_watch(p->config);
     p->tls = tls_prepare(p->config, errors);
     p->accounts = accounts_prepare(p->config, errors);
-    redis_password_prepare(p->config, &p->redis_password, errors);
+    redis_passwords_prepare(p->config, &p->redis_passwords, errors);
     helper_prepare(p->config, p->is_root ? &p->helper_user : NULL, errors);
     p->list_watch = file_watch_create();
     p->watched = files_prepare(p->config, p->list_watch, errors);
@@ -173,7 +173,7 @@ void prepared_destroy(struct prepared **prepared)
     file_watch_destroy(&p->tls_watch);
     file_watch_destroy(&p->list_watch);
     accounts_destroy(&p->accounts);
-    buffer_clear(&p->redis_password);
+    redis_passwords_forget(&p->redis_passwords);
     config_free(&p->config);
     free(p);
     *prepared = NULL;

@@ -19,7 +19,7 @@ struct prepared {
     struct file_watch *list_watch; /* of those of `watched` */
     struct watched *watched;       /* as many as the configuration names */
     struct accounts *accounts;
-    struct buffer redis_password; /* with its NUL; empty: none */
+    struct redis_passwords redis_passwords;
     struct secret secret;
     struct grants grants;
     struct identity user, auth_user, helper_user;

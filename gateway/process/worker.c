@@ -230,10 +230,11 @@ static void on_message(struct role *r, const struct message *m)
 
 static void furnish_redis(struct worker *w)
 {
-    struct span password = buffer_bytes(&w->role.birth->prepared->redis_password);
+    const struct redis_passwords *passwords = &w->role.birth->prepared->redis_passwords;
     const struct redis_options options = {.loop = w->role.loop,
                                           .config = &w->role.config->redis,
-                                          .password = password.size > 0 ? password.data : "",
+                                          .password = redis_password(&passwords->server),
+                                          .sentinel_password = redis_password(&passwords->sentinel),
                                           .tls = tls_redis_context(w->role.birth->prepared->tls),
                                           .log = &w->role.log,
                                           .counters = w->role.counters,

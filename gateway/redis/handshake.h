@@ -1,6 +1,8 @@
-/* What is said first on a connection to Redis: who we are, which database; and whether it does what
- * it is there for, by a call of the script that writes: PING alone is answered by a replica, and by
- * a server that has no memory left. */
+/* What is said first on a connection.
+ *
+ * To a server: who we are, which database; and whether it does what it is there for, by a call of
+ * the script that writes: PING alone is answered by a replica, and by a server that has no memory
+ * left. To a Sentinel: who we are, and where the master is. */
 #pragma once
 
 #include "config/config.h"
@@ -10,12 +12,16 @@ struct redis_handshake;
 
 struct redis_handshake_options {
     const struct redis_config *config;
-    const char *password; /* "": none */
-    int64_t deadline_ns;  /* on the loop's clock */
+    bool is_sentinel;         /* that is whom it is said to */
+    const char *password;     /* for it; "": none */
+    const struct address *at; /* where it is; size 0: a unix socket */
+    int64_t deadline_ns;      /* on the loop's clock */
 };
 
-/* `failure` is NULL: it may be used. A link that is lost meanwhile tells its own owner alone. */
-typedef void redis_handshake_fn(void *owner, const char *failure);
+/* `failure` is NULL: it may be used; or, where `elsewhere` isn't NULL, the one at that address may
+ * be: the master that a Sentinel names, the node that has the keys' slot. A link that is lost
+ * meanwhile tells its own owner alone. */
+typedef void redis_handshake_fn(void *owner, const char *failure, const struct address *elsewhere);
 
 /* NULL without memory. The link is open. */
 struct redis_handshake *redis_handshake_begin(struct redis_link *l,

@@ -14,6 +14,7 @@ struct redis_link {
     struct redis_command *first, **last; /* that wait for an answer, the oldest first */
     struct redis_command *unsent;        /* the first that has not all been written */
     size_t sent;                         /* octets of it that have */
+    int64_t latest_ns;                   /* the last command's deadline */
     bool is_in_handshake, is_open;
     bool is_closed; /* freed at the end of this turn */
     struct entry flush;
@@ -168,8 +169,22 @@ static void flush(void *owner)
     }
 }
 
+void redis_link_set_owner(struct redis_link *l, redis_link_fn *fn, void *owner)
+{
+    l->options.fn = fn;
+    l->options.owner = owner;
+}
+
+bool redis_link_is_idle(const struct redis_link *l)
+{
+    return l->first == NULL;
+}
+
 void redis_link_send(struct redis_link *l, struct redis_command *command)
 {
+    if (command->deadline_ns < l->latest_ns)
+        command->deadline_ns = l->latest_ns; /* answers come in order */
+    l->latest_ns = command->deadline_ns;
     command->next = NULL;
     *l->last = command;
     l->last = &command->next;

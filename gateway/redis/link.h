@@ -48,6 +48,12 @@ struct redis_link *redis_link_adopt(const struct redis_link_options *options, in
 /* Closes it; its commands are told that no answer will come. */
 void redis_link_close(struct redis_link **l);
 
-/* Sends it behind those that were sent before. `deadline_ns` is not before theirs: an answer that
- * has not come by then loses the link. Called once it is open. */
+/* Another hears of it from now on. */
+void redis_link_set_owner(struct redis_link *l, redis_link_fn *fn, void *owner);
+
+/* Sends it behind those that were sent before. An answer that has not come by `deadline_ns`, or by
+ * theirs where that is later, loses the link. Called once it is open. */
 void redis_link_send(struct redis_link *l, struct redis_command *command);
+
+/* Does no command wait for an answer? */
+bool redis_link_is_idle(const struct redis_link *l);

@@ -1,4 +1,4 @@
-/* What Redis is told by AUTH: read by the master, and kept by workers alone. */
+/* What Redis and its Sentinels are told by AUTH: read by the master, and kept by workers alone. */
 #pragma once
 
 #include "base/buffer.h"
@@ -6,6 +6,16 @@
 
 enum { REDIS_PASSWORD_MAX = 1024 };
 
-/* Reads the configuration's password file, with a NUL behind it, into `out`, which is empty and
- * stays so where there is none. What is wrong or odd is added to `errors`. */
-void redis_password_prepare(const struct config *config, struct buffer *out, struct errors *errors);
+struct redis_passwords {
+    struct buffer server, sentinel; /* with a NUL; empty: none */
+};
+
+/* Reads the files that the configuration names. What is wrong or odd is added to `errors`. */
+void redis_passwords_prepare(const struct config *config, struct redis_passwords *out,
+                             struct errors *errors);
+
+/* Overwrites them. */
+void redis_passwords_forget(struct redis_passwords *p);
+
+/* One of them; "": there is none. */
+const char *redis_password(const struct buffer *b);

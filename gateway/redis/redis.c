@@ -1,19 +1,20 @@
 #include "redis/redis.h"
 
 #include "base/clock.h"
-#include "redis/handshake.h"
+#include "redis/redirect.h"
 #include "redis/script.h"
+#include "redis/search.h"
 
 #include <assert.h>
 #include <stdlib.h>
 #include <sys/random.h>
-#include <unistd.h>
 
 enum {
     CALLS_MAX = 4096,            /* under way at a time */
     BYTES_MAX = 8 * 1024 * 1024, /* of their commands */
     BACK_OFF_MIN_MS = 50,
     BACK_OFF_MAX_MS = 5000,
+    MOVES_MAX = 3, /* of a call */
 };
 #define STEADY_NS (10 * CLOCK_SECOND) /* a connection that has lived so long was a good one */
 
@@ -23,19 +24,22 @@ struct call {
     redis_fn *fn;
     void *owner;
     bool is_whole; /* it brings the script */
+    unsigned moves;
 };
 
 struct redis {
     struct redis_options options;
-    struct redis_link *link;
-    struct redis_handshake *handshake;
-    struct timeout *timer; /* until it is tried again, or has taken too long */
-    struct redis_command *waiting, **last_waiting; /* for the very first connection */
+    struct redis_search *search;
+    struct redis_link *link;  /* to the server that is trusted; NULL: there is none */
+    struct redis_link *old;   /* to one that has sent us on, until all its answers have come */
+    struct redis_place place; /* where `link` leads, or led last; no name: nowhere yet */
+    struct timeout *timer;    /* until it is looked for again */
+    struct redis_command *waiting, **last_waiting; /* for a link that is expected */
+    struct timeout *patience;                      /* how long they may */
     size_t calls, bytes;
-    size_t server;     /* the place in `address` that is tried, or was last */
     unsigned failures; /* in a row */
-    bool is_dialling;  /* `dial` was asked */
-    bool is_trusted, was_trusted, was_told, is_first;
+    bool is_expecting; /* the first link, or the next of one that has sent us on */
+    bool was_told;
     int64_t trusted_since_ns;
 };
 
@@ -64,7 +68,26 @@ static void finish_all(struct redis_command *next)
     }
 }
 
-static void distrust(struct redis *r, const char *reason);
+static void distrust(struct redis *r, const char *name, const char *reason);
+
+/* Sends it, or lets it wait for a link that is expected. */
+static void pass(struct call *c)
+{
+    struct redis *r = c->redis;
+    if (r->link != NULL) {
+        redis_link_send(r->link, &c->command);
+        return;
+    }
+    if (!r->is_expecting) {
+        finish(c, NULL);
+        return;
+    }
+    if (r->waiting == NULL)
+        timeout_set(r->patience, c->command.deadline_ns);
+    c->command.next = NULL;
+    *r->last_waiting = &c->command;
+    r->last_waiting = &c->command.next;
+}
 
 /* The server has started anew, or somebody has flushed its scripts: this call brings it. */
 static int send_whole(struct call *c)
@@ -80,25 +103,69 @@ static int send_whole(struct call *c)
     c->command.deadline_ns =
         loop_now(c->redis->options.loop) + c->redis->options.config->timeout_ms * CLOCK_MS;
     c->is_whole = true;
-    redis_link_send(c->redis->link, &c->command);
+    pass(c);
     return 0;
+}
+
+static bool is_same(const struct address *a, const struct address *b)
+{
+    char texts[2][ADDRESS_TEXT_SIZE];
+    address_format(a, texts[0]);
+    address_format(b, texts[1]);
+    return strcmp(texts[0], texts[1]) == 0;
+}
+
+/* The slot of the keys has moved. What is under way will be told the same, in turn. */
+static void leave_for(struct redis *r, const struct address *to)
+{
+    redis_link_close(&r->old);
+    r->old = r->link;
+    r->link = NULL;
+    r->is_expecting = true;
+    redis_search_begin(r->search, to);
+}
+
+/* Returns whether the call goes on elsewhere. */
+static bool follow(struct call *c, const struct redis_value *answer, struct error *why)
+{
+    struct redis *r = c->redis;
+    struct address to;
+    if (redis_redirect(answer, "MOVED", &r->place.at, &to, why) <= 0)
+        return false;
+    if (c->moves++ == MOVES_MAX) {
+        (void)error_set(why, "one sends us to the other");
+        return false;
+    }
+    if (r->link != NULL && !is_same(&to, &r->place.at))
+        leave_for(r, &to);
+    pass(c);
+    return true;
+}
+
+/* An error: what is wrong with this server, unless the call goes on. */
+static void failed(struct call *c, const struct redis_value *answer)
+{
+    struct redis *r = c->redis;
+    struct error why;
+    (void)error_set(&why, "%.*s", (int)(answer->text.size < 500 ? answer->text.size : 500),
+                    answer->text.data);
+    if (follow(c, answer, &why) ||
+        (redis_is_error(answer, "NOSCRIPT") && !c->is_whole && send_whole(c) == 0))
+        return;
+    finish(c, NULL);
+    distrust(r, r->place.name, why.text);
 }
 
 static void on_answer(struct redis_command *command, const struct redis_value *answer)
 {
     struct call *c = (struct call *)command; /* it lies at the front */
     struct redis *r = c->redis;
-    struct error why;
-    if (answer == NULL || answer->kind != REDIS_ERROR) {
+    if (answer == NULL || answer->kind != REDIS_ERROR)
         finish(c, answer);
-        return;
-    }
-    if (redis_is_error(answer, "NOSCRIPT") && !c->is_whole && send_whole(c) == 0)
-        return;
-    (void)error_set(&why, "%.*s", (int)(answer->text.size < 500 ? answer->text.size : 500),
-                    answer->text.data);
-    finish(c, NULL);
-    distrust(r, why.text);
+    else
+        failed(c, answer);
+    if (r->old != NULL && redis_link_is_idle(r->old))
+        redis_link_close(&r->old);
 }
 
 static struct call *make_call(struct redis *r, struct redis_words *w)
@@ -119,7 +186,7 @@ static struct call *make_call(struct redis *r, struct redis_words *w)
 
 int redis_script(struct redis *r, struct redis_words *words, redis_fn *fn, void *owner)
 {
-    bool is_possible = (r->is_trusted || r->is_first) && r->calls < CALLS_MAX;
+    bool is_possible = redis_is_trusted(r) && r->calls < CALLS_MAX;
     struct call *c = is_possible ? make_call(r, words) : NULL;
     counter_add(r->options.counters, COUNTER_redis_calls, 0, 1);
     if (c == NULL) {
@@ -133,22 +200,18 @@ int redis_script(struct redis *r, struct redis_words *words, redis_fn *fn, void 
     c->command.deadline_ns = loop_now(r->options.loop) + r->options.config->timeout_ms * CLOCK_MS;
     r->calls++;
     r->bytes += c->command.size;
-    if (r->is_trusted) {
-        redis_link_send(r->link, &c->command);
-        return 0;
-    }
-    *r->last_waiting = &c->command;
-    r->last_waiting = &c->command.next;
+    pass(c);
     return 0;
 }
 
-/* Takes those that wait for the very first connection, which has come or won't. */
+/* Takes those that wait for a link, which has come or won't. */
 static struct redis_command *take_waiting(struct redis *r)
 {
     struct redis_command *first = r->waiting;
     r->waiting = NULL;
     r->last_waiting = &r->waiting;
-    r->is_first = false;
+    r->is_expecting = false;
+    timeout_clear(r->patience);
     return first;
 }
 
@@ -156,28 +219,53 @@ static struct redis_command *take_waiting(struct redis *r)
 
 bool redis_is_trusted(const struct redis *r)
 {
-    return r->is_trusted || r->is_first;
+    return r->link != NULL || r->is_expecting;
 }
 
-static const char *server_name(const struct redis *r)
+static void on_link(void *owner, struct redis_link *l, enum redis_link_event event,
+                    const char *reason)
 {
-    return r->options.config->servers[r->server].text;
+    struct redis *r = owner;
+    assert(event == REDIS_LINK_LOST); /* it was open when it was found */
+    if (l == r->old)
+        redis_link_close(&r->old);
+    else
+        distrust(r, r->place.name, reason);
 }
 
-static void trust(struct redis *r)
+static void tell_trusted(struct redis *r, const struct redis_place *place)
+{
+    struct error before;
+    (void)error_set(&before, "it was %s before", r->place.name);
+    if (r->place.name[0] != '\0' && strcmp(r->place.name, place->name) != 0)
+        log_event(r->options.log, EVENT_redis_moved, field_text(KEY_redis, place->name),
+                  field_text(KEY_reason, before.text));
+    if (r->was_told)
+        log_event(r->options.log, EVENT_redis_back, field_text(KEY_redis, place->name));
+    r->was_told = false;
+}
+
+static void trust(struct redis *r, struct redis_link *l, const struct redis_place *place)
 {
     struct redis_command *next = take_waiting(r);
-    timeout_clear(r->timer);
-    r->is_trusted = true;
+    redis_link_set_owner(l, on_link, r);
+    tell_trusted(r, place);
+    r->link = l;
+    r->place = *place;
     r->trusted_since_ns = loop_now(r->options.loop);
-    if (r->was_told)
-        log_event(r->options.log, EVENT_redis_back, field_text(KEY_redis, server_name(r)));
-    r->was_told = false;
     while (next != NULL) {
         struct redis_command *command = next;
         next = command->next;
-        redis_link_send(r->link, command);
+        redis_link_send(l, command);
     }
+}
+
+static void tell_lost(struct redis *r, const char *name, const char *reason)
+{
+    if (!r->was_told)
+        log_event(r->options.log, EVENT_redis_lost, field_text(KEY_redis, name),
+                  field_text(KEY_reason, reason));
+    r->was_told = true;
 }
 
 /* Half of it by chance, so that the workers of many gateways don't come together. */
@@ -191,116 +279,67 @@ static int64_t back_off_ns(const struct redis *r)
     return ms * CLOCK_MS / 2 + ms * CLOCK_MS / 2 * random / UINT16_MAX;
 }
 
-static void distrust(struct redis *r, const char *reason)
+static void distrust(struct redis *r, const char *name, const char *reason)
 {
-    bool was_steady = r->is_trusted && loop_now(r->options.loop) - r->trusted_since_ns > STEADY_NS;
+    bool was_steady =
+        r->link != NULL && loop_now(r->options.loop) - r->trusted_since_ns > STEADY_NS;
     struct redis_command *next = take_waiting(r);
-    if (!r->was_told)
-        log_event(r->options.log, EVENT_redis_lost, field_text(KEY_redis, server_name(r)),
-                  field_text(KEY_reason, reason));
-    r->was_told = true;
-    r->is_trusted = r->is_dialling = false;
+    tell_lost(r, name, reason);
     r->failures = was_steady ? 0 : r->failures + 1;
-    r->server = (r->server + 1) % r->options.config->server_count;
+    redis_search_stop(r->search);
     timeout_set(r->timer, loop_now(r->options.loop) + back_off_ns(r));
-    redis_handshake_end(&r->handshake);
     redis_link_close(&r->link);
+    redis_link_close(&r->old);
     finish_all(next);
 }
 
-/* ---- the connection ---- */
-
-static void on_handshake(void *owner, const char *failure)
+static void on_search(void *owner, struct redis_link *found, const struct redis_place *place,
+                      const char *failure)
 {
     struct redis *r = owner;
-    if (failure != NULL) {
-        distrust(r, failure); /* which lies in the handshake */
-        return;
-    }
-    redis_handshake_end(&r->handshake);
-    trust(r);
+    if (found != NULL)
+        trust(r, found, place);
+    else
+        distrust(r, place->name, failure);
 }
 
-static void on_link(void *owner, struct redis_link *l, enum redis_link_event event,
-                    const char *reason)
+/* Who waits has waited as long as he may; the search goes on. */
+static void on_impatient(void *owner)
 {
     struct redis *r = owner;
-    const struct redis_handshake_options options = {
-        .config = r->options.config,
-        .password = r->options.password,
-        .deadline_ns = loop_now(r->options.loop) + r->options.config->timeout_ms * CLOCK_MS};
-    if (event == REDIS_LINK_LOST) {
-        distrust(r, reason);
-        return;
-    }
-    r->handshake = redis_handshake_begin(l, &options, on_handshake, r);
-    if (r->handshake == NULL)
-        distrust(r, "out of memory");
-}
-
-static struct redis_link_options link_options(struct redis *r)
-{
-    bool is_unix = r->options.config->servers[r->server].is_unix;
-    return (struct redis_link_options){.loop = r->options.loop,
-                                       .timeout_ms = r->options.config->timeout_ms,
-                                       .tls = is_unix ? NULL : r->options.tls,
-                                       .fn = on_link,
-                                       .owner = r};
-}
-
-static void connect_now(struct redis *r)
-{
-    const struct redis_server *server = &r->options.config->servers[r->server];
-    const struct redis_link_options options = link_options(r);
-    struct error why;
-    timeout_set(r->timer, loop_now(r->options.loop) + r->options.config->timeout_ms * CLOCK_MS);
-    if (server->is_unix) {
-        r->is_dialling = true;
-        r->options.dial(r->options.dial_owner, r->server);
-        return;
-    }
-    r->link = redis_link_connect(&options, &server->to, &why);
-    if (r->link == NULL)
-        distrust(r, why.text);
-}
-
-void redis_dialled(struct redis *r, size_t index, int fd)
-{
-    const struct redis_link_options options = link_options(r);
-    struct error why;
-    if (!r->is_dialling || index != r->server) {
-        if (fd >= 0)
-            (void)close(fd); /* it came too late */
-        return;
-    }
-    r->is_dialling = false;
-    (void)error_set(&why, "its socket can't be connected to");
-    r->link = fd < 0 ? NULL : redis_link_adopt(&options, fd, &why);
-    if (r->link == NULL)
-        distrust(r, why.text);
+    struct redis_command *next = take_waiting(r);
+    tell_lost(r, r->options.config->servers[0].text, "no answer in time");
+    finish_all(next);
 }
 
 static void on_timer(void *owner)
 {
     struct redis *r = owner;
-    if (r->link != NULL || r->is_dialling)
-        distrust(r, "connecting took too long");
-    else
-        connect_now(r);
+    redis_search_begin(r->search, NULL);
+}
+
+void redis_dialled(struct redis *r, size_t index, int fd)
+{
+    redis_search_dialled(r->search, index, fd);
 }
 
 struct redis *redis_create(const struct redis_options *options)
 {
     struct redis *r = calloc(1, sizeof *r);
     assert(options->config->server_count > 0);
-    if (r == NULL || (r->timer = timeout_create(options->loop, on_timer, r)) == NULL) {
-        free(r);
+    if (r == NULL)
+        return NULL;
+    r->options = *options;
+    r->is_expecting = true;
+    r->last_waiting = &r->waiting;
+    r->timer = timeout_create(options->loop, on_timer, r);
+    r->patience = timeout_create(options->loop, on_impatient, r);
+    r->search = redis_search_create(&r->options, on_search, r);
+    if (r->timer == NULL || r->patience == NULL || r->search == NULL) {
+        redis_destroy(&r);
         return NULL;
     }
-    r->options = *options;
-    r->is_first = true;
-    r->last_waiting = &r->waiting;
-    timeout_set(r->timer, loop_now(options->loop)); /* by the loop, as all that follows */
+    redis_search_begin(r->search, NULL);
     return r;
 }
 
@@ -309,12 +348,15 @@ void redis_destroy(struct redis **redis)
     struct redis *r = *redis;
     if (r == NULL)
         return;
-    struct redis_command *next = take_waiting(r);
     *redis = NULL;
-    r->is_trusted = false;
-    redis_handshake_end(&r->handshake);
+    struct redis_command *next = r->waiting;
+    r->waiting = NULL;
+    r->is_expecting = false;
     redis_link_close(&r->link);
+    redis_link_close(&r->old);
     finish_all(next);
+    redis_search_destroy(&r->search);
+    timeout_destroy(&r->patience);
     timeout_destroy(&r->timer);
     free(r);
 }

@@ -1,5 +1,6 @@
 /* A worker's way to Redis: one connection, kept or made again, over which the script of
- * policy/limit/limits.lua is called.
+ * policy/limit/limits.lua is called; to the one server, to the master that a Sentinel names, or to
+ * the node of a Cluster that has the keys, also when it becomes another.
  *
  * Redis is trusted as long as it answers. After one time-out or error nobody is answered any more,
  * at once, until a new connection has let the gateway in and has run the script: who waits for a
@@ -17,8 +18,8 @@ struct redis;
 struct redis_options {
     struct loop *loop;
     const struct redis_config *config;
-    const char *password;          /* "": none */
-    const struct tls_context *tls; /* NULL: in clear, as a unix socket always is */
+    const char *password, *sentinel_password; /* "": none */
+    const struct tls_context *tls;            /* NULL: in clear, as a unix socket always is */
     const struct event_log *log;
     struct counters *counters;
     /* A worker can open no path: asks for a connection to the unix socket that stands at this place

@@ -24,7 +24,7 @@ pytest_plugins = [
     "fixtures.scripted",
 ]
 
-PROGRAMS = ["curl", "dovecot", "fetchmail", "gsasl", "mpop", "msmtp", "mutt", "node", "openssl", "perl", "php", "postfix", "redis-cli", "redis-server", "saslpasswd2",
+PROGRAMS = ["curl", "dovecot", "fetchmail", "gsasl", "mpop", "msmtp", "mutt", "node", "openssl", "perl", "php", "postfix", "redis-cli", "redis-sentinel", "redis-server", "saslpasswd2",
             "setpriv", "swaks"]
 
 

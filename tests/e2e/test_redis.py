@@ -3,11 +3,17 @@ import pytest
 
 from fixtures.gateway import run_porteirod
 from fixtures.processes import free_port
+from fixtures.redis import node_of
 from fixtures.waiting import until
 
 
 def connections(redis):
     return sum(" user=" in line and "cmd=client" not in line for line in redis.cli("CLIENT", "LIST").splitlines())
+
+
+def gateways(redis):
+    """How many connections have called the script, and so are a gateway's."""
+    return sum(" cmd=eval" in line for line in redis.cli("CLIENT", "LIST").splitlines())
 
 
 def test_each_worker_has_one_connection(new_gateway, postfix, new_redis):
@@ -73,7 +79,7 @@ def test_a_certificate_of_another_ca_is_no_redis(new_gateway, postfix, tls_redis
 
 
 def test_a_server_without_tls_is_no_redis(new_gateway, postfix, new_redis, certificates):
-    gateway = new_gateway(smtp=postfix, redis={"address": [f"127.0.0.1:{new_redis().port}"], "tls": True, "timeout": "2s",
+    gateway = new_gateway(smtp=postfix, redis={"address": [f"127.0.0.1:{new_redis().port}"], "tls": True, "timeout": "300ms",
                                                "ca": certificates.authority.certificate}, workers=1)
     assert "TLS" in gateway.wait_event("redis_lost")["reason"]
 
@@ -84,6 +90,55 @@ def test_tls_that_protects_nothing_is_told_before_the_start(new_gateway, postfix
     assert "redis.ca: " in told
     told = new_gateway(smtp=postfix, start=False, redis={"address": ["unix:/run/redis.sock"], "tls": True}).check().stderr
     assert "redis.tls: " in told
+
+
+@pytest.mark.long
+def test_a_failover_is_followed(new_gateway, postfix, new_sentinels):
+    master, replica, sentinels = new_sentinels()
+    gateway = new_gateway(smtp=postfix, redis={"sentinels": [f"127.0.0.1:{s.port}" for s in sentinels], "master": "mail"}, workers=2)
+    until(lambda: connections(master) >= 2 and not gateway.events("redis_lost"), "two connections")
+    master.kill()
+    gateway.wait_event("redis_lost", count=2, redis=f"127.0.0.1:{master.port}")
+    gateway.wait_event("redis_moved", count=2, redis=f"127.0.0.1:{replica.port}")
+    gateway.wait_event("redis_back", count=2, redis=f"127.0.0.1:{replica.port}")
+    assert len(gateway.events("redis_lost")) == 2
+    assert replica.cli("ROLE").startswith("master")
+
+
+@pytest.mark.long
+def test_a_failover_by_hand_is_followed_though_the_old_master_lives(new_gateway, postfix, new_sentinels):
+    master, replica, sentinels = new_sentinels()
+    gateway = new_gateway(smtp=postfix, redis={"sentinels": [f"127.0.0.1:{s.port}" for s in sentinels], "master": "mail"}, workers=1)
+    until(lambda: gateways(master) == 1, "a connection")
+    sentinels[0].ask("FAILOVER", "mail")
+    gateway.wait_event("redis_moved", redis=f"127.0.0.1:{replica.port}")
+    gateway.wait_event("redis_back")
+    assert gateways(master) == 0
+
+
+def test_the_node_of_the_keys_is_found_by_way_of_any_other(new_gateway, postfix, new_cluster):
+    nodes = new_cluster()
+    owner = node_of(nodes, "porteiro")
+    seeds = [n for n in nodes if n is not owner]
+    gateway = new_gateway(smtp=postfix, redis={"address": [f"127.0.0.1:{n.port}" for n in seeds]}, workers=2)
+    until(lambda: gateways(owner) == 2, "two connections")
+    assert not gateway.events("redis_lost")
+    owner.kill()
+    gateway.wait_event("redis_lost", count=2, redis=f"127.0.0.1:{owner.port}")
+
+
+def test_keys_that_do_not_go_together_are_told_before_the_start(new_gateway, postfix):
+    def told(**redis):
+        return new_gateway(smtp=postfix, start=False, redis=redis).check().stderr
+    sentinels = {"sentinels": ["127.0.0.1:26379"], "master": "mail"}
+    assert "redis.address: " in told(**sentinels, address=["127.0.0.1:6379"])
+    assert "redis.address: " in told(address=[])
+    assert "redis.master: is missing" in told(sentinels=["127.0.0.1:26379"])
+    assert "redis.master: there are no sentinels" in told(master="mail")
+    assert "redis.sentinel_password_file: is missing" in told(**sentinels, sentinel_username="gw")
+    assert "redis.address: unix:/run/redis.sock: " in told(address=["127.0.0.1:6379", "unix:/run/redis.sock"])
+    assert "redis.database: " in told(address=["127.0.0.1:6379", "127.0.0.1:6380"], database=1)
+    assert "redis." not in told(**sentinels, database=1)
 
 
 def test_what_is_wrong_is_told_before_the_start(new_gateway, postfix):

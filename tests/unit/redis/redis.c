@@ -1,63 +1,6 @@
 #include "redis/redis.h"
 
-#include "redis/server.h"
-
-/* What came back. */
-static struct {
-    unsigned answers, losses;
-    int64_t status; /* of the last answer's take */
-} heard;
-
-static void on_answer(void *owner, const struct redis_value *answer)
-{
-    ck_assert_ptr_eq(owner, &heard);
-    heard.losses += answer == NULL;
-    if (answer == NULL)
-        return;
-    heard.answers++;
-    ck_assert_int_eq(answer->kind, REDIS_ARRAY);
-    ck_assert_uint_eq(answer->count, 5);
-    heard.status = answer->items[1].integer;
-}
-
-/* One of a rate of which three pass. */
-static int ask(void)
-{
-    const char *texts[] = {NULL, NULL,    NULL, "{porteiro}:x", "take",       "r",
-                           "0",  "65535", "1",  "1000000000",   "3000000000", "0"};
-    size_t sizes[sizeof texts / sizeof *texts];
-    for (size_t i = REDIS_WORDS_FRONT; i < sizeof sizes / sizeof *sizes; i++)
-        sizes[i] = strlen(texts[i]);
-    struct redis_words words = {texts, sizes, sizeof sizes / sizeof *sizes, 1};
-    return redis_script(behind.redis, &words, on_answer, &heard);
-}
-
-static void is_answered(void)
-{
-    unsigned before = heard.answers;
-    ck_assert_int_eq(ask(), 0);
-    UNTIL(heard.answers == before + 1);
-}
-
-/* After it has been lost. */
-static void is_trusted_again(void)
-{
-    UNTIL(redis_is_trusted(behind.redis));
-    is_answered();
-}
-
-static void is_lost_for(const char *reason)
-{
-    UNTIL(!redis_is_trusted(behind.redis));
-    ck_assert_msg(lines_with(reason) == 1, "%s", behind.logged.text);
-    ck_assert_int_eq(ask(), -1);
-}
-
-static void start(const char *setting)
-{
-    server_start(setting);
-    redis_open();
-}
+#include "redis/calls.h"
 
 START_TEST(who_asks_before_the_first_connection_stands_is_answered)
 {
@@ -223,21 +166,6 @@ START_TEST(a_unix_socket_is_dialled_by_another)
 }
 END_TEST
 
-START_TEST(the_next_server_is_tried_where_one_is_away)
-{
-    struct redis_server both[2];
-    server_start("");
-    both[0] = both[1] = behind.server;
-    ck_assert_int_eq(address_make("127.0.0.1", (uint16_t)server_free_port(), &both[0].to), 0);
-    behind.config.servers = both;
-    behind.config.server_count = 2;
-    redis_open();
-    UNTIL(!redis_is_trusted(behind.redis));
-    is_trusted_again();
-    server_end();
-}
-END_TEST
-
 START_TEST(whoever_waits_is_told_when_the_worker_ends)
 {
     start("");
@@ -321,7 +249,6 @@ SUITE(redis)
     TEST(a_user_who_may_do_what_the_manual_says_is_enough);
     TEST(the_database_is_chosen);
     TEST(a_unix_socket_is_dialled_by_another);
-    TEST(the_next_server_is_tried_where_one_is_away);
     TEST(whoever_waits_is_told_when_the_worker_ends);
     TEST(without_memory_there_is_no_answer_and_nothing_is_lost);
     LOOP_TEST(who_speaks_nonsense_is_not_trusted, nonsense);

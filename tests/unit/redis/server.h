@@ -38,15 +38,41 @@ static inline int server_free_port(void)
     return ntohs(at.sin_port);
 }
 
-static inline bool server_listens(void)
+static inline bool server_listens(int port)
 {
     struct sockaddr_in at = {.sin_family = AF_INET,
                              .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
-                             .sin_port = htons((uint16_t)behind.port)};
+                             .sin_port = htons((uint16_t)port)};
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     bool is_there = connect(fd, (const struct sockaddr *)&at, sizeof at) == 0;
     ck_assert_int_eq(close(fd), 0);
     return is_there;
+}
+
+/* Runs a program of Redis with a file of this text; waits until it listens at the port. */
+static inline pid_t server_fork(const char *program, int port, const char *text)
+{
+    char name[40];
+    (void)snprintf(name, sizeof name, "redis-%d.conf", port); /* fits */
+    folder_write(name, text);
+    pid_t pid = fork();
+    ck_assert_int_ge(pid, 0);
+    if (pid == 0) {
+        (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+        (void)execlp(program, program, folder_path(name), (char *)NULL);
+        _exit(127);
+    }
+    UNTIL(server_listens(port));
+    return pid;
+}
+
+static inline void server_end_pid(pid_t *pid)
+{
+    if (*pid <= 0)
+        return;
+    ck_assert_int_eq(kill(*pid, SIGKILL), 0);
+    ck_assert_int_eq(waitpid(*pid, NULL, 0), *pid);
+    *pid = 0;
 }
 
 /* Runs it with one more line of configuration, and waits until it listens. */
@@ -57,22 +83,12 @@ static inline void server_run(const char *setting)
                    "bind 127.0.0.1\nport %d\nunixsocket %s/redis.sock\nsave \"\"\ndir %s\n"
                    "logfile %s/redis.log\n%s\n",
                    behind.port, folder, folder, folder, setting); /* fits */
-    folder_write("redis.conf", config_text);
-    behind.pid = fork();
-    ck_assert_int_ge(behind.pid, 0);
-    if (behind.pid == 0) {
-        (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-        (void)execlp("redis-server", "redis-server", folder_path("redis.conf"), (char *)NULL);
-        _exit(127);
-    }
-    UNTIL(server_listens());
+    behind.pid = server_fork("redis-server", behind.port, config_text);
 }
 
 static inline void server_kill(void)
 {
-    ck_assert_int_eq(kill(behind.pid, SIGKILL), 0);
-    ck_assert_int_eq(waitpid(behind.pid, NULL, 0), behind.pid);
-    behind.pid = 0;
+    server_end_pid(&behind.pid);
 }
 
 /* A worker has no path; its master, here, connects. */
@@ -99,6 +115,7 @@ static inline void server_options(void)
     behind.server = (struct redis_server){.text = "redis.example"};
     ck_assert_int_eq(address_make("127.0.0.1", (uint16_t)behind.port, &behind.server.to), 0);
     behind.config = (struct redis_config){.username = "",
+                                          .sentinel_username = "",
                                           .prefix = "porteiro",
                                           .timeout_ms = 2000,
                                           .servers = &behind.server,
@@ -106,6 +123,7 @@ static inline void server_options(void)
     behind.options = (struct redis_options){.loop = turns.loop,
                                             .config = &behind.config,
                                             .password = "",
+                                            .sentinel_password = "",
                                             .log = &behind.log,
                                             .counters = counters_create(behind.table),
                                             .dial = server_dial};
@@ -129,8 +147,7 @@ static inline void redis_open(void)
 static inline void server_end(void)
 {
     redis_destroy(&behind.redis);
-    if (behind.pid > 0)
-        server_kill();
+    server_kill();
     turns_end();
     log_destroy(&behind.log.lines);
     counters_destroy(&behind.options.counters);
@@ -138,8 +155,10 @@ static inline void server_end(void)
     (void)close(behind.log_ends[1]);
 }
 
-/* What redis-cli prints for a command. */
-__attribute__((format(printf, 1, 2))) static inline const char *redis_cli(const char *format, ...)
+/* What redis-cli prints for a command to the one at the port. */
+__attribute__((format(printf, 2, 3))) static inline const char *redis_cli_at(int port,
+                                                                             const char *format,
+                                                                             ...)
 {
     static char out[4096];
     char command[1000], all[1200];
@@ -147,13 +166,15 @@ __attribute__((format(printf, 1, 2))) static inline const char *redis_cli(const 
     va_start(arguments, format);
     (void)vsnprintf(command, sizeof command, format, arguments); /* fits */
     va_end(arguments);
-    (void)snprintf(all, sizeof all, "redis-cli -p %d %s", behind.port, command); /* fits */
+    (void)snprintf(all, sizeof all, "redis-cli -p %d %s", port, command); /* fits */
     FILE *stream = popen(all, "re");
     ck_assert_ptr_nonnull(stream);
     out[fread(out, 1, sizeof out - 1, stream)] = '\0';
     ck_assert_int_eq(pclose(stream), 0);
     return out;
 }
+
+#define redis_cli(...) redis_cli_at(behind.port, __VA_ARGS__)
 
 /* How many lines so far have this in them. */
 static inline unsigned lines_with(const char *part)
