@@ -1,12 +1,21 @@
-"""What is kept over a restart, in files of state_dir."""
+"""Counters in memory over a restart: in a file of state_dir."""
+import signal
+
 import pytest
 
-RULES = {"usual": {"limits": {"account-hour": {"key": ["account"], "count": "recipients", "rate": "100/1h"}}}}
+from fixtures.clients import message, smtp
+from fixtures.waiting import PATIENCE, until
+
+RULES = {"out": {"limits": {"hour": {"key": ["account"], "count": "recipients", "rate": "1/1h", "burst": 5}}}}
 
 
 @pytest.fixture
 def gateway(new_gateway, new_smtp):
-    return new_gateway(new_smtp(), policies=RULES, listener={"policy": "usual"})
+    return new_gateway(new_smtp(), policies=RULES, listener={"policy": "out"})
+
+
+def place(gateway):
+    return gateway.folder / "state" / "limits"
 
 
 def restart(gateway):
@@ -16,19 +25,58 @@ def restart(gateway):
     gateway.start()
 
 
-def test_counters_in_memory_are_read_and_written(gateway):
-    place = gateway.folder / "state" / "limits"
+def send_to(gateway, count):
+    with smtp(gateway) as client:
+        client.mail(message(), recipients=[f"r{n}@dest.example" for n in range(count)])
+
+
+def only_so_many_pass(gateway, count):
+    with smtp(gateway) as client:
+        client.envelope(recipients=[f"r{n}@dest.example" for n in range(count)])
+        client.ask("RCPT TO:<late@dest.example>", "451 4.7.1 ")
+        client.ask("RSET", "250 ")
+
+
+def test_a_restart_keeps_what_counts(gateway):
+    send_to(gateway, 3)
     restart(gateway)
-    assert "event=limits_restored" in gateway.stderr_text()
-    assert place.stat().st_mode & 0o777 == 0o600
-    assert [path.name for path in place.parent.glob("limits*")] == ["limits"]
+    assert "event=limits_restored process=master count=1" in gateway.stderr_text()
+    only_so_many_pass(gateway, 2)
+    assert place(gateway).stat().st_mode & 0o777 == 0o600
+    assert [path.name for path in place(gateway).parent.glob("limits*")] == ["limits"]
+
+
+def test_what_was_given_back_before_a_restart_does_not_count_after_it(gateway):
+    only_so_many_pass(gateway, 5)
+    restart(gateway)
+    only_so_many_pass(gateway, 5)
 
 
 def test_a_damaged_file_of_counters_is_said_and_holds_nobody_up(gateway):
-    place = gateway.folder / "state" / "limits"
+    send_to(gateway, 3)
     gateway.stop()
-    place.write_bytes(place.read_bytes()[:-1])
+    place(gateway).write_bytes(place(gateway).read_bytes()[:-1])
     gateway.start()
-    assert f'event=limits_refused process=master reason="{place}: it is not whole"' in gateway.stderr_text()
+    said = f'event=limits_refused process=master reason="{place(gateway)}: it is not whole"'
+    assert said in gateway.stderr_text()
+    only_so_many_pass(gateway, 5)
+    send_to(gateway, 5)
     restart(gateway)
-    assert "event=limits_restored" in gateway.stderr_text()
+    only_so_many_pass(gateway, 0)
+
+
+@pytest.mark.long
+def test_a_master_that_is_killed_leaves_what_it_has_written(gateway):
+    def written():
+        return place(gateway).exists() and place(gateway).stat().st_ino
+
+    send_to(gateway, 3)
+    for _ in range(2):  # one that was begun after the message
+        before = written()
+        until(lambda: written() not in (False, before), "the file to be written anew", 2 * PATIENCE)
+    gateway.signal(signal.SIGKILL)
+    gateway.wait()
+    gateway.destroy()
+    assert b"hour" in place(gateway).read_bytes()
+    gateway.start()
+    only_so_many_pass(gateway, 2)
