@@ -1,9 +1,12 @@
-"""Redis: who connects, and what is said when it is away."""
+"""Redis: who connects, who is followed, and what is said when it can't count."""
+import signal
+
 import pytest
 
+from fixtures.clients import smtp
 from fixtures.gateway import run_porteirod
 from fixtures.processes import free_port
-from fixtures.redis import node_of
+from fixtures.redis import move_slot, node_of
 from fixtures.waiting import until
 
 
@@ -139,6 +142,89 @@ def test_keys_that_do_not_go_together_are_told_before_the_start(new_gateway, pos
     assert "redis.address: unix:/run/redis.sock: " in told(address=["127.0.0.1:6379", "unix:/run/redis.sock"])
     assert "redis.database: " in told(address=["127.0.0.1:6379", "127.0.0.1:6380"], database=1)
     assert "redis." not in told(**sentinels, database=1)
+
+
+# ---- a server that can't count ----
+
+def counting(new_gateway, new_smtp, redis, rate="1000/1h", **keys):
+    """A gateway that counts recipients there, and refuses where it can't."""
+    return new_gateway(new_smtp(), workers=1, policies={"out": {"limits": {"hour": {"key": ["account"], "count": "recipients", "rate": rate}}}},
+                       listener={"policy": "out"}, redis={"on_failure": "tempfail", **redis, **keys})
+
+
+def said_to(client, name="a"):
+    client.send(f"RCPT TO:<{name}@dest.example>")
+    return client.reply()[:9]
+
+
+TROUBLES = {
+    "out of memory": (lambda r: r.cli("CONFIG", "SET", "maxmemory", "1"), lambda r: r.cli("CONFIG", "SET", "maxmemory", "0"), "OOM"),
+    "made a replica": (lambda r: r.cli("REPLICAOF", "127.0.0.1", "1"), lambda r: r.cli("REPLICAOF", "NO", "ONE"), "READONLY"),
+    "without its replicas": (lambda r: r.cli("CONFIG", "SET", "min-replicas-to-write", "1"),
+                             lambda r: r.cli("CONFIG", "SET", "min-replicas-to-write", "0"), "NOREPLICAS"),
+    "forbidden to us": (lambda r: r.cli("ACL", "SETUSER", "default", "-time"),
+                        lambda r: r.cli("ACL", "SETUSER", "default", "+time"), ""),
+    "hung": (lambda r: r.process.send_signal(signal.SIGSTOP), lambda r: r.process.send_signal(signal.SIGCONT), "no answer in time"),
+}
+
+
+@pytest.mark.parametrize("trouble", TROUBLES)
+def test_a_server_that_can_not_count_is_told_once_and_used_again_when_it_can(new_gateway, new_smtp, new_redis, trouble):
+    make, mend, reason = TROUBLES[trouble]
+    redis = new_redis()
+    gateway = counting(new_gateway, new_smtp, {"address": [f"127.0.0.1:{redis.port}"]})
+    with smtp(gateway) as client:
+        client.envelope(recipients=())
+        until(lambda: said_to(client) == "250 2.1.5", "a count")
+        make(redis)
+        assert [said_to(client) for _ in range(3)] == ["451 4.3.0"] * 3
+        assert reason in gateway.wait_event("redis_lost")["reason"]
+        mend(redis)
+        gateway.wait_event("redis_back")
+        assert said_to(client) == "250 2.1.5"
+    assert len(gateway.events("redis_lost")) == 1
+
+
+def test_a_server_that_was_flushed_counts_from_nothing_and_no_call_is_lost(new_gateway, new_smtp, new_redis):
+    redis = new_redis()
+    gateway = counting(new_gateway, new_smtp, {"address": [f"127.0.0.1:{redis.port}"]}, rate="2/1h")
+    for _ in range(2):
+        with smtp(gateway) as client:
+            client.envelope(recipients=())
+            assert [said_to(client, name) for name in "abc"] == ["250 2.1.5", "250 2.1.5", "451 4.7.1"]
+            redis.cli("FLUSHALL")
+            redis.cli("SCRIPT", "FLUSH")
+    assert not gateway.events("redis_lost")
+
+
+@pytest.mark.long
+def test_counters_live_through_a_failover(new_gateway, new_smtp, new_sentinels):
+    master, replica, sentinels = new_sentinels()
+    gateway = counting(new_gateway, new_smtp, {"sentinels": [f"127.0.0.1:{s.port}" for s in sentinels], "master": "mail"}, rate="3/1h")
+    with smtp(gateway) as client:
+        client.envelope(recipients=())
+        assert [said_to(client, name) for name in "ab"] == ["250 2.1.5"] * 2
+        assert master.cli("WAIT", "1", "5000").strip() == "1"
+        master.kill()
+        gateway.wait_event("redis_lost")
+        assert said_to(client) == "451 4.3.0"
+        gateway.wait_event("redis_back", redis=f"127.0.0.1:{replica.port}")
+        assert [said_to(client, name) for name in "cd"] == ["250 2.1.5", "451 4.7.1"]
+
+
+@pytest.mark.long
+def test_a_slot_that_moves_takes_its_counters_along_and_no_call_is_lost(new_gateway, new_smtp, new_cluster):
+    nodes = new_cluster()
+    owner = node_of(nodes, "porteiro")
+    other = next(n for n in nodes if n is not owner)
+    gateway = counting(new_gateway, new_smtp, {"address": [f"127.0.0.1:{n.port}" for n in nodes]}, rate="4/1h")
+    with smtp(gateway) as client:
+        client.envelope(recipients=())
+        assert [said_to(client, name) for name in "ab"] == ["250 2.1.5"] * 2
+        move_slot(owner, other, "porteiro")
+        assert [said_to(client, name) for name in "cde"] == ["250 2.1.5", "250 2.1.5", "451 4.7.1"]
+    gateway.wait_event("redis_moved", redis=f"127.0.0.1:{other.port}")
+    assert not gateway.events("redis_lost")
 
 
 def test_what_is_wrong_is_told_before_the_start(new_gateway, postfix):
