@@ -16,12 +16,18 @@ static int dial(const char *path)
     return -1;
 }
 
+int dial_redis_socket(const struct redis_config *redis, size_t index)
+{
+    bool is_unix = index < redis->server_count && redis->servers[index].is_unix;
+    return is_unix ? dial(redis->servers[index].text + sizeof "unix:" - 1) : -1;
+}
+
 void dial_redis(struct post *worker, const struct message_dial *which)
 {
     const struct redis_config *r = &worker->generation->prepared->config->redis;
     if (which->index >= r->server_count || !r->servers[which->index].is_unix)
         return; /* whoever asks this may have been taken over */
-    int fd = dial(r->servers[which->index].text + sizeof "unix:" - 1);
+    int fd = dial_redis_socket(r, which->index);
     /* What can't be sent is asked for again. */
     (void)channel_send(worker->child.channel, MESSAGE_REDIS_DIAL, which, span_make("", 0), fd);
     if (fd >= 0)

@@ -6,3 +6,7 @@
 /* Sends the worker a connection to the server of Redis that it asks for, or word that there is
  * none. Never waits: a unix socket connects at once, or not. */
 void dial_redis(struct post *worker, const struct message_dial *which);
+
+/* A non-blocking connection to the unix socket that redis.address names; -1: there is none, or it
+ * can't be had. */
+int dial_redis_socket(const struct redis_config *redis, size_t index);

@@ -175,6 +175,11 @@ void redis_link_set_owner(struct redis_link *l, redis_link_fn *fn, void *owner)
     l->options.owner = owner;
 }
 
+const struct connection *redis_link_connection(const struct redis_link *l)
+{
+    return l->connection;
+}
+
 bool redis_link_is_idle(const struct redis_link *l)
 {
     return l->first == NULL;

@@ -57,3 +57,6 @@ void redis_link_send(struct redis_link *l, struct redis_command *command);
 
 /* Does no command wait for an answer? */
 bool redis_link_is_idle(const struct redis_link *l);
+
+/* What is known of the connection; NULL when it is lost. */
+const struct connection *redis_link_connection(const struct redis_link *l);

@@ -17,7 +17,7 @@ def live(new_gateway):
         done = run_porteirod("-t", "--live", "-c", gateway.config_file)
         servers, rows = {}, None
         for line in done.stdout.splitlines():
-            if found := re.fullmatch(r"(\S+/\S+), \S+:\d+", line):
+            if found := re.fullmatch(r"(\S+/\S+|redis), \S+:\S+", line):
                 rows = servers.setdefault(found[1], {})
             elif line.startswith("  "):
                 rows[line[2:14].strip()] = line[15:]
@@ -99,3 +99,40 @@ def test_live_goes_with_t_alone(new_gateway, new_smtp):
 def test_a_server_that_takes_no_passwords_can_not_be_told_any(live, postfix):
     status, servers, _ = live(postfix, upstream={"identity": "password"})
     assert status == 1 and "neither PLAIN nor LOGIN" in servers["smtp/a"]["ERROR"]
+
+
+# ---- Redis ----
+
+def test_the_role_and_the_memory_of_redis_are_told(live, postfix, new_redis):
+    redis = new_redis()
+    status, servers, errors = live(postfix, redis={"address": [f"127.0.0.1:{redis.port}"]})
+    assert status == 0, errors
+    row = servers["redis"]
+    assert row["version"].startswith("7.") and row["role"] == "master, replicas: 0"
+    assert row["TLS"] == "not used; everything is in clear"
+    assert row["memory"] == "maxmemory 0, maxmemory-policy noeviction" and "WARNING" not in row
+    redis.cli("CONFIG", "SET", "maxmemory", "100mb", "maxmemory-policy", "volatile-lru")
+    status, servers, errors = live(postfix, redis={"address": [f"unix:{redis.socket}"]})
+    assert status == 0, errors
+    row = servers["redis"]
+    assert row["WARNING"].endswith("say maxmemory-policy noeviction") and "TLS" not in row
+
+
+def test_a_redis_that_can_not_count_is_an_error(live, postfix, new_redis):
+    status, servers, errors = live(postfix, redis={"address": [f"127.0.0.1:{free_port()}"]})
+    assert status == 1 and "can't serve as it is configured" in errors
+    assert servers["redis"]["ERROR"] == "Connection refused"
+    redis = new_redis("--replicaof", "127.0.0.1", "1")
+    status, servers, errors = live(postfix, redis={"address": [f"127.0.0.1:{redis.port}"]})
+    assert status == 1 and "READONLY" in servers["redis"]["ERROR"]
+
+
+def test_a_user_of_redis_who_may_not_look_is_told_so(live, postfix, new_redis, folder):
+    redis, password = new_redis(), folder / "redis.password"
+    redis.cli("ACL", "SETUSER", "porteiro", "on", ">secret", "~{porteiro}:*", "+@all", "-info")
+    password.write_text("secret")
+    password.chmod(0o600)
+    status, servers, errors = live(postfix, redis={"address": [f"127.0.0.1:{redis.port}"], "username": "porteiro",
+                                                   "password_file": password})
+    assert status == 0, errors
+    assert servers["redis"]["role"].startswith("unknown; INFO: NOPERM")

@@ -128,10 +128,7 @@ END_TEST
 
 START_TEST(a_user_who_may_do_what_the_manual_says_is_enough)
 {
-    server_start(
-        "user porteiro on >secret ~{porteiro}:* +ping +eval +evalsha +time +get +set +del +zadd "
-        "+zrem +zcard +zscore +zrange +zremrangebyscore +pexpireat +pfadd +pfcount +hmget "
-        "+hincrby\nuser default off");
+    server_start(SERVER_USER "\nuser default off");
     behind.config.username = "porteiro";
     behind.options.password = "secret";
     redis_open();

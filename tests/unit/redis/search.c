@@ -90,6 +90,21 @@ START_TEST(sentinel_and_server_have_passwords_of_their_own)
 }
 END_TEST
 
+START_TEST(users_who_may_do_what_the_manual_says_are_enough)
+{
+    server_start(SERVER_USER " +role");
+    sentinel_run("user gateway on >another +sentinel|get-master-addr-by-name");
+    sentinels_are((const int[]){asked.port, 0});
+    behind.config.username = "porteiro";
+    behind.options.password = "secret";
+    behind.config.sentinel_username = "gateway";
+    behind.options.sentinel_password = "another";
+    redis_open();
+    is_answered();
+    end();
+}
+END_TEST
+
 START_TEST(a_sentinel_that_does_not_know_the_master_says_so)
 {
     server_start("");
@@ -205,15 +220,15 @@ static struct node {
     char id[41];
 } nodes[NODES];
 
-static void node_run(struct node *n)
+static void node_run(struct node *n, const char *setting)
 {
-    char text[600];
+    char text[1000];
     n->port = server_free_port();
     (void)snprintf(text, sizeof text,
                    "bind 127.0.0.1\nport %d\nsave \"\"\ndir %s\nlogfile %s/node.log\n"
                    "cluster-enabled yes\ncluster-config-file nodes-%d.conf\ncluster-port %d\n"
-                   "cluster-node-timeout 5000\ncluster-require-full-coverage no\n",
-                   n->port, folder, folder, n->port, server_free_port()); /* fits */
+                   "cluster-node-timeout 5000\ncluster-require-full-coverage no\n%s\n",
+                   n->port, folder, folder, n->port, server_free_port(), setting); /* fits */
     n->pid = server_fork("redis-server", n->port, text);
     (void)span_copy(span_make(redis_cli_at(n->port, "CLUSTER MYID"), 40), n->id, sizeof n->id);
 }
@@ -235,11 +250,11 @@ static void wait_for_gossip(const struct node *n)
     ck_assert(knows_all(n));
 }
 
-static void cluster_begin(void)
+static void cluster_begin(const char *setting)
 {
     turns_begin();
     for (size_t i = 0; i < NODES; i++)
-        node_run(&nodes[i]);
+        node_run(&nodes[i], setting);
     (void)redis_cli_at(nodes[0].port, "CLUSTER ADDSLOTSRANGE 0 16383");
     for (size_t i = 1; i < NODES; i++) {
         char bus[200];
@@ -279,7 +294,7 @@ static void move_slot(const struct node *from, const struct node *to)
 
 START_TEST(a_seed_of_a_cluster_leads_to_the_node_of_the_keys)
 {
-    cluster_begin();
+    cluster_begin("");
     seeds_are((const int[]){server_free_port(), nodes[1].port, nodes[2].port, 0});
     redis_open();
     is_answered();
@@ -289,9 +304,21 @@ START_TEST(a_seed_of_a_cluster_leads_to_the_node_of_the_keys)
 }
 END_TEST
 
+START_TEST(a_user_of_a_cluster_who_may_do_what_the_manual_says_is_enough)
+{
+    cluster_begin(SERVER_USER " +cluster|keyslot");
+    behind.config.username = "porteiro";
+    behind.options.password = "secret";
+    seeds_are((const int[]){nodes[1].port, nodes[2].port, 0});
+    redis_open();
+    is_answered();
+    cluster_end();
+}
+END_TEST
+
 START_TEST(calls_go_on_where_the_slot_has_moved_to)
 {
-    cluster_begin();
+    cluster_begin("");
     seeds_are((const int[]){nodes[0].port, nodes[1].port, 0});
     redis_open();
     is_answered();
@@ -309,7 +336,7 @@ END_TEST
 
 START_TEST(a_node_that_has_died_is_told_once_and_used_again)
 {
-    cluster_begin();
+    cluster_begin("");
     seeds_are((const int[]){nodes[1].port, nodes[2].port, 0});
     redis_open();
     is_answered();
@@ -329,12 +356,14 @@ SUITE(search)
     TEST(the_master_that_a_sentinel_names_counts);
     TEST(the_next_sentinel_is_asked_at_once_where_one_is_away);
     TEST(sentinel_and_server_have_passwords_of_their_own);
+    TEST(users_who_may_do_what_the_manual_says_are_enough);
     TEST(a_sentinel_that_does_not_know_the_master_says_so);
     TEST(a_replica_that_can_be_written_to_is_no_master);
     TEST(who_waits_for_sentinels_that_hang_is_told_in_time);
     TEST(a_server_that_belongs_to_no_cluster_is_not_taken_for_one);
     TEST(nodes_that_send_us_to_each_other_are_left);
     TEST(a_seed_of_a_cluster_leads_to_the_node_of_the_keys);
+    TEST(a_user_of_a_cluster_who_may_do_what_the_manual_says_is_enough);
     TEST(calls_go_on_where_the_slot_has_moved_to);
     TEST(a_node_that_has_died_is_told_once_and_used_again);
 }

@@ -38,6 +38,11 @@ static inline int server_free_port(void)
     return ntohs(at.sin_port);
 }
 
+/* Who may do what the manual says is needed. */
+#define SERVER_USER                                                                           \
+    "user porteiro on >secret ~{porteiro}:* +ping +eval +evalsha +time +get +set +del +zadd " \
+    "+zrem +zcard +zscore +zrange +zremrangebyscore +pexpireat +pfadd +pfcount +hmget +hincrby"
+
 static inline bool server_listens(int port)
 {
     struct sockaddr_in at = {.sin_family = AF_INET,
