@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { TAKES_AT_FIRST = 16, LEASE_US = 120 * 1000000 };
+enum { TAKES_AT_FIRST = 16 };
 
 const struct setting policy_settings[] = {
     {"base", SETTING_TEXT, .offset = offsetof(struct policy, base_name), .preset = "",
@@ -176,7 +176,7 @@ static void fill_in(struct counter_take *take, const struct limit_rule *r,
         take->kind = COUNTER_AT_ONCE;
         take->at_once.max = (uint32_t)r->max;
         take->at_once.lease = f->lease;
-        take->at_once.lease_us = LEASE_US;
+        take->at_once.lease_us = POLICY_LEASE_US;
         return;
     }
     int64_t delay_us = r->action == LIMIT_DELAY ? r->max_delay_ms * 1000 - f->delayed_us : 0;

@@ -43,6 +43,9 @@ static inline bool policy_is_monitored(const struct policy *p, const struct limi
 /* The keys of a policy itself in the file, for base/setting: ends with a NULL name. */
 extern const struct setting policy_settings[];
 
+/* What is held at a time is given up when nobody has renewed it for so long. */
+enum { POLICY_LEASE_US = 120 * 1000000 };
+
 /* The questions of one decision. */
 struct policy_call {
     struct arena *arena;

@@ -203,10 +203,20 @@ int decision_keep(const struct decision *x, size_t first, size_t end, struct are
             r->tat_us = answer->tat_us;
         } else {
             r->lease = take->at_once.lease;
+            memory_name(&x->decider->options.memory, take, &r->name);
         }
         *list = r;
     }
     return 0;
+}
+
+static void settle(struct decider *d, bool is_in_redis, const struct counter_settle *settles,
+                   size_t count)
+{
+    if (is_in_redis)
+        redis_store_settle(d->options.redis, settles, count);
+    else
+        (void)memory_settle(&d->options.memory, settles, count); /* too many, never too few */
 }
 
 static void fill_in(struct counter_settle *s, const struct receipt *r)
@@ -238,9 +248,20 @@ void decider_give_back(struct decider *d, struct receipt **list)
     while (*list != NULL) {
         bool is_in_redis = (*list)->is_in_redis;
         size_t count = gather(list, is_in_redis, settles);
-        if (is_in_redis)
-            redis_store_settle(d->options.redis, settles, count);
-        else
-            (void)memory_settle(&d->options.memory, settles, count); /* too many, never too few */
+        settle(d, is_in_redis, settles, count);
+    }
+}
+
+void decider_renew(struct decider *d, const struct receipt *list)
+{
+    for (; list != NULL; list = list->next) {
+        const struct counter_settle renewed = {
+            .kind = SETTLE_RENEW,
+            .of = list->kind,
+            .slot = list->slot,
+            .key = list->key,
+            .at_once = {.lease = list->lease, .lease_us = POLICY_LEASE_US}};
+        if (list->kind == COUNTER_AT_ONCE)
+            settle(d, list->is_in_redis, &renewed, 1);
     }
 }

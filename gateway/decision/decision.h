@@ -58,12 +58,16 @@ struct receipt {
     struct span key;
     int64_t increment_us, tat_us;
     uint64_t lease;
+    struct table_name name; /* of what is held at a time, in memory */
 };
 
 /* Puts what the takes from `first` up to `end` have taken in front of the list; it lies in `a`.
  * Returns 0; or -1 without memory: what is missing can't be given back. */
 int decision_keep(const struct decision *x, size_t first, size_t end, struct arena *a,
                   struct receipt **list);
+
+/* Says that what the list holds at a time is held still. Nothing is changed in the list. */
+void decider_renew(struct decider *d, const struct receipt *list);
 
 /* Gives all of it back, and leaves an empty list: one call of a store for each hundred. */
 void decider_give_back(struct decider *d, struct receipt **list);

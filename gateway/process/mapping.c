@@ -2,6 +2,7 @@
 
 #include "base/shared.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <string.h>
 #include <sys/random.h>
@@ -42,11 +43,21 @@ int mapping_create(struct mapping *m, size_t max_connections, struct error *why)
     return 0;
 }
 
+static void release(void *owner, const struct session_lease *lease)
+{
+    struct table_name name;
+    static_assert(sizeof name == sizeof *lease, "a lease is the name of a counter");
+    memcpy(&name, lease, sizeof name);
+    (void)memory_release(owner, &name, 1); /* else it ends by itself */
+}
+
 void mapping_release(const struct mapping *m, size_t slot)
 {
+    struct memory memory = memory_open(m->limits, m->limits_key, slot, NULL);
+    memory_free(m->limits, slot);
+    session_each_lease(&m->sessions, slot, release, &memory);
     (void)session_free_all(&m->sessions, slot); /* how many doesn't matter */
     health_release_all(m->health, slot);
-    memory_free(m->limits, slot);
     bans_release(m->bans, slot);
     process_free(m->processes, slot);
 }

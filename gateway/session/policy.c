@@ -1,8 +1,12 @@
 #include "session/policy.h"
 
+#include "base/arena.h"
 #include "base/clock.h"
+#include "decision/decision.h"
 
 #include <stdio.h>
+
+enum { ARENA_MAX = 64 * 1024 };
 
 struct policy_facts session_facts(const struct session *s)
 {
@@ -13,9 +17,13 @@ struct policy_facts session_facts(const struct session *s)
                                  .lease = id_number(s->id)};
 }
 
+/* ---- verdicts ---- */
+
 const char *verdict_text(const struct verdict *v, char out[VERDICT_TEXT_SIZE])
 {
     char limit[160], wait[40], then[64] = "";
+    if (v->rule == NULL)
+        return "Limits can't be checked now; try again in a minute";
     (void)limit_rule_text(v->rule, limit, sizeof limit);
     if (v->is_too_large)
         (void)snprintf(then, sizeof then, "; this is more than it ever lets through"); /* fits */
@@ -42,4 +50,174 @@ void session_verdict(const struct session *s, const struct verdict *v, const cha
     if (!is_monitored)
         session_add(s, v->kind == VERDICT_PASS ? COUNTER_limits_delayed : COUNTER_limits_refused,
                     1);
+}
+
+/* ---- receipts ---- */
+
+/* Rates stay taken: a connection has been, whatever becomes of it. */
+static void drop_rates(struct receipt **list)
+{
+    while (*list != NULL)
+        if ((*list)->kind == COUNTER_AT_ONCE)
+            list = &(*list)->next;
+        else
+            *list = (*list)->next;
+}
+
+static size_t add_leases(struct session_lease *leases, size_t count, const struct receipt *list)
+{
+    for (; list != NULL && count < SESSION_LEASES_MAX; list = list->next)
+        if (list->kind == COUNTER_AT_ONCE && !list->is_in_redis)
+            memcpy(&leases[count++], &list->name, sizeof *leases);
+    return count;
+}
+
+/* In the row stands what the master gives back should this process die. */
+static void show_leases(const struct session *s)
+{
+    struct session_lease leases[SESSION_LEASES_MAX];
+    size_t count = add_leases(leases, 0, s->policy.at_connect);
+    count = add_leases(leases, count, s->policy.at_login);
+    session_set_leases(&s->context->table, s->row, leases, count);
+}
+
+/* Before anything is given back, so that nothing is given back twice. */
+static void hide_leases(const struct session *s)
+{
+    session_set_leases(&s->context->table, s->row, NULL, 0);
+}
+
+/* What is missing without memory ends by itself. */
+static void keep(struct session *s)
+{
+    struct session_policy *p = &s->policy;
+    bool is_login = p->stage == STAGE_LOGIN;
+    if (p->arena == NULL && (p->arena = arena_create(ARENA_MAX)) == NULL)
+        return;
+    struct receipt **list = is_login ? &p->at_login : &p->at_connect;
+    (void)decision_keep(p->decision, 0, p->decision->call.count, p->arena, list);
+    if (!is_login)
+        drop_rates(list);
+    show_leases(s);
+}
+
+void session_policy_keep(struct session *s)
+{
+    drop_rates(&s->policy.at_login);
+}
+
+void session_policy_give_back(struct session *s)
+{
+    if (s->policy.at_login == NULL)
+        return;
+    hide_leases(s);
+    decider_give_back(s->context->decider, &s->policy.at_login);
+    show_leases(s);
+}
+
+void session_policy_end(struct session *s)
+{
+    struct session_policy *p = &s->policy;
+    decision_destroy(&p->decision);
+    if (p->arena == NULL)
+        return;
+    hide_leases(s);
+    decider_give_back(s->context->decider, &p->at_login);
+    decider_give_back(s->context->decider, &p->at_connect);
+    arena_destroy(&p->arena);
+}
+
+void session_policy_renew(const struct session *s)
+{
+    decider_renew(s->context->decider, s->policy.at_login);
+    decider_renew(s->context->decider, s->policy.at_connect);
+}
+
+/* ---- asking ---- */
+
+static void tell(struct session *s, const struct verdict *refused)
+{
+    session_judged_fn *judged = s->policy.judged;
+    s->policy.judged = NULL;
+    judged(s, refused);
+}
+
+static void log_monitored(void *owner, const struct verdict *v)
+{
+    session_verdict(owner, v, "", "", "");
+}
+
+/* Passes, and what it has taken is kept; it may have to wait. */
+static bool pass(struct session *s, int64_t wait_us)
+{
+    keep(s);
+    decision_destroy(&s->policy.decision);
+    if (wait_us > 0) {
+        s->policy.is_late = true;
+        s->kind->wait(s, SESSION_DELAY, (wait_us + 999) / 1000);
+        return false;
+    }
+    tell(s, NULL);
+    return true;
+}
+
+/* Returns whether it was told: then the session may be gone. */
+static bool judge(struct session *s, enum decision_outcome outcome)
+{
+    struct session_policy *p = &s->policy;
+    struct verdict v = {.kind = VERDICT_DEFER};
+    if (outcome == DECISION_FAILED) {
+        session_event(s, EVENT_decision_failed, field_text(KEY_message, ""));
+    } else {
+        policy_judge(&p->decision->call, p->group, &v);
+        if (v.kind != VERDICT_PASS || v.wait_us > 0)
+            session_verdict(s, &v, "", "", "");
+        policy_monitored(&p->decision->call, s->listener->policy_rules, log_monitored, s);
+    }
+    if (v.kind == VERDICT_PASS)
+        return pass(s, v.wait_us);
+    struct decision *x = p->decision; /* the verdict points into it */
+    p->decision = NULL;
+    tell(s, &v);
+    decision_destroy(&x);
+    return true;
+}
+
+static void answered(void *owner, enum decision_outcome outcome)
+{
+    (void)judge(owner, outcome); /* nobody asks it here */
+}
+
+bool session_ask_policy(struct session *s, enum policy_stage stage, session_judged_fn *judged)
+{
+    struct session_policy *p = &s->policy;
+    const struct policy *rules = s->listener->policy_rules;
+    const struct policy_facts facts = session_facts(s);
+    enum decision_outcome outcome = DECISION_FAILED;
+    p->stage = stage;
+    p->judged = judged;
+    p->is_late = false;
+    if (rules == NULL || (rules->stages >> stage & 1) == 0) {
+        tell(s, NULL);
+        return true;
+    }
+    p->decision = decision_create(s->context->decider);
+    p->group = p->decision == NULL
+                   ? POLICY_FAILED
+                   : policy_ask(&p->decision->call, rules, stage, &facts, STORE_NO_GROUP);
+    if (p->group != POLICY_FAILED)
+        outcome = decision_run(p->decision, answered, s);
+    if (outcome != DECISION_PENDING)
+        return judge(s, outcome);
+    p->is_late = true;
+    s->kind->wait(s, SESSION_POLICY, 0);
+    return false;
+}
+
+bool session_policy_delayed(struct session *s)
+{
+    if (s->policy.judged == NULL)
+        return false;
+    tell(s, NULL);
+    return true;
 }

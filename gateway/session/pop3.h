@@ -18,6 +18,7 @@ struct pop3_session {
     char *user;         /* of USER */
     struct login login; /* its password is kept until the upstream has been told */
 
+    struct entry opening; /* of the mailbox: about to begin */
     struct waiter waiter;
     struct server *permit; /* for a connection to this server */
     uint64_t tried;        /* servers that have failed in this login */
@@ -58,6 +59,9 @@ void pop3_flush(struct pop3_session *s);
 
 /* The login has failed: says so, and forgets it. */
 void pop3_refuse_login(struct pop3_session *s, enum pop3_reply_name name, const char *argument);
+
+/* Policy refuses it: likewise. */
+void pop3_limit_login(struct pop3_session *s, const struct verdict *v);
 
 /* The server behind, who checks passwords, has refused this one: said later, as of any other. */
 void pop3_login_wrong(struct pop3_session *s);

@@ -1,5 +1,7 @@
 /* POP3 up to the login: TLS, and who the user is. */
+#include "session/arrival.h"
 #include "session/kinds.h"
+#include "session/policy.h"
 #include "session/pop3.h"
 
 #include <stdlib.h>
@@ -15,10 +17,13 @@ enum {
 static void on_client(void *owner, enum connection_event event, struct span *in);
 static void on_answer(void *owner, const struct login_answer *a);
 static void take_commands(struct pop3_session *s, struct span *in);
+static void wait_in(struct session *base, enum session_state state, int64_t ms);
+static void greet(struct session *base);
+static void turn_away(struct session *base, const char *why);
 static void ask_to_end(struct session *base);
 static void end_now(struct session *base);
 
-static const struct session_kind pop3_kind = {ask_to_end, end_now};
+static const struct session_kind pop3_kind = {wait_in, greet, turn_away, ask_to_end, end_now};
 
 static struct pop3_session *of(struct session *base)
 {
@@ -84,10 +89,16 @@ static void wait_for(struct pop3_session *s, enum session_state state, int64_t m
     session_deadline(&s->base, ms);
 }
 
+static void wait_in(struct session *base, enum session_state state, int64_t ms)
+{
+    wait_for(of(base), state, ms);
+}
+
 /* ---- beginning and end ---- */
 
-static void greet(struct pop3_session *s)
+static void greet(struct session *base)
 {
+    struct pop3_session *s = of(base);
     pop3_say(s, POP3_REPLY_greeting, s->base.context->config->hostname);
     session_show(&s->base);
     pop3_continue(s);
@@ -106,8 +117,7 @@ int pop3_session_create(struct registry *r, const struct listener_config *listen
     login_init(&s->login, &s->base, AUTH_POP3, on_answer, s);
     s->take = take_commands;
     session_begin(&s->base, r, &pop3_kind, listener, row, peer);
-    if (session_accept(&s->base, fd, peer, on_client) > 0)
-        greet(s);
+    session_arrive(&s->base, fd, peer, on_client);
     return 0;
 }
 
@@ -118,6 +128,7 @@ void pop3_end(struct pop3_session *s, bool is_polite)
     if (is_polite)
         pop3_flush(s);
     login_end(&s->login);
+    loop_not_soon(&s->opening);
     waiter_stop(&s->waiter);
     pop3_link_close(&s->link);
     if (s->upstream != NULL)
@@ -135,6 +146,14 @@ void pop3_end(struct pop3_session *s, bool is_polite)
 static void end_now(struct session *base)
 {
     pop3_end(of(base), true);
+}
+
+static void turn_away(struct session *base, const char *why)
+{
+    struct pop3_session *s = of(base);
+    pop3_say(s, POP3_REPLY_limit_connection, why);
+    s->is_quitting = true;
+    pop3_continue(s);
 }
 
 static void end_with(struct pop3_session *s, enum pop3_reply_name name)
@@ -156,35 +175,56 @@ static void ask_to_end(struct session *base)
 
 /* ---- the login ---- */
 
-/* Nobody has logged in as that. */
-static void forget_name(struct pop3_session *s)
-{
-    if (s->base.account == NULL)
-        return;
-    free(s->base.account);
-    s->base.account = NULL;
-    session_show(&s->base);
-}
-
 void pop3_refuse_login(struct pop3_session *s, enum pop3_reply_name name, const char *argument)
 {
     login_end(&s->login);
-    forget_name(s);
+    session_logout(&s->base);
     pop3_server_login_ended(&s->server);
     pop3_say(s, name, argument);
 }
 
-static void logged_in(struct pop3_session *s, struct span account)
+/* His logins, or sessions, are too many. */
+void pop3_limit_login(struct pop3_session *s, const struct verdict *v)
 {
-    bool is_unproven = login_is_unproven(&s->login);
-    int failed = is_unproven ? session_name(&s->base, account)
-                             : session_login(&s->base, account, login_mechanism(&s->login));
-    if (failed) {
-        end_with(s, POP3_REPLY_out_of_memory);
-        return;
-    }
+    char text[VERDICT_TEXT_SIZE];
+    enum pop3_reply_name name = v->rule == NULL                  ? POP3_REPLY_limit_connection
+                                : v->kind == VERDICT_REJECT      ? POP3_REPLY_limit_reject
+                                : v->rule->count == LIMIT_LOGINS ? POP3_REPLY_limit_logins
+                                                                 : POP3_REPLY_limit_sessions;
+    pop3_refuse_login(s, name, verdict_text(v, text));
+}
+
+static void open_mailbox(struct pop3_session *s)
+{
     wait_for(s, SESSION_UPSTREAM, 0);
     pop3_mailbox_open(s);
+}
+
+static void judged(struct session *base, const struct verdict *refused)
+{
+    struct pop3_session *s = of(base);
+    if (refused == NULL) {
+        session_logged_in(base, login_mechanism(&s->login));
+        open_mailbox(s);
+        return;
+    }
+    s->is_waiting = false;
+    pop3_limit_login(s, refused);
+    if (base->policy.is_late)
+        pop3_continue(s);
+}
+
+/* What isn't proven yet is counted when it is: strangers could use up an owner's logins. */
+static void logged_in(struct pop3_session *s, struct span account)
+{
+    if (session_name(&s->base, account) < 0) {
+        pop3_say(s, POP3_REPLY_out_of_memory, NULL);
+        s->is_quitting = true;
+    } else if (login_is_unproven(&s->login)) {
+        open_mailbox(s);
+    } else {
+        (void)session_ask_policy(&s->base, STAGE_LOGIN, judged); /* it waits, or was told */
+    }
 }
 
 static void unavailable(struct pop3_session *s, struct span reason)
@@ -207,7 +247,7 @@ static void refused(struct pop3_session *s)
 
 void pop3_login_wrong(struct pop3_session *s)
 {
-    forget_name(s);
+    session_logout(&s->base);
     wrong(s);
 }
 
@@ -250,8 +290,9 @@ static void on_answer(void *owner, const struct login_answer *a)
         wrong(s);
         return;
     }
+    s->is_waiting = false;
     take(s, a);
-    if (a->result != LOGIN_GOOD)
+    if (!s->is_waiting)
         pop3_continue(s);
 }
 
@@ -422,6 +463,8 @@ static void client_is_gone(struct pop3_session *s, bool is_dead)
 
 static void timed_out(struct pop3_session *s)
 {
+    if (session_policy_delayed(&s->base))
+        return;
     if (s->upstream != NULL) {
         pop3_tunnel_timed_out(s);
     } else if (s->base.state == SESSION_AUTH_CHECK) {
@@ -444,7 +487,7 @@ static void on_client(void *owner, enum connection_event event, struct span *in)
     case CONNECTION_READY:
         pop3_server_secured(&s->server);
         if (s->base.listener->tls == LISTENER_TLS_IMPLICIT) {
-            greet(s);
+            greet(&s->base);
             return;
         }
         session_show(&s->base);

@@ -1,6 +1,7 @@
 /* The mailbox is opened: a connection to its server, and the login there. */
 #include "auth/account.h"
 #include "base/clock.h"
+#include "session/policy.h"
 #include "session/pop3.h"
 
 #include <stdio.h>
@@ -68,14 +69,10 @@ static void login_refused(struct pop3_session *s, const struct pop3_reply *reply
     }
 }
 
-static void mailbox_answered(struct pop3_session *s, const struct pop3_reply *reply)
+/* He is in. */
+static void begin_tunnel(struct pop3_session *s)
 {
-    if (!reply->is_ok) {
-        login_refused(s, reply);
-        return;
-    }
-    if (login_is_unproven(&s->login))
-        session_logged_in(&s->base, login_mechanism(&s->login));
+    session_policy_keep(&s->base);
     login_end(&s->login);
     s->upstream = pop3_link_take_connection(s->link);
     pop3_link_close(&s->link);
@@ -86,6 +83,30 @@ static void mailbox_answered(struct pop3_session *s, const struct pop3_reply *re
     pop3_flush(s);
     s->is_waiting = false;
     pop3_tunnel_begin(s);
+}
+
+/* The server behind has proven it. */
+static void judged(struct session *base, const struct verdict *refused)
+{
+    struct pop3_session *s = (struct pop3_session *)base; /* it lies at the front */
+    if (refused != NULL) {
+        give_back(s, "policy");
+        pop3_limit_login(s, refused);
+        pop3_continue(s);
+        return;
+    }
+    session_logged_in(base, login_mechanism(&s->login));
+    begin_tunnel(s);
+}
+
+static void mailbox_answered(struct pop3_session *s, const struct pop3_reply *reply)
+{
+    if (!reply->is_ok)
+        login_refused(s, reply);
+    else if (login_is_unproven(&s->login))
+        (void)session_ask_policy(&s->base, STAGE_LOGIN, judged); /* goes on by itself */
+    else
+        begin_tunnel(s);
 }
 
 /* A connection lost before the login was answered is replaced once, as long as the client is still
@@ -230,6 +251,12 @@ static void open_mailbox(void *owner, bool is_late)
     }
 }
 
+static void begin(void *owner)
+{
+    open_mailbox(owner, false);
+}
+
+/* Not from here: it may fail at once, and end the session under who has called. */
 void pop3_mailbox_open(struct pop3_session *s)
 {
     s->waiter = (struct waiter){
@@ -237,5 +264,5 @@ void pop3_mailbox_open(struct pop3_session *s)
     s->tried = 0;
     s->is_second_try = false;
     s->asked_ns = loop_now(s->base.context->loop);
-    open_mailbox(s, false);
+    loop_soon(s->base.context->loop, &s->opening, begin, s);
 }

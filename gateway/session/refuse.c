@@ -1,6 +1,8 @@
 /* Role refuse: the answer to whoever tries port 25. The greeting says which ports to use, and the
  * client has a little time to read it: an immediate close would be a reset. */
+#include "session/arrival.h"
 #include "session/kinds.h"
+#include "session/policy.h"
 
 #include "protocol/smtp/server.h"
 
@@ -26,7 +28,11 @@ static void end(struct session *base)
     session_finish(base);
 }
 
-static const struct session_kind refuse_kind = {end, end};
+static void wait_for(struct session *base, enum session_state state, int64_t ms);
+static void greet(struct session *base);
+static void turn_away(struct session *base, const char *why);
+
+static const struct session_kind refuse_kind = {wait_for, greet, turn_away, end, end};
 
 static void say(const struct refuse_session *s, enum smtp_reply_name name, const char *argument)
 {
@@ -60,8 +66,12 @@ static void on_client(void *owner, enum connection_event event, struct span *in)
     case CONNECTION_DATA: take_lines(s, in); return;
     case CONNECTION_READY:
     case CONNECTION_DRAINED: return;
-    case CONNECTION_EOF:
     case CONNECTION_TIMEOUT:
+        if (session_policy_delayed(&s->base))
+            return;
+        session_finish(&s->base);
+        return;
+    case CONNECTION_EOF:
     case CONNECTION_FAILED: session_finish(&s->base); return;
     }
 }
@@ -85,29 +95,41 @@ static void name_ports(const struct config *c, char *out, size_t room)
         (void)snprintf(out, room, "587 or 465"); /* of some other machine, then */
 }
 
+static void greet(struct session *base)
+{
+    char text[400], ports[100];
+    session_state(base, SESSION_REFUSING);
+    session_deadline(base, REFUSE_TIMEOUT_MS);
+    name_ports(base->context->config, ports, sizeof ports);
+    (void)snprintf(text, sizeof text,
+                   "%s takes no mail here: send it through port %s, with a login",
+                   base->context->config->hostname, ports); /* fits */
+    say(of(base), SMTP_REPLY_greeting_refused, text);
+    connection_resume(base->client);
+}
+
+static void turn_away(struct session *base, const char *why)
+{
+    say(of(base), SMTP_REPLY_limit_connection, why);
+    session_finish(base);
+}
+
+static void wait_for(struct session *base, enum session_state state, int64_t ms)
+{
+    session_state(base, state);
+    connection_pause(base->client);
+    session_deadline(base, ms);
+}
+
 int refuse_session_create(struct registry *r, const struct listener_config *listener, int row,
                           int fd, const struct address *peer)
 {
     struct refuse_session *s = calloc(1, sizeof *s);
-    char text[400], ports[100];
     if (s == NULL) {
         (void)close(fd); /* nothing was written */
         return -1;
     }
     session_begin(&s->base, r, &refuse_kind, listener, row, peer);
-    s->base.client = connection_accept(s->base.context->loop, fd, peer, on_client, s);
-    if (s->base.client == NULL) {
-        session_destroy(&s->base); /* gives the row back */
-        return 0;
-    }
-    session_add(&s->base, COUNTER_connections, 1);
-    session_state(&s->base, SESSION_REFUSING);
-    session_show(&s->base);
-    session_deadline(&s->base, REFUSE_TIMEOUT_MS);
-    name_ports(s->base.context->config, ports, sizeof ports);
-    (void)snprintf(text, sizeof text,
-                   "%s takes no mail here: send it through port %s, with a login",
-                   s->base.context->config->hostname, ports); /* fits */
-    say(of(&s->base), SMTP_REPLY_greeting_refused, text);
+    session_arrive(&s->base, fd, peer, on_client);
     return 0;
 }

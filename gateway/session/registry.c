@@ -1,4 +1,4 @@
-#include "session/registry.h"
+#include "session/policy.h"
 
 #include "base/clock.h"
 #include "session/guard.h"
@@ -20,13 +20,31 @@ struct registry {
     struct turns turns;
     loop_fn *on_empty;
     void *empty_owner;
+    struct timeout *renewing; /* of what sessions hold */
 };
+
+/* Twice while a lease lasts. */
+static void renew(void *owner)
+{
+    struct registry *r = owner;
+    for (const struct session *s = r->first; s != NULL; s = s->next)
+        session_policy_renew(s);
+    timeout_set(r->renewing, loop_now(r->context->loop) + POLICY_LEASE_US * INT64_C(1000) / 2);
+}
 
 struct registry *registry_create(const struct session_context *context)
 {
     struct registry *r = calloc(1, sizeof *r);
-    if (r != NULL)
-        *r = (struct registry){.context = context, .ids = id_source_create()};
+    if (r == NULL)
+        return NULL;
+    *r = (struct registry){.context = context,
+                           .ids = id_source_create(),
+                           .renewing = timeout_create(context->loop, renew, r)};
+    if (r->renewing == NULL) {
+        free(r);
+        return NULL;
+    }
+    renew(r);
     return r;
 }
 
@@ -35,6 +53,7 @@ void registry_destroy(struct registry **registry)
     if (*registry == NULL)
         return;
     registry_end_all(*registry);
+    timeout_destroy(&(*registry)->renewing);
     free(*registry);
     *registry = NULL;
 }
@@ -163,20 +182,6 @@ void session_tls_failed(const struct session *s, const char *reason)
     session_event(s, EVENT_tls_failed, field_text(KEY_reason, reason));
 }
 
-int session_accept(struct session *s, int fd, const struct address *peer, connection_fn *fn)
-{
-    bool is_implicit = s->listener->tls == LISTENER_TLS_IMPLICIT;
-    s->client = connection_accept(s->context->loop, fd, peer, fn, s);
-    if (s->client == NULL || (is_implicit && session_start_tls(s) < 0)) {
-        session_destroy(s); /* gives the row back */
-        return -1;
-    }
-    session_add(s, COUNTER_connections, 1);
-    session_event(s, EVENT_connected, field_text(KEY_account, ""));
-    session_show(s);
-    return is_implicit ? 0 : 1;
-}
-
 bool session_is_to_end(const struct session *s)
 {
     return s->is_unwelcome || s->registry->is_ending;
@@ -196,6 +201,7 @@ void session_destroy(struct session *s)
                   field_number(KEY_count, s->messages), field_number(KEY_bytes, (int64_t)s->bytes),
                   field_text(KEY_state, session_state_name(s->state)),
                   is_mailbox ? field_number(KEY_deleted, s->deleted) : field_text(KEY_deleted, ""));
+    session_policy_end(s);
     if (r->cursor == s)
         r->cursor = s->next;
     *s->previous = s->next;
@@ -259,6 +265,7 @@ int session_take_turn(const struct session *s, struct turn *turn)
 
 void session_logout(struct session *s)
 {
+    session_policy_give_back(s);
     free(s->account);
     s->account = NULL;
     session_show(s);

@@ -9,6 +9,7 @@
 #include "config/config.h"
 #include "net/connection.h"
 #include "net/tls.h"
+#include "policy/policy.h"
 #include "telemetry/counters.h"
 #include "telemetry/event.h"
 #include "telemetry/sessions.h"
@@ -37,9 +38,30 @@ struct session_context {
 };
 
 struct session;
+struct receipt;
+
+/* Policy has decided about the session itself: `refused` is the verdict, or NULL. */
+typedef void session_judged_fn(struct session *s, const struct verdict *refused);
+
+/* What it is asked, and has let the session take: see session/policy.h. */
+struct session_policy {
+    struct decision *decision; /* under way, or NULL */
+    enum policy_stage stage;
+    int group;                 /* of its questions */
+    session_judged_fn *judged; /* NULL: nothing is awaited */
+    bool is_late;              /* the session has to wait for it */
+    struct arena *arena;       /* of the receipts */
+    struct receipt *at_connect, *at_login;
+};
 
 /* What a kind of session (SMTP, POP3, refusing) does when it is asked from outside. */
 struct session_kind {
+    /* Waits for somebody else than the client, `ms` at most, 0: that one has its own time-out. */
+    void (*wait)(struct session *s, enum session_state state, int64_t ms);
+    /* The client is to be greeted: where TLS comes first, CONNECTION_READY does that. */
+    void (*greet)(struct session *s);
+    /* It is not, and may be told why. Frees the session. */
+    void (*turn_away)(struct session *s, const char *why);
     /* End as soon as nothing is under way, now if possible. May free the session. */
     void (*ask_to_end)(struct session *s);
     /* End now, whatever is under way. Frees the session. */
@@ -63,6 +85,7 @@ struct session {
     uint32_t messages; /* taken by the upstream; read from a mailbox */
     uint32_t deleted;  /* from a mailbox */
     unsigned login_failures;
+    struct session_policy policy;
     int row;
     enum session_state state;
     bool is_unwelcome; /* its address was banned: it ends between commands */
@@ -104,10 +127,6 @@ void registry_on_empty(struct registry *r, loop_fn *fn, void *owner);
  * freed by session_destroy. */
 void session_begin(struct session *s, struct registry *r, const struct session_kind *kind,
                    const struct listener_config *listener, int row, const struct address *peer);
-
-/* Takes over the client's socket; `fn` is called with `s`. Returns 1: the client is to be greeted;
- * 0: TLS comes first; -1 without memory: the session is destroyed. */
-int session_accept(struct session *s, int fd, const struct address *peer, connection_fn *fn);
 
 /* Begins TLS with the listener's certificates, behind what was written. Returns 0, or -1 without
  * memory. */

@@ -1,12 +1,18 @@
 /* AUTH (RFC 4954): what SMTP says to a login that begins, goes on and ends. */
+#include "session/policy.h"
 #include "session/smtp.h"
 
 /* The exchange is over: the reply, and back to commands. */
-static void end_exchange(struct smtp_session *s, enum smtp_reply_name reply)
+static void end_with(struct smtp_session *s, enum smtp_reply_name reply, const char *argument)
 {
     login_end(&s->login);
     smtp_server_auth_ended(&s->server, reply == SMTP_REPLY_auth_ok);
-    smtp_say(s, reply, s->login.refusal);
+    smtp_say(s, reply, argument);
+}
+
+static void end_exchange(struct smtp_session *s, enum smtp_reply_name reply)
+{
+    end_with(s, reply, s->login.refusal);
 }
 
 static void unavailable(struct smtp_session *s, struct span reason)
@@ -39,15 +45,42 @@ void smtp_auth_delayed(struct smtp_session *s)
     smtp_continue(s);
 }
 
-static void good(struct smtp_session *s, struct span account)
+/* His logins, or sessions, are too many: nobody is in. */
+static void limited(struct smtp_session *s, const struct verdict *v)
+{
+    char text[VERDICT_TEXT_SIZE];
+    bool is_for_good = v->kind == VERDICT_REJECT;
+    smtp_own_end(s);
+    session_logout(&s->base);
+    end_with(s, is_for_good ? SMTP_REPLY_limit_reject : SMTP_REPLY_limit_login,
+             verdict_text(v, text));
+}
+
+static void judged(struct session *base, const struct verdict *v)
+{
+    struct smtp_session *s = (struct smtp_session *)base; /* it lies at the front */
+    bool is_late = base->policy.is_late;
+    if (v != NULL) {
+        limited(s, v);
+    } else {
+        session_policy_keep(base);
+        session_logged_in(base, login_mechanism(&s->login));
+        s->is_login_fresh = true;
+        end_exchange(s, SMTP_REPLY_auth_ok);
+    }
+    if (is_late)
+        smtp_continue(s);
+}
+
+/* Returns whether the session goes on at once. */
+static bool good(struct smtp_session *s, struct span account)
 {
     if (smtp_own_credentials(s) == NULL) /* else it is the one that he has just logged in on */
         pool_give_back(s->base.context->pool, &s->link); /* it may have been told of another */
-    s->is_login_fresh = true;
-    if (session_login(&s->base, account, login_mechanism(&s->login)) < 0)
-        smtp_give_up(s);
-    else
-        end_exchange(s, SMTP_REPLY_auth_ok);
+    if (session_name(&s->base, account) == 0)
+        return session_ask_policy(&s->base, STAGE_LOGIN, judged);
+    smtp_give_up(s);
+    return true;
 }
 
 /* The server behind has been asked (identity password): it has the last word. Returns whether the
@@ -58,10 +91,8 @@ static bool take_own(struct smtp_session *s, const struct login_answer *a)
         smtp_wait(s, SESSION_MAILBOX_LOGIN, LOGIN_TIMEOUT_MS);
         return false;
     }
-    if (a->result == LOGIN_GOOD) {
-        good(s, a->text);
-        return true;
-    }
+    if (a->result == LOGIN_GOOD)
+        return good(s, a->text);
     session_event(&s->base, EVENT_mailbox_refused,
                   field_text(KEY_upstream, s->base.listener->upstream),
                   field_span(KEY_reason, a->text));

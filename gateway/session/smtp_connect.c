@@ -1,7 +1,9 @@
 /* From the first byte to QUIT: the client's events, its commands in batches, and those that need
  * nobody else. */
 #include "base/clock.h"
+#include "session/arrival.h"
 #include "session/kinds.h"
+#include "session/policy.h"
 #include "session/smtp.h"
 
 #include <stdio.h>
@@ -14,10 +16,13 @@ enum {
 };
 
 static void on_client(void *owner, enum connection_event event, struct span *in);
+static void wait_for(struct session *base, enum session_state state, int64_t ms);
+static void greet(struct session *base);
+static void turn_away(struct session *base, const char *why);
 static void ask_to_end(struct session *base);
 static void end_now(struct session *base);
 
-static const struct session_kind smtp_kind = {ask_to_end, end_now};
+static const struct session_kind smtp_kind = {wait_for, greet, turn_away, ask_to_end, end_now};
 
 static struct smtp_session *of(struct session *base)
 {
@@ -36,8 +41,9 @@ static unsigned offered(const struct smtp_session *s, uint64_t *max_size)
     return (common & (SMTP_8BITMIME | SMTP_SMTPUTF8 | SMTP_DSN)) | SMTP_SIZE | SMTP_AUTH;
 }
 
-static void greet(struct smtp_session *s)
+static void greet(struct session *base)
 {
+    struct smtp_session *s = of(base);
     smtp_say(s, SMTP_REPLY_greeting, s->base.context->config->hostname);
     session_state(&s->base, SESSION_COMMAND);
     session_show(&s->base);
@@ -60,8 +66,7 @@ int smtp_session_create(struct registry *r, const struct listener_config *listen
     session_begin(&s->base, r, &smtp_kind, listener, row, peer);
     smtp_xclient_begin(s);
     smtp_trusted_begin(s);
-    if (session_accept(&s->base, fd, peer, on_client) > 0)
-        greet(s);
+    session_arrive(&s->base, fd, peer, on_client);
     return 0;
 }
 
@@ -92,6 +97,14 @@ static void log_abandoned(const struct smtp_session *s, const char *reason)
         session_event(&s->base, EVENT_message_abandoned, field_text(KEY_message, t->id),
                       field_number(KEY_bytes, (int64_t)t->body.size),
                       field_text(KEY_reason, reason));
+}
+
+static void turn_away(struct session *base, const char *why)
+{
+    struct smtp_session *s = of(base);
+    smtp_say(s, SMTP_REPLY_limit_connection, why);
+    s->is_quitting = true;
+    smtp_continue(s);
 }
 
 /* Says a last word, if that can still be heard, and ends. */
@@ -166,6 +179,11 @@ void smtp_wait(struct smtp_session *s, enum session_state state, int64_t ms)
     session_deadline(&s->base, ms);
 }
 
+static void wait_for(struct session *base, enum session_state state, int64_t ms)
+{
+    smtp_wait(of(base), state, ms);
+}
+
 /* Writes what may go. */
 static void flush(struct smtp_session *s)
 {
@@ -221,7 +239,7 @@ static void tls_stands(struct smtp_session *s)
     free(s->helo); /* said in clear: forgotten (RFC 3207 section 4.2) */
     s->helo = NULL;
     if (is_first) {
-        greet(s);
+        greet(&s->base);
         return;
     }
     session_show(&s->base);
@@ -257,6 +275,8 @@ static void tls_timed_out(struct smtp_session *s)
 
 static void timed_out(struct smtp_session *s)
 {
+    if (session_policy_delayed(&s->base))
+        return;
     if (s->base.state == SESSION_AUTH_CHECK || s->base.state == SESSION_MAILBOX_LOGIN)
         smtp_auth_timed_out(s);
     else if (s->base.state == SESSION_AUTH_DELAY)

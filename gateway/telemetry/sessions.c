@@ -16,6 +16,8 @@ enum { READ_TRIES = 100, JOIN_TRIES = 4, CROWDS_A_ROW = 2 };
 struct row {
     _Atomic uint32_t sequence;
     _Atomic uint32_t state, messages, deleted;
+    _Atomic uint32_t lease_count;
+    struct session_lease leases[SESSION_LEASES_MAX];
     struct session_row content;
 };
 
@@ -81,6 +83,7 @@ int session_claim(const struct session_table *t, size_t limit, size_t slot)
             static const struct session_row nothing;
             atomic_store_explicit(&t->region->hint, (uint32_t)(i + 1), memory_order_relaxed);
             session_write(t, (int)i, &nothing); /* of the last that had the row */
+            session_set_leases(t, (int)i, NULL, 0);
             return (int)i;
         }
     }
@@ -151,6 +154,33 @@ void session_free(const struct session_table *t, int row)
 {
     leave(t, (size_t)row);
     atomic_store(&t->region->owners[row], 0);
+}
+
+/* The count is written last: what it doesn't cover is held too long, and never by nobody. */
+void session_set_leases(const struct session_table *t, int row, const struct session_lease *leases,
+                        size_t count)
+{
+    struct row *r = row_at(t, (size_t)row);
+    atomic_store_explicit(&r->lease_count, 0, memory_order_relaxed);
+    atomic_thread_fence(memory_order_release);
+    if (count > SESSION_LEASES_MAX)
+        count = SESSION_LEASES_MAX;
+    if (count > 0)
+        memcpy(r->leases, leases, count * sizeof *leases);
+    atomic_store_explicit(&r->lease_count, (uint32_t)count, memory_order_release);
+}
+
+void session_each_lease(const struct session_table *t, size_t slot,
+                        void (*fn)(void *owner, const struct session_lease *lease), void *owner)
+{
+    for (size_t i = 0; i < t->capacity; i++) {
+        const struct row *r = row_at(t, i);
+        if (atomic_load(&t->region->owners[i]) != (uint32_t)slot + 1)
+            continue;
+        uint32_t count = atomic_load_explicit(&r->lease_count, memory_order_acquire);
+        for (uint32_t n = 0; n < count && n < SESSION_LEASES_MAX; n++)
+            fn(owner, &r->leases[n]);
+    }
 }
 
 size_t session_free_all(const struct session_table *t, size_t slot)

@@ -28,6 +28,12 @@ struct session_row {
     uint8_t is_tls;
 };
 
+/* What a session holds elsewhere in the mapping, by a name that means something there alone. */
+struct session_lease {
+    uint64_t words[2];
+};
+enum { SESSION_LEASES_MAX = 8 };
+
 /* A process's way to the rows. The capacity is kept here: nothing in the mapping is believed. */
 struct session_table {
     struct session_region *region; /* in the shared mapping */
@@ -56,6 +62,14 @@ void session_set_state(const struct session_table *t, int row, enum session_stat
 void session_set_messages(const struct session_table *t, int row, uint32_t messages,
                           uint32_t deleted);
 void session_free(const struct session_table *t, int row);
+
+/* What it holds now: SESSION_LEASES_MAX at most, the rest is left out. The owner alone. */
+void session_set_leases(const struct session_table *t, int row, const struct session_lease *leases,
+                        size_t count);
+
+/* Calls `fn` with all that the sessions of a process have held, which has ended. */
+void session_each_lease(const struct session_table *t, size_t slot,
+                        void (*fn)(void *owner, const struct session_lease *lease), void *owner);
 
 /* Frees all rows of a process that has ended. Returns how many. */
 size_t session_free_all(const struct session_table *t, size_t slot);

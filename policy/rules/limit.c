@@ -57,7 +57,7 @@ const struct setting limit_settings[] = {
     {"burst", SETTING_INTEGER, AT(burst), .preset = "0", .max = RATE_COUNT_MAX,
      .help = "how many pass at once from rest; 0: COUNT"},
     {"max", SETTING_INTEGER, AT(max), .preset = "0", .max = 1000000,
-     .help = "instead of rate, for sessions: at once"},
+     .help = "instead of rate, for sessions and connections: at once"},
     {"at", SETTING_CHOICE, AT(at), .preset = "", .choices = at_names,
      .help =
          "of recipients: rcpt (as many as fit pass; the default) or message (all or nothing, at "
@@ -119,9 +119,9 @@ static void check_numbers(struct limit_rule *r, const char *path, struct errors 
     r->rate.burst = r->burst > 0 ? r->burst : r->rate.count;
     if (has_rate == (r->max > 0))
         errors_add_at(errors, &r->place, "%s: write either rate = \"600/1h\" or max = 4", path);
-    else if (r->max > 0 && r->count != LIMIT_SESSIONS)
+    else if (r->max > 0 && r->count != LIMIT_SESSIONS && r->count != LIMIT_CONNECTIONS)
         errors_add_at(errors, &r->place,
-                      "%s.max: is for count = \"sessions\"; write rate = "
+                      "%s.max: is for count = \"sessions\" or \"connections\"; write rate = "
                       "\"600/1h\" for %s",
                       path, count_names[r->count]);
     if (r->burst > 0 && !has_rate)

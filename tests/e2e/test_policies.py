@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from fixtures.clients import message, smtp
+from fixtures.clients import PASSWORDS, Pop3, Smtp, message, plain_response, pop3, smtp
 from fixtures.scripted import CLOSE, EXTENSIONS, XCLIENT
 from fixtures.waiting import until
 
@@ -416,3 +416,137 @@ def test_a_worker_that_is_killed_takes_no_count_with_it(new_gateway, new_smtp):
     os.kill(old[0], signal.SIGKILL)
     gateway.wait_replaced("worker", old)
     assert passed(gateway) == 10
+
+
+# ---- logins, sessions, connections ----
+
+def test_logins_past_the_limit_are_told_so_and_are_no_wrong_password(new_gateway, new_smtp):
+    gateway = new_gateway(new_smtp(), **policy(logins=limit(count="logins", rate="60/1h", burst=2)))
+    for _ in range(2):
+        smtp(gateway).quit()
+    with smtp(gateway, user=None) as client:
+        client.ask(f"AUTH PLAIN {plain_response('alice', PASSWORDS['alice'])}",
+                   "454 4.7.0 logins: at most 60 logins in 1h, 2 at once; try again in ")
+        client.ask("MAIL FROM:<alice@example.com>", "530 5.7.0 ")
+        client.login("bob")
+        client.mail(message())
+    event = gateway.wait_event("decision")
+    assert (event["rule"], event["account"], event["verdict"]) == ("logins", "alice@example.com", "defer")
+
+
+@pytest.mark.parametrize("rule, said", [
+    (dict(count="logins", rate="1/1h"), "-ERR [LOGIN-DELAY] few: at most 1 logins in 1h; try again in "),
+    (dict(count="sessions", max=1), "-ERR [IN-USE] few: at most 1 sessions at once"),
+    (dict(count="logins", rate="1/1h", action="reject"), "-ERR [SYS/PERM] few: "),
+])
+@pytest.mark.parametrize("backend", ["sasldb", "upstream"])
+def test_a_reader_past_the_limit_is_told_in_its_protocols_words(new_gateway, dovecot, rule, said, backend):
+    auth = {"auth": {"backend": "upstream", "upstream": "pop3"}} if backend == "upstream" else {}
+    gateway = new_gateway(pop3=dovecot, **auth, **policy(few=limit(**rule)))
+    with pop3(gateway) as inside:
+        with pop3(gateway, user=None) as late:
+            late.ask("USER alice@example.com", "+OK")
+            late.ask(f"PASS {PASSWORDS['alice']}", said)
+            late.ask("USER bob@example.com", "+OK")
+            late.ask(f"PASS {PASSWORDS['bob']}", "+OK")
+            late.ask("STAT", "+OK ")
+        inside.ask("STAT", "+OK ")
+
+
+def test_a_login_that_opens_no_mailbox_does_not_count(new_gateway, new_pop3):
+    server = new_pop3().on("PASS", "-ERR [SYS/TEMP] locked", None)
+    gateway = new_gateway(pop3=server, **policy(few=limit(count="logins", rate="1/1h")))
+    with pop3(gateway, user=None) as client:
+        for said in ("-ERR [SYS/TEMP] locked", "+OK"):
+            client.ask("USER alice@example.com", "+OK")
+            client.ask(f"PASS {PASSWORDS['alice']}", said)
+
+
+def test_a_wrong_password_does_not_use_up_an_owners_logins(new_gateway, dovecot):
+    gateway = new_gateway(pop3=dovecot, **policy(few=limit(count="logins", rate="1/1h")))
+    for _ in range(3):
+        with pop3(gateway, user=None) as client:
+            client.ask("USER alice@example.com", "+OK")
+            client.ask("PASS wrong", "-ERR [AUTH] ")
+    pop3(gateway).quit()
+
+
+@pytest.mark.parametrize("store", ["memory", "Redis"])
+def test_as_many_sessions_at_once_as_may_and_one_that_ends_gives_its_place_back(new_gateway, new_smtp, new_redis, store):
+    redis = with_redis(new_redis()) if store == "Redis" else {}
+    gateway = new_gateway(new_smtp(), workers=3, **redis, **policy(places=limit(count="sessions", max=4)))
+    for _ in range(2):
+        held = [smtp(gateway) for _ in range(4)]
+        with smtp(gateway, user=None) as fifth:
+            response = plain_response("alice", PASSWORDS["alice"])
+            fifth.ask(f"AUTH PLAIN {response}", "454 4.7.0 places: at most 4 sessions at once")
+            held[0].quit()
+            gateway.wait_sessions(4)
+            fifth.ask(f"AUTH PLAIN {response}", "235 ")
+        for client in held:
+            client.drop()
+        gateway.wait_sessions(0)
+
+
+def test_sessions_of_a_worker_that_is_killed_give_their_places_back(new_gateway, new_smtp):
+    gateway = new_gateway(new_smtp(), workers=1, **policy(places=limit(count="sessions", max=3),
+                                                         doors=limit("ip", count="connections", max=3)))
+    gateway.may_lose = {"process_died"}
+    for _ in range(2):
+        held = [smtp(gateway) for _ in range(3)]
+        old = gateway.pids("worker")
+        os.kill(old[0], signal.SIGKILL)
+        gateway.wait_replaced("worker", old)
+        for client in held:
+            client.drop()
+    with smtp(gateway), smtp(gateway), smtp(gateway):
+        pass
+
+
+@pytest.mark.parametrize("door, rule", [(door, rule) for door in ("submission", "submissions", "pop3", "pop3s")
+                                        for rule in (dict(rate="2/1h"), dict(max=2))])
+def test_connections_past_the_limit_are_turned_away_before_tls(new_gateway, postfix, dovecot, door, rule):
+    gateway = new_gateway(postfix, pop3=dovecot, workers=1, **policy(doors=limit("ip", count="connections", **rule)))
+    kind = Pop3 if "pop3" in door else Smtp
+    with kind(gateway.port(door), tls=None) as one, kind(gateway.port(door), tls=None) as two, \
+            kind(gateway.port(door), tls=None) as three:
+        if gateway.is_implicit(door):
+            assert three.is_closed()
+        else:
+            for client in (one, two):
+                client.expect("+OK " if kind is Pop3 else "220 ")
+            three.expect("-ERR [SYS/TEMP] doors: at most 2 connections " if kind is Pop3 else "421 4.7.0 doors: at most 2 connections ")
+            assert three.is_closed()
+    event = gateway.wait_event("decision")
+    assert (event["rule"], event["key"]) == ("doors", "doors 127.0.0.1")
+
+
+def test_connections_may_be_counted_in_redis_too(new_gateway, new_smtp, new_redis):
+    gateway = new_gateway(new_smtp(), **with_redis(new_redis()), **policy(doors=limit("network", count="connections", rate="3/1h")))
+    for _ in range(3):
+        with smtp(gateway) as client:
+            client.mail(message())
+    with Smtp(gateway.port("submission"), tls=None) as client:
+        client.expect("421 4.7.0 doors: at most 3 connections in 1h; try again in ")
+
+
+def test_a_login_that_is_due_soon_is_held_back(new_gateway, new_smtp):
+    gateway = new_gateway(new_smtp(), **policy(pace=limit(count="logins", rate="2/1s", burst=1, action="delay")))
+    for _ in range(3):
+        with smtp(gateway) as client:
+            client.mail(message())
+    assert [e["rule"] for e in delays(gateway)] == ["pace"] * 2
+
+
+def test_a_reader_whose_server_is_away_may_try_until_it_errs_too_often(new_gateway, new_pop3):
+    server = new_pop3()
+    gateway = new_gateway(pop3=server)
+    pop3(gateway).quit()  # the password is known now
+    server.stop()
+    until(lambda: all(s["state"] == "down" for s in gateway.status()["servers"]), "the server to be known as down", 40)
+    with pop3(gateway, user=None) as client:
+        client.send_bytes(f"USER alice@example.com\r\nPASS {PASSWORDS['alice']}\r\n".encode() * 12)
+        for _ in range(10):
+            client.expect("+OK")
+            client.expect("-ERR [SYS/TEMP] ")
+        client.expect("-ERR Too many errors")

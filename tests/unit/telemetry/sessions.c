@@ -403,6 +403,39 @@ START_TEST(what_a_killed_process_held_of_a_network_is_given_back_to_the_last_pla
 }
 END_TEST
 
+static void add_up(void *owner, const struct session_lease *lease)
+{
+    uint64_t *sum = owner;
+    *sum += lease->words[0] * 1000 + lease->words[1];
+}
+
+static uint64_t leases_of(size_t slot)
+{
+    uint64_t sum = 0;
+    session_each_lease(&table, slot, add_up, &sum);
+    return sum;
+}
+
+START_TEST(what_a_session_holds_is_known_as_long_as_it_holds_it)
+{
+    const struct session_lease leases[SESSION_LEASES_MAX + 1] = {{{1, 2}}, {{3, 4}}};
+    int ours = session_claim(&table, CAPACITY, 7), theirs = session_claim(&table, CAPACITY, 8);
+    session_set_leases(&table, ours, leases, 2);
+    session_set_leases(&table, theirs, leases, 1);
+    ck_assert_uint_eq(leases_of(7), 4006);
+    ck_assert_uint_eq(leases_of(8), 1002);
+    session_set_leases(&table, ours, leases, 0);
+    ck_assert_uint_eq(leases_of(7), 0);
+    session_set_leases(&table, ours, leases, SESSION_LEASES_MAX + 1); /* what is past it is not */
+    ck_assert_uint_eq(leases_of(7), 4006);
+    session_free(&table, ours);
+    ck_assert_uint_eq(leases_of(7), 0);
+    while (session_claim(&table, CAPACITY, 7) >= 0)
+        ; /* whoever has the row next holds nothing */
+    ck_assert_uint_eq(leases_of(7), 0);
+}
+END_TEST
+
 START_TEST(a_row_past_the_capacity_is_not_read)
 {
     static const size_t rows[] = {CAPACITY, CAPACITY + 1, UINT32_MAX, SIZE_MAX};
@@ -489,6 +522,7 @@ SUITE(sessions)
     TEST(networks_that_share_a_crowd_are_told_apart);
     TEST(four_processes_that_come_and_go_never_exceed_a_networks_limit);
     TEST(what_a_killed_process_held_of_a_network_is_given_back_to_the_last_place);
+    TEST(what_a_session_holds_is_known_as_long_as_it_holds_it);
     TEST(a_row_past_the_capacity_is_not_read);
     TEST(rows_of_a_hostile_mapping_are_closed_and_in_a_state_that_exists);
     TEST(claims_in_a_hostile_mapping_stay_within_it);
