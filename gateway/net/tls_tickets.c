@@ -1,10 +1,10 @@
 #include "net/tls_tickets.h"
 
 #include "base/clock.h"
+#include "net/hkdf.h"
 
 #include <openssl/core_names.h>
 #include <openssl/evp.h>
-#include <openssl/kdf.h>
 #include <openssl/rand.h>
 #include <openssl/ssl.h>
 #include <stdio.h>
@@ -20,24 +20,10 @@ int64_t ticket_period(int64_t wall_ns)
 
 static void derive_one(struct span secret, int64_t period, struct ticket_key *out)
 {
-    char purpose[64], digest[] = "SHA256";
-    unsigned char bytes[sizeof *out];
+    char purpose[64];
     (void)snprintf(purpose, sizeof purpose, "porteiro session tickets %lld",
                    (long long)period); /* fits */
-    OSSL_PARAM with[] = {
-        OSSL_PARAM_construct_utf8_string(OSSL_KDF_PARAM_DIGEST, digest, 0),
-        OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_KEY, (void *)(uintptr_t)secret.data,
-                                          secret.size),
-        OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_INFO, purpose, strlen(purpose)),
-        OSSL_PARAM_construct_end()};
-    EVP_KDF *hkdf = EVP_KDF_fetch(NULL, "HKDF", NULL);
-    EVP_KDF_CTX *context = EVP_KDF_CTX_new(hkdf);
-    if (context == NULL || EVP_KDF_derive(context, bytes, sizeof bytes, with) != 1)
-        abort(); /* out of memory in the master */
-    memcpy(out, bytes, sizeof bytes);
-    OPENSSL_cleanse(bytes, sizeof bytes);
-    EVP_KDF_CTX_free(context);
-    EVP_KDF_free(hkdf);
+    hkdf_derive(secret, purpose, out, sizeof *out);
 }
 
 void ticket_keys_derive(struct span secret, int64_t period, struct ticket_keys *out)
