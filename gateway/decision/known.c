@@ -1,0 +1,107 @@
+#include "decision/known.h"
+
+#include "base/clock.h"
+#include "base/span.h"
+#include "policy/limit/siphash.h"
+
+#include <stdatomic.h>
+#include <stdio.h>
+
+enum { SETS = KNOWN_MAX / KNOWN_WAYS, HOUR_BITS = 24, HOUR_MASK = (1 << HOUR_BITS) - 1 };
+#define HOUR_NS (3600 * CLOCK_SECOND)
+
+/* A word: 40 bits of a hash, and the hour when it was seen last. */
+struct known {
+    _Atomic uint64_t version;
+    _Atomic uint64_t words[KNOWN_MAX];
+};
+
+size_t known_size(void)
+{
+    return sizeof(struct known);
+}
+
+uint64_t known_version(const struct known *k)
+{
+    return atomic_load(&k->version);
+}
+
+static uint64_t hour_of(int64_t now_ns)
+{
+    return (uint64_t)(now_ns / HOUR_NS) & HOUR_MASK;
+}
+
+/* Where the entry belongs, and what its word begins with. `account` NULL: of anybody. */
+struct seat {
+    size_t set;
+    uint64_t tag;
+};
+
+static struct seat seat_of(const uint64_t key[2], const char *account, const struct address *client)
+{
+    const struct network n = network_of(client, 24, 48);
+    char text[NETWORK_TEXT_SIZE + 512], network[NETWORK_TEXT_SIZE];
+    uint64_t hash[2];
+    network_format(&n, network);
+    (void)snprintf(text, sizeof text, "%s%s%s", network, account == NULL ? "" : " ",
+                   account == NULL ? "" : account); /* no account is as long */
+    siphash(key, span_of(text), hash);
+    return (struct seat){.set = hash[0] % SETS * KNOWN_WAYS, .tag = hash[1] & ~(uint64_t)HOUR_MASK};
+}
+
+static bool is_of(uint64_t word, uint64_t tag)
+{
+    return word != 0 && (word & ~(uint64_t)HOUR_MASK) == tag;
+}
+
+static void note(struct known *k, struct seat seat, uint64_t hour)
+{
+    _Atomic uint64_t *set = &k->words[seat.set], *oldest = set;
+    uint64_t oldest_hour = UINT64_MAX;
+    for (size_t i = 0; i < KNOWN_WAYS; i++) {
+        uint64_t word = atomic_load_explicit(&set[i], memory_order_relaxed);
+        if (is_of(word, seat.tag)) {
+            if ((word & HOUR_MASK) != hour)
+                atomic_store_explicit(&set[i], seat.tag | hour, memory_order_relaxed);
+            return;
+        }
+        if ((word & HOUR_MASK) < oldest_hour) {
+            oldest_hour = word & HOUR_MASK;
+            oldest = &set[i];
+        }
+    }
+    atomic_store_explicit(oldest, seat.tag | hour, memory_order_relaxed);
+    atomic_fetch_add_explicit(&k->version, 1, memory_order_relaxed);
+}
+
+void known_note(struct known *k, const uint64_t key[2], const char *account,
+                const struct address *client, int64_t now_ns)
+{
+    uint64_t hour = hour_of(now_ns);
+    note(k, seat_of(key, account, client), hour);
+    note(k, seat_of(key, NULL, client), hour);
+}
+
+bool known_has(const struct known *k, const uint64_t key[2], const char *account,
+               const struct address *client, int64_t lifetime_ns, int64_t now_ns)
+{
+    const struct seat seat = seat_of(key, account, client);
+    uint64_t hours = (uint64_t)(lifetime_ns / HOUR_NS), hour = hour_of(now_ns);
+    for (size_t i = 0; i < KNOWN_WAYS && lifetime_ns > 0; i++) {
+        uint64_t word = atomic_load_explicit(&k->words[seat.set + i], memory_order_relaxed);
+        if (is_of(word, seat.tag))
+            return (word & HOUR_MASK) + hours >= hour;
+    }
+    return false;
+}
+
+uint64_t known_read(const struct known *k, size_t place)
+{
+    return place < KNOWN_MAX ? atomic_load_explicit(&k->words[place], memory_order_relaxed) : 0;
+}
+
+void known_put(struct known *k, size_t place, uint64_t word)
+{
+    if (place < KNOWN_MAX)
+        atomic_store_explicit(&k->words[place], word, memory_order_relaxed);
+}
