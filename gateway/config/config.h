@@ -122,6 +122,15 @@ struct listener_config {
     unsigned mechanisms; /* what can succeed of auth.mechanisms: a bit for each enum mechanism */
 };
 
+enum guessing_key { GUESSING_IP, GUESSING_NETWORK, GUESSING_IP_ACCOUNT };
+
+struct guessing_config {
+    int key;     /* enum guessing_key */
+    int64_t max; /* 0: off */
+    int64_t window_ms, ban_ms;
+    uint16_t slot; /* of its counters: filled in at the start, the same in all processes */
+};
+
 struct auth_config {
     struct place place;
     struct text_list mechanisms;
@@ -129,7 +138,8 @@ struct auth_config {
     int login_name; /* enum login_name, LOGIN_NAME_OF_BACKEND replaced by what it means */
     const char *sasldb, *saslauthd, *service, *upstream, *realm, *aliases, *options_file;
     struct text_list options; /* "KEY=VALUE" */
-    int64_t processes, cache_ms;
+    int64_t processes, cache_ms, remember_networks_ms;
+    struct guessing_config guessing;
 };
 
 /* Files that are watched: a new version is in force two seconds after its last change. Later ones

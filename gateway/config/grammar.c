@@ -181,7 +181,8 @@ static const struct setting top_settings[] = {
      .help = "processes that serve clients; 0: one per CPU"},
     {"state_dir", SETTING_TEXT, AT(config, state_dir), .preset = "/var/lib/porteiro",
      .check = check_absolute,
-     .help = "what is kept over restarts: bans, and the secret where none is given"},
+     .help = "what is kept over restarts: counters in memory, bans, networks where accounts are "
+             "known; and the secret where none is given"},
     {"spool_dir", SETTING_TEXT, AT(config, spool_dir), .preset = "/var/lib/porteiro/spool",
      .check = check_absolute, .help = "unlinked files for large messages"},
     {"control", SETTING_TEXT, AT(config, control), .preset = "/run/porteiro/control.sock",
@@ -198,7 +199,7 @@ static const struct setting top_settings[] = {
     {"shared_networks", SETTING_TEXT_LIST, AT(config, shared_networks),
      .preset = "127.0.0.0/8 ::1/128", .check = network_check,
      .help =
-         "many people behind one address, as of web hosts and webmail: no "
+         "many people behind one address, as of web hosts and webmail: never banned, no "
          "max_connections_per_ip, and as many logins of it as there are may be checked at once, "
          "else four"},
     {"shutdown_grace", SETTING_DURATION, AT(config, shutdown_grace_ms), .preset = "30s",
@@ -392,8 +393,29 @@ static const struct setting auth_settings[] = {
     {"cache", SETTING_DURATION, AT(auth_config, cache_ms), .preset = "5min", .max = 86400000,
      .help =
          "how long a password that was right needs no second look into the store; 0 turns it off"},
+    {"remember_networks", SETTING_DURATION, AT(auth_config, remember_networks_ms), .preset = "30d",
+     .max = INT64_C(366) * 86400000,
+     .help = "how long an account is known in a network where it logged in: what strangers guess "
+             "there never shuts it out; 0: it isn't"},
     {.name = NULL}};
 const struct section section_auth = {"auth", auth_settings, "Logins, by Cyrus SASL"};
+
+static const char *const guessing_keys[] = {"ip", "network", "ip+account", NULL};
+
+static const struct setting guessing_settings[] = {
+    {"key", SETTING_CHOICE, AT(guessing_config, key), .preset = "ip", .choices = guessing_keys,
+     .help = "who is banned: ip (an IPv6 /64), network (a /24, an IPv6 /48) or ip+account (the "
+             "account alone, there; so it always is in shared_networks)"},
+    {"max", SETTING_INTEGER, AT(guessing_config, max), .preset = "10", .max = 10000,
+     .help = "how many different wrong credentials there may be; the same again counts no more; 0 "
+             "turns it off"},
+    {"window", SETTING_DURATION, AT(guessing_config, window_ms), .preset = "10min", .min = 1000,
+     .max = 86400000, .help = "within which they count, of all ports and protocols"},
+    {"ban", SETTING_DURATION, AT(guessing_config, ban_ms), .preset = "1h", .min = 1000,
+     .max = INT64_C(366) * 86400000, .help = "how long one more is a ban"},
+    {.name = NULL}};
+const struct section section_guessing = {"guessing", guessing_settings,
+                                         "Guessing of passwords: who tries too many is banned"};
 
 static const struct setting redis_settings[] = {
     {"address", SETTING_TEXT_LIST, AT(redis_config, address), .preset = "127.0.0.1:6379", .max = 16,

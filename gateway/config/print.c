@@ -132,6 +132,9 @@ int config_print(const struct config *c, struct buffer *out)
     put_close(&p);
     put_open(&p, "auth");
     put_settings(&p, &section_auth, &c->auth);
+    put_open(&p, section_guessing.name);
+    put_settings(&p, &section_guessing, &c->auth.guessing);
+    put_close(&p);
     put_close(&p);
     if (c->redis.server_count > 0) {
         put_open(&p, "redis");
@@ -163,6 +166,7 @@ static const struct {
     {&section_listener, "listeners.NAME.", {"listeners", "submissions", NULL}},
     {&section_trusted, "listeners.NAME.trusted.NAME.", {NULL}},
     {&section_auth, "auth.", {"auth", NULL}},
+    {&section_guessing, "auth.guessing.", {"auth", "guessing", NULL}},
     {&section_redis, "redis.", {"redis", NULL}},
     {&section_upstream, "upstreams.NAME.", {"upstreams", "smtp", NULL}},
     {&section_server, "upstreams.NAME.servers.NAME.", {"upstreams", "smtp", "servers", "legacy"}},
@@ -243,6 +247,19 @@ static void put_reference_keys(struct printer *p, const struct section *s)
                               free_groups[i].help, p->depth * INDENT, "", free_groups[i].name);
 }
 
+/* Does it follow inside the one before it? */
+static bool is_inner(size_t i)
+{
+    size_t n = 0;
+    const char *const *outer = i == 0 ? NULL : reference[i - 1].groups;
+    const char *const *inner = i == REFERENCES ? NULL : reference[i].groups;
+    if (outer == NULL || inner == NULL || outer[0] == NULL)
+        return false;
+    while (n < 4 && outer[n] != NULL && inner[n] != NULL && strcmp(outer[n], inner[n]) == 0)
+        n++;
+    return n == 4 || outer[n] == NULL;
+}
+
 /* All keys as one file that would be taken: each with its default, or an example. */
 static int print_as_file(struct buffer *out)
 {
@@ -251,19 +268,15 @@ static int print_as_file(struct buffer *out)
                                            "from the program's own tables.\n"));
     for (size_t i = 0; i < REFERENCES; i++) {
         const char *const *groups = reference[i].groups;
-        bool is_inner =
-            reference[i].section == &section_server || reference[i].section == &section_limit;
         if (groups[0] == NULL && i > 0)
             continue; /* an example would be a door, or a hole */
-        if (!is_inner)
+        if (!is_inner(i))
             p.failed |=
                 buffer_printf(out, "\n# %s\n", i == 0 ? "The gateway" : reference[i].section->help);
-        for (size_t n = is_inner ? 2 : 0; n < 4 && groups[n] != NULL; n++)
+        for (size_t n = (size_t)p.depth; n < 4 && groups[n] != NULL; n++)
             put_open(&p, groups[n]);
         put_reference_keys(&p, reference[i].section);
-        if (reference[i].section == &section_upstream || reference[i].section == &section_policy)
-            continue; /* its servers, or limits, follow inside it */
-        while (p.depth > 0)
+        while (p.depth > 0 && !is_inner(i + 1))
             put_close(&p);
     }
     return p.failed;

@@ -391,6 +391,17 @@ static void read_redis(struct reader *r, const config_setting_t *root)
     }
 }
 
+static void read_auth(struct reader *r, const config_setting_t *at)
+{
+    static const char *const groups[] = {"guessing", NULL};
+    struct auth_config *auth = &r->config->auth;
+    const config_setting_t *guessing =
+        at == NULL ? NULL : reader_group(r, at, "auth", section_guessing.name);
+    (void)read_settings(r, &section_auth, at, "auth", groups, auth);
+    (void)read_settings(r, &section_guessing, guessing, "auth.guessing", NULL, &auth->guessing);
+    auth->place = at == NULL ? (struct place){r->config->file, 0} : reader_place(r, at);
+}
+
 static void read_all(struct reader *r, const config_setting_t *root)
 {
     static const char *const groups[] = {"log",   "tls",      "listeners",      "auth", "upstreams",
@@ -404,9 +415,7 @@ static void read_all(struct reader *r, const config_setting_t *root)
     at = reader_group(r, root, "", "log");
     (void)read_settings(r, &section_log, at, "log", NULL, &r->config->log);
     r->config->log.place = at == NULL ? (struct place){r->config->file, 0} : reader_place(r, at);
-    at = reader_group(r, root, "", "auth");
-    (void)read_settings(r, &section_auth, at, "auth", NULL, &r->config->auth);
-    r->config->auth.place = at == NULL ? (struct place){r->config->file, 0} : reader_place(r, at);
+    read_auth(r, reader_group(r, root, "", "auth"));
     read_redis(r, root);
     read_tls(r, root);
     read_upstreams(r, root);

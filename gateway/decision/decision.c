@@ -100,12 +100,14 @@ void decision_destroy(struct decision **x)
  * is larger than its part, from rest. */
 static void divide(struct counter_take *take, const struct limit_rule *rule, int64_t gateways)
 {
-    int64_t one = rate_increment(&rule->rate, 1);
     if (take->kind == COUNTER_AT_ONCE) {
         int64_t part = take->at_once.max / gateways;
         take->at_once.max = part < 1 ? 1 : (uint32_t)part;
-    } else if (take->kind == COUNTER_RATE && one < RATE_NEVER / gateways &&
-               take->rate.increment_us <= take->rate.tolerance_us) {
+    }
+    if (take->kind != COUNTER_RATE)
+        return;
+    int64_t one = rate_increment(&rule->rate, 1);
+    if (one < RATE_NEVER / gateways && take->rate.increment_us <= take->rate.tolerance_us) {
         int64_t least = one * gateways, most = take->rate.tolerance_us;
         take->rate.tolerance_us = most < least ? least : most;
         take->rate.increment_us = take->rate.increment_us > take->rate.tolerance_us / gateways
@@ -165,6 +167,20 @@ static void on_answers(void *owner, const struct counter_answer *answers)
     }
 }
 
+int decision_ask(struct decision *x, const struct counter_take *take)
+{
+    struct policy_call *call = &x->call;
+    call->takes = arena_alloc(x->arena, sizeof *call->takes);
+    call->answers = arena_alloc(x->arena, sizeof *call->answers);
+    call->rules = arena_alloc(x->arena, sizeof *call->rules);
+    if (call->takes == NULL || call->answers == NULL || call->rules == NULL)
+        return -1;
+    call->takes[0] = *take;
+    call->rules[0] = NULL; /* only rates have to know it */
+    call->count = call->room = 1;
+    return 0;
+}
+
 enum decision_outcome decision_run(struct decision *x, decision_fn *fn, void *owner)
 {
     struct decider *d = x->decider;
@@ -180,6 +196,15 @@ enum decision_outcome decision_run(struct decision *x, decision_fn *fn, void *ow
 }
 
 /* ---- afterwards ---- */
+
+void decision_settle(const struct decision *x, const struct counter_settle *settles, size_t count)
+{
+    struct decider_options *o = &x->decider->options;
+    if (x->is_in_redis)
+        redis_store_settle(o->redis, settles, count);
+    else
+        (void)memory_settle(&o->memory, settles, count); /* what is missing isn't counted */
+}
 
 int decision_keep(const struct decision *x, size_t first, size_t end, struct arena *a,
                   struct receipt **list)

@@ -19,6 +19,7 @@ int mapping_create(struct mapping *m, size_t max_connections, struct error *why)
     size_t auth_cache = shared_reserve(&layout, auth_cache_size());
     size_t limits = shared_reserve(&layout, memory_size());
     size_t bans = shared_reserve(&layout, bans_size());
+    size_t known = shared_reserve(&layout, known_size());
     uint64_t seed;
     char *base = shared_map(&layout, why);
     if (base == NULL)
@@ -33,6 +34,7 @@ int mapping_create(struct mapping *m, size_t max_connections, struct error *why)
         .auth_cache = (void *)(base + auth_cache),
         .limits = (void *)(base + limits),
         .bans = (void *)(base + bans),
+        .known = (void *)(base + known),
     };
     if (getrandom(m->auth_cache_key, sizeof m->auth_cache_key, 0) != sizeof m->auth_cache_key ||
         getrandom(m->sasl_secret, sizeof m->sasl_secret, 0) != sizeof m->sasl_secret ||

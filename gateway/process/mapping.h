@@ -5,6 +5,7 @@
 #include "auth/cache.h"
 #include "base/error.h"
 #include "decision/bans.h"
+#include "decision/guessing.h"
 #include "decision/memory.h"
 #include "sasl/backend.h"
 #include "sasl/secrets.h"
@@ -23,9 +24,10 @@ struct mapping {
     struct auth_cache_table *auth_cache;
     struct memory_region *limits;
     struct bans *bans;
+    struct known *known;
     /* Inherited, and not in the mapping. */
     unsigned char auth_cache_key[AUTH_CACHE_KEY_SIZE], sasl_secret[SASL_SECRET_SIZE];
-    uint64_t limits_key[2];
+    uint64_t limits_key[2], guessing_key[GUESSING_KEY_SIZE];
 };
 
 /* Lays it out for `max_connections` sessions. Returns 0, or -1 and why. */

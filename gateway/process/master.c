@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/title.h"
+#include "net/hkdf.h"
 #include "process/certificates.h"
 #include "process/children.h"
 #include "process/limits.h"
@@ -156,27 +157,34 @@ static void reopen_log(struct master *m)
 
 /* ---- generations ---- */
 
-/* Rules of the same name in several policies share one. Returns 0, or -1: there are too many. */
-static int claim_rules(const struct master *m, const struct config *c, unsigned number)
+/* Returns 0, or -1: there are too many. */
+static int claim_rule(const struct master *m, const char *name, unsigned number, uint16_t *out)
 {
-    int fresh, failed = 0;
+    int fresh, slot = label_claim(m->state.mapping.labels, LABEL_RULE, name, number, &fresh);
+    if (slot < 0)
+        return -1;
+    if (fresh)
+        limits_clear(m->limits, (size_t)slot);
+    *out = (uint16_t)slot;
+    return 0;
+}
+
+/* Rules of the same name in several policies share one. Returns 0, or -1: there are too many. */
+static int claim_rules(const struct master *m, struct config *c, unsigned number)
+{
+    struct guessing_config *guessing = &c->auth.guessing;
+    int failed = guessing->max == 0 ? 0 : claim_rule(m, GUESSING_RULE, number, &guessing->slot);
     for (size_t i = 0; i < c->policy_count; i++)
         for (size_t n = 0; n < c->policies[i].limit_count; n++) {
             struct limit_rule *r = &c->policies[i].limits[n];
-            if (!r->enabled)
-                continue;
-            int slot = label_claim(m->state.mapping.labels, LABEL_RULE, r->name, number, &fresh);
-            if (slot >= 0 && fresh)
-                limits_clear(m->limits, (size_t)slot);
-            r->slot = slot < 0 ? 0 : (uint16_t)slot;
-            failed |= slot < 0;
+            if (r->enabled)
+                failed |= claim_rule(m, r->name, number, &r->slot);
         }
-    return failed ? -1 : 0;
+    return failed;
 }
 
 /* Listeners, servers and rules get their slots. Returns 0, or -1 having complained. */
-static int claim_labels(struct master *m, const struct config *c, unsigned number,
-                        struct errors *errors)
+static int claim_labels(struct master *m, struct config *c, unsigned number, struct errors *errors)
 {
     const struct mapping *map = &m->state.mapping;
     int fresh, failed = claim_rules(m, c, number);
@@ -217,6 +225,16 @@ static int keep_secret(struct prepared *p, struct errors *errors)
     return -1;
 }
 
+/* What holds over a restart, before anybody else knows of the mapping. */
+static void restore(struct master *m, const struct prepared *p)
+{
+    struct mapping *map = &m->state.mapping;
+    hkdf_derive(secret_bytes(&p->secret), "porteiro guessing", map->guessing_key,
+                sizeof map->guessing_key);
+    limits_load(m->limits, p->config->state_dir);
+    state_load(&m->state_file, p->config->state_dir);
+}
+
 /* A generation whose processes are all forked, in front of the list. Takes over `prepared`. NULL,
  * having complained. */
 static struct generation *start_generation(struct master *m, struct prepared *prepared,
@@ -231,7 +249,7 @@ static struct generation *start_generation(struct master *m, struct prepared *pr
         return NULL;
     }
     if (number == 1)
-        limits_load(m->limits, prepared->config->state_dir);
+        restore(m, prepared);
     m->last_number = number;
     struct generation *g = generation_create(&m->state, prepared, listeners, number);
     g->next = m->state.generations;
@@ -636,7 +654,6 @@ static int begin_log(struct master *m, const struct config *c, struct error *why
     loop_at_turn_end(m->state.loop, on_turn_end, m);
     m->state_file = (struct state){
         .mapping = &m->state.mapping, .log = &m->state.log, .process = m->state.slot};
-    state_load(&m->state_file, c->state_dir);
     return 0;
 }
 

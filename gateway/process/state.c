@@ -13,11 +13,12 @@
 #include <string.h>
 
 enum { VERSION = 1, FILE_MAX = 64 * 1024 * 1024 };
-#define PAUSE_NS (10 * CLOCK_SECOND)
+#define PAUSE_NS      (10 * CLOCK_SECOND)
+#define LONG_PAUSE_NS (600 * CLOCK_SECOND)
 
 static const char magic[8] = "porteiro";
 
-enum kind { KIND_BANS = 1 };
+enum kind { KIND_BANS = 1, KIND_KNOWN };
 
 struct head {
     char magic[8];
@@ -43,11 +44,6 @@ static void path_of(const char *state_dir, char out[PATH_MAX])
     (void)snprintf(out, PATH_MAX, "%s/state", state_dir); /* cut: open says so */
 }
 
-static uint64_t version_of(const struct state *s)
-{
-    return bans_version(s->mapping->bans);
-}
-
 /* ---- reading ---- */
 
 /* Copies `size` octets off the front; false: so many aren't there. */
@@ -67,15 +63,40 @@ static void keep_ban(struct state *s, struct span record, int64_t now_ns)
     (void)bans_put(s->mapping->bans, s->process, &ban, now_ns, NULL); /* it may have ended */
 }
 
+/* A network that is known, and where that stands. */
+struct known_record {
+    uint64_t place, word;
+};
+
+static void keep_known(struct state *s, struct span record, int64_t now_ns)
+{
+    struct known_record known;
+    (void)now_ns;
+    (void)take(&record, &known, sizeof known); /* it has this size */
+    known_put(s->mapping->known, known.place, known.word);
+}
+
+static const struct {
+    enum kind kind;
+    size_t size;
+    void (*keep)(struct state *s, struct span record, int64_t now_ns);
+} sections[] = {{KIND_BANS, sizeof(struct ban), keep_ban},
+                {KIND_KNOWN, sizeof(struct known_record), keep_known}};
+
+enum { SECTIONS = sizeof sections / sizeof *sections };
+
 /* Returns 0, or -1: its records are of another size than ours. */
 static int keep_section(struct state *s, const struct section *section, struct span records)
 {
     int64_t now = clock_wall_ns();
-    if (section->kind != KIND_BANS || section->size != sizeof(struct ban))
-        return -1;
-    while (records.size > 0)
-        keep_ban(s, span_take(&records, section->size), now);
-    return 0;
+    for (size_t i = 0; i < SECTIONS; i++) {
+        if (section->kind != sections[i].kind || section->size != sections[i].size)
+            continue;
+        while (records.size > 0)
+            sections[i].keep(s, span_take(&records, section->size), now);
+        return 0;
+    }
+    return -1;
 }
 
 static int parse(struct state *s, struct span file, struct error *why)
@@ -120,7 +141,8 @@ void state_load(struct state *s, const char *state_dir)
     if (why.text[0] != '\0')
         log_event(s->log, EVENT_state_refused, field_text(KEY_reason, why.text));
     free(bytes);
-    s->written = version_of(s);
+    s->bans = bans_version(s->mapping->bans);
+    s->known = known_version(s->mapping->known);
 }
 
 /* ---- writing ---- */
@@ -148,12 +170,28 @@ static int add_bans(const struct state *s, struct buffer *out)
     return failed;
 }
 
+static int add_known(const struct state *s, struct buffer *out)
+{
+    struct section section = {.kind = KIND_KNOWN, .size = sizeof(struct known_record)};
+    struct known_record known;
+    int failed = 0;
+    for (known.place = 0; known.place < KNOWN_MAX; known.place++)
+        section.count += known_read(s->mapping->known, known.place) != 0;
+    failed |= add(out, &section, sizeof section);
+    for (known.place = 0; known.place < KNOWN_MAX && section.count > 0; known.place++)
+        if ((known.word = known_read(s->mapping->known, known.place)) != 0) {
+            failed |= add(out, &known, sizeof known);
+            section.count--;
+        }
+    return section.count > 0 ? -1 : failed; /* none goes away again */
+}
+
 static int write_file(const struct state *s, const char *path, struct error *why)
 {
-    struct head head = {.version = VERSION, .sections = 1};
+    struct head head = {.version = VERSION, .sections = SECTIONS};
     struct buffer out = {.limit = FILE_MAX};
     memcpy(head.magic, magic, sizeof magic);
-    int failed = add(&out, &head, sizeof head) | add_bans(s, &out);
+    int failed = add(&out, &head, sizeof head) | add_bans(s, &out) | add_known(s, &out);
     uint64_t sum = sum_of(buffer_bytes(&out));
     failed |= add(&out, &sum, sizeof sum);
     if (failed)
@@ -168,13 +206,18 @@ void state_save(struct state *s, const char *state_dir, int64_t now_ns, bool is_
 {
     char path[PATH_MAX];
     struct error why;
-    uint64_t version = version_of(s); /* what changes meanwhile is written the next time */
-    if (version == s->written || (now_ns < s->next_ns && !is_last))
+    /* What changes meanwhile is written the next time. */
+    uint64_t bans = bans_version(s->mapping->bans), known = known_version(s->mapping->known);
+    bool is_due = (bans != s->bans && (is_last || now_ns >= s->next_ns)) ||
+                  (known != s->known && (is_last || now_ns >= s->late_ns));
+    if (!is_due)
         return;
     path_of(state_dir, path);
     s->next_ns = now_ns + PAUSE_NS;
+    s->late_ns = now_ns + LONG_PAUSE_NS;
     if (write_file(s, path, &why) == 0) {
-        s->written = version;
+        s->bans = bans;
+        s->known = known;
         s->is_failing = false;
     } else if (!s->is_failing) {
         s->is_failing = true;

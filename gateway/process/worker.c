@@ -31,6 +31,7 @@ struct worker {
     struct door *doors;
     size_t door_count;
     bool is_retired;
+    struct guessing guessing;
     struct timeout *look;   /* for sessions of addresses that were banned */
     struct timeout *ending; /* until sessions are asked to end, or are ended */
     bool is_last_call;      /* at `ending` all sessions are ended, whatever is under way */
@@ -259,6 +260,13 @@ static void furnish_decider(struct worker *w)
     furnish_redis(w);
     options.redis = w->store;
     w->context.decider = decider_create(&options);
+    w->guessing = (struct guessing){.config = &w->role.config->auth,
+                                    .decider = w->context.decider,
+                                    .bans = m->bans,
+                                    .known = m->known,
+                                    .log = &w->role.log,
+                                    .process = b->slot};
+    memcpy(w->guessing.key, m->guessing_key, sizeof w->guessing.key);
     if (w->context.decider == NULL)
         abort(); /* out of memory at the start */
 }
@@ -298,6 +306,7 @@ static void furnish(struct worker *w)
                                           .table = m->sessions,
                                           .labels = m->labels,
                                           .bans = m->bans,
+                                          .guessing = &w->guessing,
                                           .process = b->slot,
                                           .servers = w->servers,
                                           .pool = pool_create(w->servers, w->tokens),

@@ -75,7 +75,7 @@ void door_accept(struct registry *r, const struct listener_config *listener, int
 {
     const struct session_context *c = registry_context(r);
     struct ban_verdict verdict;
-    if (guard_bans(c, peer, &verdict)) {
+    if (guard_at_door(c, peer, &verdict)) {
         send_banned_away(c, listener, fd, peer, verdict.until_ns);
         return;
     }

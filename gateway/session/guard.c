@@ -1,11 +1,69 @@
 #include "session/guard.h"
 
 #include "base/clock.h"
+#include "decision/guessing.h"
+#include "session/login.h"
 #include "session/registry.h"
 
-bool guard_bans(const struct session_context *c, const struct address *client,
-                struct ban_verdict *out)
+static bool is_shared(const struct session_context *c, const struct address *client)
 {
-    return !networks_hold(&c->config->shared, client) &&
-           bans_hold(c->bans, client, 0, clock_wall_ns(), out);
+    return networks_hold(&c->config->shared, client);
+}
+
+/* `account` NULL: is anybody? */
+static bool is_known(const struct session_context *c, const char *account,
+                     const struct address *client)
+{
+    const struct guessing *g = c->guessing;
+    return g != NULL && known_has(g->known, g->key, account, client,
+                                  c->config->auth.remember_networks_ms * CLOCK_MS, clock_wall_ns());
+}
+
+bool guard_at_door(const struct session_context *c, const struct address *client,
+                   struct ban_verdict *out)
+{
+    return !is_shared(c, client) && bans_hold(c->bans, client, 0, clock_wall_ns(), out) &&
+           !(out->is_by_rule && is_known(c, NULL, client));
+}
+
+bool guard_at_login(const struct session_context *c, const struct address *client,
+                    const char *account, struct ban_verdict *out)
+{
+    int64_t now = clock_wall_ns();
+    bool is_banned = !is_shared(c, client) && bans_hold(c->bans, client, 0, now, out);
+    if (!is_banned && c->guessing != NULL)
+        is_banned = bans_hold(c->bans, client, guessing_account(c->guessing, account), now, out);
+    return is_banned && !(out->is_by_rule && is_known(c, account, client));
+}
+
+/* Who has logged in is known where he is; a trusted client may be banned for whom it speaks for. */
+static bool is_unwelcome(const struct session *s, const struct address *client)
+{
+    struct ban_verdict verdict;
+    return guard_at_door(s->context, client, &verdict) &&
+           !(s->account != NULL && verdict.is_by_rule && is_known(s->context, s->account, client));
+}
+
+bool guard_session(const struct session *s)
+{
+    return is_unwelcome(s, &s->client_address) ||
+           (s->client != NULL && is_unwelcome(s, connection_peer(s->client)));
+}
+
+void guard_logged_in(const struct session *s)
+{
+    const struct guessing *g = s->context->guessing;
+    if (g != NULL && s->account != NULL && s->context->config->auth.remember_networks_ms > 0)
+        known_note(g->known, g->key, s->account, &s->client_address, clock_wall_ns());
+}
+
+void guard_failed(const struct session *s, const struct login *l)
+{
+    char account[ACCOUNT_SIZE];
+    struct guess guess = {.client = &s->client_address,
+                          .account = account,
+                          .password = login_password(l),
+                          .is_shared = is_shared(s->context, &s->client_address)};
+    if (s->context->guessing != NULL && login_account(l, account) == 0)
+        guessing_count(s->context->guessing, &guess);
 }

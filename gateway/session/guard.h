@@ -1,10 +1,30 @@
-/* Who is not let in, or not let log in. */
+/* Who is not let in, or not let log in; and what logins tell about it. Addresses of shared_networks
+ * are never banned, accounts there may be.
+ *
+ * Where a rule has banned an address, as after guesses, accounts that have logged in from its
+ * network lately (auth.remember_networks) are let in all the same: whoever is there may then come
+ * to the login, and everybody else is refused there. What a person has banned is banned. */
 #pragma once
 
 #include "decision/bans.h"
 
+struct login;
+struct session;
 struct session_context;
 
-/* Is the address banned? Those of shared_networks never are. Hot: see bans_hold. */
-bool guard_bans(const struct session_context *c, const struct address *client,
-                struct ban_verdict *out);
+/* Is a client from there sent away? Hot: see bans_hold. */
+bool guard_at_door(const struct session_context *c, const struct address *client,
+                   struct ban_verdict *out);
+
+/* Is a login as `account`, by its canonical name, refused there? */
+bool guard_at_login(const struct session_context *c, const struct address *client,
+                    const char *account, struct ban_verdict *out);
+
+/* Is a session to end, now that somebody was banned? */
+bool guard_session(const struct session *s);
+
+/* The session has logged in: its account is known there from now on. */
+void guard_logged_in(const struct session *s);
+
+/* What was said in the login was wrong: a guess, perhaps. */
+void guard_failed(const struct session *s, const struct login *l);

@@ -13,6 +13,7 @@ void login_init(struct login *l, const struct session *s, enum auth_service serv
 {
     *l = (struct login){.session = s, .service = service, .fn = fn, .owner = owner};
     l->plain.limit = LOGIN_RESPONSE_MAX;
+    l->name.limit = ACCOUNT_SIZE;
 }
 
 /* ---- what is offered ---- */
@@ -89,6 +90,57 @@ static void on_answer(void *owner, const struct auth_answer *a)
 
 /* ---- exchanges ---- */
 
+/* RFC 2195: "NAME DIGEST". */
+static struct span cram_name(struct span response)
+{
+    size_t end = response.size;
+    while (end > 0 && response.data[end - 1] != ' ')
+        end--;
+    return span_make(response.data, end == 0 ? 0 : end - 1);
+}
+
+/* The client's first message, RFC 5802 section 5.1: behind two commas "n=NAME". */
+static struct span scram_name(struct span response)
+{
+    (void)span_split(&response, ','); /* of channel binding */
+    (void)span_split(&response, ','); /* for whom it is to act */
+    struct span name = span_split(&response, ',');
+    if (name.size < 2 || memcmp(name.data, "n=", 2) != 0)
+        return span_make("", 0);
+    span_skip(&name, 2);
+    return name;
+}
+
+/* Who it is to be, of a response to an auth process: what is malformed names nobody. */
+static void note_name(struct login *l, struct span response)
+{
+    char certificate[CERTIFICATE_NAME_SIZE];
+    struct span name;
+    switch (l->mechanism) {
+    case MECHANISM_CRAM_MD5: name = cram_name(response); break;
+    case MECHANISM_EXTERNAL:
+        name = span_of(connection_certificate_name(l->session->client, certificate));
+        break;
+    default: name = scram_name(response); break;
+    }
+    (void)buffer_append(&l->name, name); /* one that is too long is nobody's */
+}
+
+/* Whoever is banned gets no answer about a password, also who is so since he came, or whom a
+ * trusted client speaks for. */
+static bool is_refused(struct login *l, struct login_answer *out)
+{
+    const struct session *s = l->session;
+    struct ban_verdict verdict;
+    char account[ACCOUNT_SIZE] = "";
+    (void)login_account(l, account); /* nobody's may be refused as well */
+    if (!guard_at_login(s->context, &s->client_address, account, &verdict))
+        return false;
+    ban_format(&s->client_address, verdict.until_ns, l->refusal);
+    answer(out, LOGIN_REFUSED, l->refusal);
+    return true;
+}
+
 static void ask(struct login *l, enum mechanism mechanism, const struct span *response,
                 struct login_answer *out)
 {
@@ -139,6 +191,8 @@ static void take_plain(struct login *l, struct login_answer *out)
 {
     const struct session *s = l->session;
     const struct span said = buffer_bytes(&l->plain);
+    if (is_refused(l, out))
+        return;
     if (config_asked_upstream(s->context->config, s->listener) == NULL) {
         ask(l, MECHANISM_PLAIN, &said, out);
         return;
@@ -163,17 +217,27 @@ static void take_login(struct login *l, struct span said, struct login_answer *o
     }
 }
 
+/* What runs in an auth process. Who it is to be stands in the first response, which may come
+ * later. */
+static void take_elsewhere(struct login *l, const struct span *response, struct login_answer *out)
+{
+    const char *why;
+    if (response != NULL && l->name.size == 0) {
+        note_name(l, *response);
+        if (is_refused(l, out))
+            return;
+    }
+    if (l->exchange == NULL)
+        ask(l, l->mechanism, response, out);
+    else if (auth_step(l->exchange, *response, &why) < 0)
+        answer(out, LOGIN_UNAVAILABLE, why);
+    else
+        answer(out, LOGIN_CHECK, "");
+}
+
 /* `response` is decoded, or NULL: none came with AUTH. */
 static void take(struct login *l, const struct span *response, struct login_answer *out)
 {
-    if (l->exchange != NULL) {
-        const char *why;
-        if (auth_step(l->exchange, *response, &why) < 0)
-            answer(out, LOGIN_UNAVAILABLE, why);
-        else
-            answer(out, LOGIN_CHECK, "");
-        return;
-    }
     switch (l->mechanism) {
     case MECHANISM_LOGIN:
         if (response == NULL)
@@ -185,7 +249,7 @@ static void take(struct login *l, const struct span *response, struct login_answ
         if (response == NULL)
             challenge(out, span_of(""));
         else
-            ask(l, l->mechanism, response, out);
+            take_elsewhere(l, response, out);
         return;
     case MECHANISM_PLAIN:
         if (response == NULL)
@@ -195,7 +259,7 @@ static void take(struct login *l, const struct span *response, struct login_answ
         else
             take_plain(l, out);
         return;
-    default: ask(l, l->mechanism, response, out); return;
+    default: take_elsewhere(l, response, out); return;
     }
 }
 
@@ -215,20 +279,6 @@ static void decode_and_take(struct login *l, struct span response, bool is_initi
     explicit_bzero(bytes, (size_t)size);
 }
 
-/* Whoever is banned gets no answer about a password, also who is so since he came, or whom a
- * trusted client speaks for. */
-static bool is_refused(struct login *l, struct login_answer *out)
-{
-    const struct session *s = l->session;
-    struct ban_verdict verdict;
-    l->refusal[0] = '\0';
-    if (!guard_bans(s->context, &s->client_address, &verdict))
-        return false;
-    ban_format(&s->client_address, verdict.until_ns, l->refusal);
-    answer(out, LOGIN_REFUSED, l->refusal);
-    return true;
-}
-
 void login_begin(struct login *l, struct span mechanism, const struct span *response,
                  struct login_answer *out)
 {
@@ -242,8 +292,7 @@ void login_begin(struct login *l, struct span mechanism, const struct span *resp
         return;
     }
     l->mechanism = (enum mechanism)m;
-    if (is_refused(l, out))
-        return;
+    l->refusal[0] = '\0';
     if (response == NULL)
         take(l, NULL, out);
     else
@@ -260,8 +309,7 @@ void login_with_password(struct login *l, struct span user, struct span password
 {
     login_end(l);
     l->mechanism = MECHANISM_PLAIN;
-    if (is_refused(l, out))
-        return;
+    l->refusal[0] = '\0';
     if (add_answer(l, user) < 0 || add_answer(l, password) < 0)
         answer(out, LOGIN_WRONG, "");
     else
@@ -274,6 +322,16 @@ static struct plain said(const struct login *l)
     struct plain plain = {{"", 0}, {"", 0}, {"", 0}};
     (void)plain_parse(buffer_bytes(&l->plain), &plain); /* else it stays empty */
     return plain;
+}
+
+int login_account(const struct login *l, char out[ACCOUNT_SIZE])
+{
+    struct span given = login_user(l);
+    if (given.size == 0)
+        given = buffer_bytes(&l->name);
+    if (auth_account(l->session->context->auth, given, out) < 0)
+        (void)span_copy(given, out, ACCOUNT_SIZE); /* cut: it is nobody's anyway */
+    return out[0] == '\0' ? -1 : 0;
 }
 
 struct span login_user(const struct login *l)
@@ -315,5 +373,6 @@ void login_end(struct login *l)
     auth_cancel(&l->exchange);
     asked_end(&l->asked);
     buffer_clear(&l->plain);
+    buffer_clear(&l->name);
     l->has_name = false;
 }

@@ -49,6 +49,7 @@ struct login {
     enum mechanism mechanism; /* of the last exchange */
     bool has_name;            /* LOGIN: what comes next is the password */
     struct buffer plain;      /* what PLAIN says (RFC 4616), as far as it is known */
+    struct buffer name;       /* of another mechanism, where it has said one */
     struct auth_exchange *exchange;
     char refusal[BAN_TEXT_SIZE]; /* of the last exchange: "" unless it was refused */
     struct asked *asked;         /* instead of an exchange: a server behind checks the password */
@@ -79,6 +80,10 @@ void login_with_password(struct login *l, struct span user, struct span password
  * login_end. */
 struct span login_user(const struct login *l);
 struct span login_password(const struct login *l);
+
+/* Who it was to be, in the last exchange: canonical, or as it was given where that is nobody's
+ * name. Returns 0, or -1: nobody was named. Valid until login_end, as above. */
+int login_account(const struct login *l, char out[ACCOUNT_SIZE]);
 
 /* What the backend is told, and a server behind that is told the password: writes the name of
  * `account` there. Returns 0, or -1: it can't be told. */

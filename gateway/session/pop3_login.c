@@ -235,7 +235,7 @@ static void unavailable(struct pop3_session *s, struct span reason)
 
 static void wrong(struct pop3_session *s)
 {
-    wait_for(s, SESSION_AUTH_DELAY, session_login_failed(&s->base, login_mechanism(&s->login), 0));
+    wait_for(s, SESSION_AUTH_DELAY, session_login_failed(&s->base, &s->login, 0));
 }
 
 /* Not [AUTH]: nothing was found wrong with the password, and clients would ask for another. */

@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "session/guard.h"
+#include "session/login.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -98,14 +99,6 @@ void registry_ask_to_end(struct registry *r, bool is_ending)
         ask_all(r, false);
 }
 
-/* A trusted client may be banned for whom it speaks for. */
-static bool is_banned(const struct session *s)
-{
-    struct ban_verdict verdict;
-    return guard_bans(s->context, &s->client_address, &verdict) ||
-           (s->client != NULL && guard_bans(s->context, connection_peer(s->client), &verdict));
-}
-
 void registry_look_for_banned(struct registry *r)
 {
     uint64_t version = bans_version(r->context->bans);
@@ -115,7 +108,7 @@ void registry_look_for_banned(struct registry *r)
     for (r->cursor = r->first; r->cursor != NULL;) { /* as above */
         struct session *s = r->cursor;
         r->cursor = s->next;
-        s->is_unwelcome = is_banned(s);
+        s->is_unwelcome = guard_session(s);
         if (s->is_unwelcome)
             s->kind->ask_to_end(s);
     }
@@ -295,6 +288,7 @@ void session_logged_in(struct session *s, const char *mechanism)
                   field_text(KEY_cipher, connection_tls_cipher(s->client)),
                   field_text(KEY_certificate, connection_certificate_name(s->client, certificate)));
     session_add(s, COUNTER_logins, 1);
+    guard_logged_in(s);
 }
 
 int session_login(struct session *s, struct span account, const char *mechanism)
@@ -305,14 +299,16 @@ int session_login(struct session *s, struct span account, const char *mechanism)
     return 0;
 }
 
-int64_t session_login_failed(struct session *s, const char *mechanism, int code)
+int64_t session_login_failed(struct session *s, const struct login *l, int code)
 {
+    const char *mechanism = login_mechanism(l);
     session_add(s, COUNTER_login_failures, 1);
     if (code == 0)
         session_event(s, EVENT_login_failed, field_text(KEY_mechanism, mechanism));
     else
         session_event(s, EVENT_login_failed, field_text(KEY_mechanism, mechanism),
                       field_number(KEY_code, code));
+    guard_failed(s, l);
     return (int64_t)LOGIN_DELAY_MS << s->login_failures++; /* three at most */
 }
 

@@ -18,6 +18,8 @@
 /* What sessions work with; all of it outlives them. */
 struct bans;
 struct decider;
+struct guessing;
+struct login;
 struct sealed;
 
 struct session_context {
@@ -35,6 +37,7 @@ struct session_context {
     struct auth_client *auth;
     const struct sealed *aliases; /* other names of accounts, or NULL */
     struct decider *decider;
+    const struct guessing *guessing; /* NULL: nobody counts guesses */
 };
 
 struct session;
@@ -180,7 +183,7 @@ int session_login(struct session *s, struct span account, const char *mechanism)
 
 /* Counts and logs another wrong login, with the reply's code (0: it has none). Returns for how many
  * ms its answer is held back: longer each time. */
-int64_t session_login_failed(struct session *s, const char *mechanism, int code);
+int64_t session_login_failed(struct session *s, const struct login *l, int code);
 
 /* The same for one that isn't judged: `reason` says why. */
 int64_t session_login_refused(struct session *s, const char *mechanism, const char *reason);

@@ -24,8 +24,7 @@ static void unavailable(struct smtp_session *s, struct span reason)
 static void wrong(struct smtp_session *s)
 {
     smtp_wait(s, SESSION_AUTH_DELAY,
-              session_login_failed(&s->base, login_mechanism(&s->login),
-                                   smtp_reply_code(SMTP_REPLY_auth_invalid)));
+              session_login_failed(&s->base, &s->login, smtp_reply_code(SMTP_REPLY_auth_invalid)));
 }
 
 /* Not 535: nothing was found wrong with the password, and clients would ask for another. */

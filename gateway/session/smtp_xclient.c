@@ -62,11 +62,11 @@ static const struct address *address_told(const struct smtp_session *s,
 
 /* Whoever logs in at the client is refused there as he would be here. The connection goes with him:
  * the client makes another for the next. Returns whether it was so. */
-static bool is_refused(struct smtp_session *s)
+static bool is_refused(struct smtp_session *s, const char *account)
 {
     char text[BAN_TEXT_SIZE];
     struct ban_verdict verdict;
-    if (!guard_bans(s->base.context, &s->base.client_address, &verdict))
+    if (!guard_at_login(s->base.context, &s->base.client_address, account, &verdict))
         return false;
     ban_format(&s->base.client_address, verdict.until_ns, text);
     (void)session_login_refused(&s->base, NULL, text); /* there is nobody to wait */
@@ -92,7 +92,8 @@ void smtp_xclient(struct smtp_session *s, const struct smtp_event *event)
     pool_give_back(c->pool, &s->link); /* it was told of another */
     forget_login(s, told);
     s->is_login_fresh = s->is_login_fresh || has_login;
-    if ((has_login || s->base.account != NULL) && is_refused(s))
+    if ((has_login || s->base.account != NULL) &&
+        is_refused(s, has_login ? account : s->base.account))
         return;
     if (keep(&s->told_name, told, XCLIENT_NAME) < 0 ||
         keep(&s->told_helo, told, XCLIENT_HELO) < 0 ||

@@ -159,6 +159,33 @@ START_TEST(it_is_written_when_something_has_changed_and_not_sooner_than_every_te
 }
 END_TEST
 
+START_TEST(known_networks_are_written_every_ten_minutes_and_at_the_end)
+{
+    const int64_t now = 1000 * CLOCK_SECOND, minute = 60 * CLOCK_SECOND;
+    const uint64_t key[2] = {3, 5};
+    struct address client;
+    ck_assert_int_eq(address_make("192.0.2.7", 0, &client), 0);
+    known_note(it.mapping.known, key, "ana@example.com", &client, clock_wall_ns());
+    state_save(&it.state, it.folder, now, false);
+    ck_assert_int_eq(unlink(it.path), 0);
+    known_note(it.mapping.known, key, "bea@example.com", &client, clock_wall_ns());
+    state_save(&it.state, it.folder, now + 10 * minute - 1, false);
+    ck_assert_int_ne(access(it.path, F_OK), 0);
+    state_save(&it.state, it.folder, now + 10 * minute, false);
+    ck_assert_int_eq(access(it.path, F_OK), 0);
+    known_note(it.mapping.known, key, "eva@example.com", &client, clock_wall_ns());
+    state_save(&it.state, it.folder, now + 10 * minute, true);
+    starts();
+    ck_assert_uint_eq(bans(), BANNED);
+    ck_assert(known_has(it.mapping.known, key, "ana@example.com", &client, 3600 * CLOCK_SECOND,
+                        clock_wall_ns()));
+    ck_assert(known_has(it.mapping.known, key, "eva@example.com", &client, 3600 * CLOCK_SECOND,
+                        clock_wall_ns()));
+    ck_assert(!known_has(it.mapping.known, key, "ida@example.com", &client, 3600 * CLOCK_SECOND,
+                         clock_wall_ns()));
+}
+END_TEST
+
 START_TEST(without_a_file_there_is_nothing_and_nothing_is_said)
 {
     ck_assert_int_eq(unlink(it.path), 0);
@@ -254,6 +281,7 @@ SUITE(state)
     tcase_set_timeout(tests, 60);
     TEST(what_was_written_is_there_after_the_next_start);
     TEST(it_is_written_when_something_has_changed_and_not_sooner_than_every_ten_seconds);
+    TEST(known_networks_are_written_every_ten_minutes_and_at_the_end);
     TEST(without_a_file_there_is_nothing_and_nothing_is_said);
     TEST(a_file_that_ends_early_is_refused_wherever_it_ends);
     TEST(a_file_with_another_octet_is_refused_wherever_it_is);

@@ -1,0 +1,236 @@
+#include "decision/guessing.h"
+
+#include "base/clock.h"
+#include "telemetry/logged.h"
+#include "telemetry/mapping.h"
+
+#include <stdio.h>
+
+enum { MAX = 3, SLOT = 7 };
+
+static struct {
+    struct auth_config config;
+    struct event_log log;
+    int log_end;
+    struct logged lines;
+    struct guessing guessing;
+} it;
+
+static void begin(void)
+{
+    int ends[2];
+    ck_assert_int_eq(socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, ends), 0);
+    it.log = (struct event_log){.lines = log_create(ends[1], LOG_LEVEL_DEBUG), .process = ""};
+    it.log_end = ends[0];
+    const struct decider_options options = {
+        .memory = memory_open(mapping_make(memory_size()), (const uint64_t[2]){3, 5}, 0, NULL)};
+    it.config = (struct auth_config){
+        .guessing = {
+            .key = GUESSING_IP, .max = MAX, .window_ms = 600000, .ban_ms = 3600000, .slot = SLOT}};
+    it.guessing = (struct guessing){.config = &it.config,
+                                    .decider = decider_create(&options),
+                                    .bans = mapping_make(bans_size()),
+                                    .known = mapping_make(known_size()),
+                                    .key = {7, 9},
+                                    .log = &it.log};
+    ck_assert_ptr_nonnull(it.guessing.decider);
+}
+
+static void end(void)
+{
+    decider_destroy(&it.guessing.decider);
+    log_destroy(&it.log.lines);
+}
+
+static struct address host(const char *text)
+{
+    struct address a;
+    ck_assert_msg(address_make(text, 4711, &a) == 0, "%s", text);
+    return a;
+}
+
+static void guess_of(const char *from, const char *account, const char *password, bool is_shared)
+{
+    const struct address client = host(from);
+    const struct guess guess = {&client, account, span_of(password), is_shared};
+    guessing_count(&it.guessing, &guess);
+}
+
+static void guess(const char *account, const char *password)
+{
+    guess_of("192.0.2.7", account, password, false);
+}
+
+static bool is_banned(const char *from, const char *account)
+{
+    const struct address client = host(from);
+    struct ban_verdict verdict;
+    uint64_t who = account == NULL ? 0 : guessing_account(&it.guessing, account);
+    return bans_hold(it.guessing.bans, &client, who, clock_wall_ns(), &verdict);
+}
+
+/* So many different ones. */
+static void guesses(unsigned count, const char *from, bool is_shared)
+{
+    for (unsigned i = 0; i < count; i++) {
+        char password[20];
+        (void)snprintf(password, sizeof password, "guess %u", i); /* fits */
+        guess_of(from, "ana@example.com", password, is_shared);
+    }
+}
+
+static struct ban only(void)
+{
+    struct ban found = {.until_ns = 0}, b;
+    size_t count = 0;
+    for (size_t i = 0; i < BANS_MAX; i++)
+        if (bans_read(it.guessing.bans, i, clock_wall_ns(), &b) == 0) {
+            found = b;
+            count++;
+        }
+    ck_assert_uint_eq(count, 1);
+    return found;
+}
+
+START_TEST(one_more_than_max_is_a_ban_with_its_rule_and_tries)
+{
+    guesses(MAX, "192.0.2.7", false);
+    ck_assert(!is_banned("192.0.2.7", NULL));
+    guess("ana@example.com", "another");
+    ck_assert(is_banned("192.0.2.7", NULL));
+    ck_assert(!is_banned("192.0.2.8", NULL));
+    const struct ban made = only();
+    ck_assert_str_eq(made.rule, "auth.guessing");
+    ck_assert_uint_eq(made.tries, MAX + 1);
+    ck_assert_uint_eq(made.account, 0);
+    ck_assert_int_eq(made.until_ns - made.since_ns, 3600 * CLOCK_SECOND);
+    ck_assert_uint_eq(logged_with(&it.lines, it.log.lines, it.log_end,
+                                  "event=banned network=192.0.2.7 rule=auth.guessing tries=4"),
+                      1);
+    ck_assert_ptr_null(strstr(it.lines.text, "another"));
+}
+END_TEST
+
+START_TEST(accounts_count_together_and_the_same_credentials_once)
+{
+    for (int i = 0; i < 10; i++) {
+        guess("ana@example.com", "x");
+        guess("bea@example.com", "x");
+        guess("ana@example.com", "y");
+    }
+    ck_assert(!is_banned("192.0.2.7", NULL));
+    guess("bea@example.com", "y");
+    ck_assert(is_banned("192.0.2.7", NULL));
+}
+END_TEST
+
+START_TEST(where_no_password_was_said_an_account_counts_once)
+{
+    for (int i = 0; i < 10; i++)
+        guess("ana@example.com", "");
+    guess("bea@example.com", "");
+    guess("eva@example.com", "");
+    ck_assert(!is_banned("192.0.2.7", NULL));
+    guess("ida@example.com", "");
+    ck_assert(is_banned("192.0.2.7", NULL));
+}
+END_TEST
+
+START_TEST(name_and_password_are_not_mixed_up)
+{
+    guess("ana", "b");
+    guess("an", "ab");
+    guess("anab", "");
+    guess("a", "nab");
+    ck_assert(is_banned("192.0.2.7", NULL));
+}
+END_TEST
+
+START_TEST(an_ipv6_client_is_its_64)
+{
+    for (unsigned i = 0; i <= MAX; i++) {
+        char from[40], password[20];
+        (void)snprintf(from, sizeof from, "2001:db8:1:2::%u", i); /* fits */
+        (void)snprintf(password, sizeof password, "%u", i);       /* fits */
+        guess_of(from, "ana@example.com", password, false);
+    }
+    ck_assert(is_banned("2001:db8:1:2:ffff::1", NULL));
+    ck_assert(!is_banned("2001:db8:1:3::1", NULL));
+}
+END_TEST
+
+START_TEST(a_network_is_counted_and_banned_as_a_whole)
+{
+    it.config.guessing.key = GUESSING_NETWORK;
+    guesses(MAX, "192.0.2.7", false);
+    guess_of("192.0.2.200", "ana@example.com", "another", false);
+    ck_assert(is_banned("192.0.2.99", NULL));
+    ck_assert(!is_banned("192.0.3.1", NULL));
+}
+END_TEST
+
+static const struct {
+    int key;
+    bool is_shared;
+} pairs[] = {{GUESSING_IP_ACCOUNT, false}, {GUESSING_IP, true}, {GUESSING_NETWORK, true}};
+
+START_TEST(where_many_people_are_or_the_key_says_so_the_account_is_banned_there)
+{
+    it.config.guessing.key = pairs[_i].key;
+    guess_of("192.0.2.7", "bea@example.com", "hers", pairs[_i].is_shared);
+    guesses(MAX, "192.0.2.7", pairs[_i].is_shared);
+    ck_assert(!is_banned("192.0.2.7", "ana@example.com"));
+    guess_of("192.0.2.7", "ana@example.com", "another", pairs[_i].is_shared);
+    ck_assert(is_banned("192.0.2.7", "ana@example.com"));
+    ck_assert(!is_banned("192.0.2.7", "bea@example.com"));
+    ck_assert(!is_banned("192.0.2.8", "ana@example.com"));
+    ck_assert(!is_banned("192.0.2.7", NULL));
+    ck_assert_str_eq(only().name, "ana@example.com");
+}
+END_TEST
+
+START_TEST(after_a_ban_counting_begins_anew)
+{
+    struct ban made;
+    guesses(MAX + 1, "192.0.2.7", false);
+    made = only();
+    for (size_t i = 0; i < BANS_MAX; i++)
+        ck_assert_int_eq(bans_lift(it.guessing.bans, 0, i, &made), 0);
+    guesses(MAX, "192.0.2.7", false);
+    ck_assert(!is_banned("192.0.2.7", NULL));
+}
+END_TEST
+
+START_TEST(who_is_exempt_is_not_counted)
+{
+    int64_t now = clock_wall_ns();
+    struct ban exempt = {.since_ns = now, .until_ns = now + CLOCK_SECOND * 60, .is_exempt = true};
+    ck_assert_int_eq(network_parse("192.0.2.0/24", &exempt.network, NULL), 0);
+    ck_assert_int_eq(bans_put(it.guessing.bans, 0, &exempt, now, NULL), 0);
+    guesses(MAX + 5, "192.0.2.7", false);
+    (void)only(); /* the exemption */
+}
+END_TEST
+
+START_TEST(max_0_counts_nobody)
+{
+    it.config.guessing.max = 0;
+    guesses(100, "192.0.2.7", false);
+    ck_assert(!is_banned("192.0.2.7", NULL));
+}
+END_TEST
+
+SUITE(guessing)
+{
+    tcase_add_checked_fixture(tests, begin, end);
+    TEST(one_more_than_max_is_a_ban_with_its_rule_and_tries);
+    TEST(accounts_count_together_and_the_same_credentials_once);
+    TEST(where_no_password_was_said_an_account_counts_once);
+    TEST(name_and_password_are_not_mixed_up);
+    TEST(an_ipv6_client_is_its_64);
+    TEST(a_network_is_counted_and_banned_as_a_whole);
+    LOOP_TEST(where_many_people_are_or_the_key_says_so_the_account_is_banned_there, pairs);
+    TEST(after_a_ban_counting_begins_anew);
+    TEST(who_is_exempt_is_not_counted);
+    TEST(max_0_counts_nobody);
+}
