@@ -1,0 +1,37 @@
+"""porteiroctl in bash: commands and their options, as --help tells them."""
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from fixtures import build
+
+COMPLETION = Path(__file__).parents[2] / "gateway" / "porteiroctl.bash"
+SCRIPT = """source "$1"; shift
+COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _porteiroctl; printf '%s\\n' "${COMPREPLY[@]}" """
+
+
+def complete(*words):
+    done = subprocess.run(["bash", "-c", SCRIPT, "bash", COMPLETION, build.PORTEIROCTL, *words],
+                          capture_output=True, text=True, check=True, timeout=60)
+    assert not done.stderr
+    return done.stdout.split()
+
+
+def test_every_command_of_the_help_is_offered():
+    told = subprocess.run([build.PORTEIROCTL, "--help"], capture_output=True, text=True, check=True).stdout
+    commands = [line.split()[0] for line in told.splitlines() if line.startswith("  ")]
+    assert "status" in commands and complete("") == ["-s", "--json", *commands]
+
+
+@pytest.mark.parametrize("words, offered", [
+    (["--json", "un"], ["undrain", "unban"]),
+    (["-s", "/run/x", "login"], ["login-test"]),
+    (["ban", "192.0.2.7", "--"], ["--for", "--reason"]),
+    (["-s", "/run/x", "drain", "-"], ["--wait"]),
+    (["bans", "-"], []),
+    (["ban", ""], []),
+    (["-s", "/etc/passw"], ["/etc/passwd"]),
+])
+def test_what_fits_is_offered(words, offered):
+    assert [word for word in complete(*words) if word != "/etc/passwd-"] == offered
