@@ -3,19 +3,39 @@
 
 #include "base/address.h"
 #include "base/network.h"
+#include "base/sealed.h"
 #include "base/setting.h"
 
-struct match {
+/* Accounts under a name, which stands as "group:NAME" wherever accounts are listed. */
+struct account_group {
+    const char *name;
+    struct place place;
     struct text_list accounts; /* "ana@example.com" or "@example.com" */
-    struct text_list networks, listeners;
-    struct network_list network_list; /* of `networks` */
+    const char *file;          /* of more of them; "": none */
+    const struct sealed *list; /* what is in force of it: a base/lookup of the same; NULL: none */
 };
 
-/* The keys of the file, for base/setting: ends with a NULL name. */
-extern const struct setting match_settings[];
+struct account_groups {
+    struct account_group *items;
+    size_t count;
+};
 
-/* Reads the networks into `a`. Returns 0, or -1 without memory; their text was checked. */
-int match_prepare(struct match *m, struct arena *a);
+struct match {
+    struct text_list accounts; /* "ana@example.com", "@example.com" or "group:NAME" */
+    struct text_list networks, listeners;
+    /* What they mean: filled in by match_prepare. */
+    struct network_list network_list;
+    const struct account_group **groups;
+    size_t group_count;
+};
+
+/* The keys of the file, for base/setting: each ends with a NULL name. */
+extern const struct setting match_settings[], account_group_settings[];
+
+/* Finds the networks and groups that are meant; out of memory, at the start, ends the program.
+ * Returns 0, or -1 and why: of the groups that aren't there the first; it is left out. */
+int match_prepare(struct match *m, const struct account_groups *groups, struct arena *a,
+                  struct error *why);
 
 /* Is nothing asked for? */
 bool match_is_empty(const struct match *m);

@@ -1,12 +1,10 @@
 #include "auth/aliases.h"
 
-#include "base/lookup.h"
 #include "config/listing.h"
 
 #include <stdio.h>
-#include <unistd.h>
 
-enum { PATTERNS_MAX = 256, BYTES_MAX = 2 * LISTING_MAX };
+enum { PATTERNS_MAX = 256 };
 
 /* ---- names as keys ---- */
 
@@ -111,29 +109,6 @@ static void take_line(void *owner, const struct listing_line *line)
         errors_add_at(p->errors, &line->at, "out of memory");
 }
 
-/* What was taken, as a sealed descriptor, or -1. */
-static int seal(struct parser *p, const char *path, size_t *count)
-{
-    struct buffer bytes = {.limit = BYTES_MAX};
-    struct error why;
-    unsigned lines[2];
-    int fd = -1;
-    if (lookup_build(p->builder, &bytes, lines) == 0) {
-        const struct lookup l = {buffer_bytes(&bytes).data, bytes.size};
-        *count = lookup_count(l) + lookup_pattern_count(l);
-        fd = sealed_make("aliases", buffer_bytes(&bytes), &why);
-        if (fd < 0)
-            errors_add_at(p->errors, &(struct place){path, 0}, "%s", why.text);
-    } else if (lines[0] != 0) {
-        errors_add_at(p->errors, &(struct place){path, lines[1]},
-                      "the name is that of line %u already", lines[0]);
-    } else {
-        errors_add_at(p->errors, &(struct place){path, 0}, "out of memory");
-    }
-    buffer_clear(&bytes);
-    return fd;
-}
-
 int aliases_build(int fd, const char *path, const char *realm, size_t *count, struct errors *errors)
 {
     size_t before = errors_count(errors);
@@ -144,7 +119,7 @@ int aliases_build(int fd, const char *path, const char *realm, size_t *count, st
     else
         listing_read(fd, path, take_line, &p, errors);
     if (errors_count(errors) == before)
-        result = seal(&p, path, count);
+        result = listing_seal(p.builder, "aliases", path, count, errors);
     lookup_builder_destroy(&p.builder);
     return result;
 }

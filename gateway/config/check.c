@@ -10,8 +10,6 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { WATCHED_MAX = 256 };
-
 struct checker {
     struct config *config;
     struct errors *errors;
@@ -59,23 +57,6 @@ static void check_names(const struct checker *k)
         errors_add_at(k->errors, &http, "http: this version serves no HTTP; write http = []");
 }
 
-/* A file to be watched; "" is none. */
-static void add_watched(const struct checker *k, enum watched_kind kind, const char *key,
-                        const char *path, const struct place *at)
-{
-    struct config *c = k->config;
-    if (path[0] == '\0')
-        return;
-    if (c->watched == NULL)
-        c->watched = arena_alloc(c->arena, WATCHED_MAX * sizeof *c->watched);
-    if (c->watched == NULL)
-        abort(); /* out of memory at the start */
-    if (c->watched_count == WATCHED_MAX)
-        errors_add_at(k->errors, at, "%s: more than %d watched files", key, WATCHED_MAX);
-    else
-        c->watched[c->watched_count++] = (struct watched_config){kind, key, path, *at};
-}
-
 /* Without a name the library would ask whatever plugin there is. */
 static void check_options(const struct checker *k)
 {
@@ -105,7 +86,9 @@ static void check_auth(const struct checker *k)
     if (a->login_name == LOGIN_NAME_OF_BACKEND)
         a->login_name = of_backend[a->backend];
     check_options(k);
-    add_watched(k, WATCHED_ALIASES, "auth.aliases", a->aliases, &a->place);
+    const struct watched_config aliases = {WATCHED_ALIASES, "auth.aliases", a->aliases, a->place,
+                                           NULL};
+    config_watch(k->config, &aliases, k->errors);
 }
 
 /* Who checks the passwords, where a server behind does. */

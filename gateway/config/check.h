@@ -15,3 +15,6 @@ void config_check_policies(struct config *c, struct errors *errors);
 
 /* The same for Redis. */
 void config_check_redis(const struct config *c, struct errors *errors);
+
+/* Adds a file to be watched, for these. One whose path is "" is none. */
+void config_watch(struct config *c, const struct watched_config *w, struct errors *errors);

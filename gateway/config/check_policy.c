@@ -37,9 +37,25 @@ static bool is_used(const struct config *c, const struct policy *p)
     return false;
 }
 
+static void check_group(struct config *c, struct account_group *g, struct errors *errors)
+{
+    const char *key = arena_printf(c->arena, "groups.%s.file", g->name);
+    if (key == NULL)
+        abort(); /* out of memory at the start */
+    const struct watched_config file = {WATCHED_GROUP, key, g->file, g->place, &g->list};
+    if (g->accounts.count == 0 && g->file[0] == '\0')
+        errors_add_at(errors, &g->place,
+                      "groups.%s: is empty; write accounts = [\"ana@example.com\"] or file = "
+                      "\"/etc/porteiro/%s\"",
+                      g->name, g->name);
+    config_watch(c, &file, errors);
+}
+
 /* When the whole file is known. */
 void config_check_policies(struct config *c, struct errors *errors)
 {
+    for (size_t i = 0; i < c->groups.count; i++)
+        check_group(c, &c->groups.items[i], errors);
     for (size_t i = 0; i < c->policy_count; i++)
         check_limits(c, &c->policies[i], errors);
     for (size_t i = 0; i < c->listener_count; i++)

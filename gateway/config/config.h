@@ -144,12 +144,13 @@ struct auth_config {
 
 /* Files that are watched: a new version is in force two seconds after its last change. Later ones
  * of a kind stand in their own keys. */
-enum watched_kind { WATCHED_ALIASES };
+enum watched_kind { WATCHED_ALIASES, WATCHED_GROUP };
 
 struct watched_config {
     enum watched_kind kind;
     const char *key, *path;
     struct place place;
+    const struct sealed **list; /* is set to what is in force; NULL: who needs it asks for it */
 };
 
 struct control_group_config {
@@ -205,6 +206,7 @@ struct config {
     size_t upstream_count;
     struct policy *policies;
     size_t policy_count;
+    struct account_groups groups;
 };
 
 /* Reads and checks `file`, with all that it includes. Everything wrong is added to `errors`, with

@@ -352,6 +352,8 @@ const struct section section_policy = {"policies", policy_settings,
 const struct section section_limit = {"limits", limit_settings, "How much one key may do"};
 const struct section section_when = {"when", match_settings, "Whom a rule is for"};
 const struct section section_except = {"except", match_settings, "Whom a rule is not for"};
+const struct section section_group = {"groups", account_group_settings,
+                                      "Accounts under a name: group:NAME in accounts"};
 
 static const struct setting auth_settings[] = {
     {"mechanisms", SETTING_TEXT_LIST, AT(auth_config, mechanisms),

@@ -1,5 +1,6 @@
 #include "config/listing.h"
 
+#include "base/sealed.h"
 #include "base/utf8.h"
 
 #include <errno.h>
@@ -59,14 +60,19 @@ static bool has_control(struct span line)
     return false;
 }
 
-/* Parts it. Returns what is wrong, or NULL. */
+/* Each parts a line. They return what is wrong, or NULL. */
+typedef const char *part_fn(struct span line, struct listing_line *out);
+
+static const char *name(struct span line, struct listing_line *out)
+{
+    out->key = line;
+    out->value = span_make("", 0);
+    return NULL;
+}
+
 static const char *part(struct span line, struct listing_line *out)
 {
     size_t colon = 0;
-    if (line.size > LISTING_LINE_MAX)
-        return "the line is too long";
-    if (has_control(line) || !utf8_is_valid(line))
-        return "the line has control characters in it, or is not UTF-8";
     while (colon < line.size &&
            (line.data[colon] != ':' || (colon + 1 < line.size && !is_blank(line.data[colon + 1]))))
         colon++;
@@ -79,9 +85,18 @@ static const char *part(struct span line, struct listing_line *out)
     return out->value.size == 0 ? "nothing stands behind the colon" : NULL;
 }
 
-void listing_read(int fd, const char *path,
-                  void (*take)(void *owner, const struct listing_line *line), void *owner,
-                  struct errors *errors)
+static const char *look_at(struct span line, part_fn *fn, struct listing_line *out)
+{
+    if (line.size > LISTING_LINE_MAX)
+        return "the line is too long";
+    if (has_control(line) || !utf8_is_valid(line))
+        return "the line has control characters in it, or is not UTF-8";
+    return fn(line, out);
+}
+
+static void read_lines(int fd, const char *path, part_fn *fn,
+                       void (*take)(void *owner, const struct listing_line *line), void *owner,
+                       struct errors *errors)
 {
     struct listing_line line = {.at = {path, 0}};
     size_t size;
@@ -97,11 +112,48 @@ void listing_read(int fd, const char *path,
         found = uncomment(found);
         if (found.size == 0)
             continue;
-        const char *wrong = part(found, &line);
+        const char *wrong = look_at(found, fn, &line);
         if (wrong != NULL)
             errors_add_at(errors, &line.at, "%s", wrong);
         else
             take(owner, &line);
     }
     free(text);
+}
+
+void listing_read(int fd, const char *path,
+                  void (*take)(void *owner, const struct listing_line *line), void *owner,
+                  struct errors *errors)
+{
+    read_lines(fd, path, part, take, owner, errors);
+}
+
+void listing_read_names(int fd, const char *path,
+                        void (*take)(void *owner, const struct listing_line *line), void *owner,
+                        struct errors *errors)
+{
+    read_lines(fd, path, name, take, owner, errors);
+}
+
+int listing_seal(struct lookup_builder *b, const char *title, const char *path, size_t *count,
+                 struct errors *errors)
+{
+    struct buffer bytes = {.limit = 2 * LISTING_MAX};
+    struct error why;
+    unsigned lines[2];
+    int fd = -1;
+    if (lookup_build(b, &bytes, lines) == 0) {
+        const struct lookup l = {buffer_bytes(&bytes).data, bytes.size};
+        *count = lookup_count(l) + lookup_pattern_count(l);
+        fd = sealed_make(title, buffer_bytes(&bytes), &why);
+        if (fd < 0)
+            errors_add_at(errors, &(struct place){path, 0}, "%s", why.text);
+    } else if (lines[0] != 0) {
+        errors_add_at(errors, &(struct place){path, lines[1]},
+                      "the name is that of line %u already", lines[0]);
+    } else {
+        errors_add_at(errors, &(struct place){path, 0}, "out of memory");
+    }
+    buffer_clear(&bytes);
+    return fd;
 }

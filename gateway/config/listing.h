@@ -1,7 +1,8 @@
-/* Watched files: a line "KEY: value value", '#' comments. */
+/* Watched files: a line "KEY: value value", or a name alone; '#' comments. */
 #pragma once
 
 #include "base/error.h"
+#include "base/lookup.h"
 #include "base/span.h"
 
 enum { LISTING_MAX = 16 * 1024 * 1024, LISTING_LINE_MAX = 4096 };
@@ -9,7 +10,7 @@ enum { LISTING_MAX = 16 * 1024 * 1024, LISTING_LINE_MAX = 4096 };
 /* A line that says something; valid during the call. The key may have spaces in it: it ends at the
  * first colon with a blank behind it. */
 struct listing_line {
-    struct span key, value; /* neither is empty, neither has blanks at its ends */
+    struct span key, value; /* neither has blanks at its ends */
     struct place at;
 };
 
@@ -18,3 +19,13 @@ struct listing_line {
 void listing_read(int fd, const char *path,
                   void (*take)(void *owner, const struct listing_line *line), void *owner,
                   struct errors *errors);
+
+/* The same for a file of names, one a line: the key is all of it, the value is empty. */
+void listing_read_names(int fd, const char *path,
+                        void (*take)(void *owner, const struct listing_line *line), void *owner,
+                        struct errors *errors);
+
+/* What was taken of it, as a sealed lookup called `title` in /proc, and how many lines count.
+ * Returns the descriptor; or -1, having added to `errors` why not. */
+int listing_seal(struct lookup_builder *b, const char *title, const char *path, size_t *count,
+                 struct errors *errors);

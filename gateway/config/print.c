@@ -61,6 +61,17 @@ static void put_listeners(struct printer *p, const struct config *c)
     put_close(p);
 }
 
+static void put_groups(struct printer *p, const struct config *c)
+{
+    put_open(p, section_group.name);
+    for (size_t i = 0; i < c->groups.count; i++) {
+        put_open(p, c->groups.items[i].name);
+        put_settings(p, &section_group, &c->groups.items[i]);
+        put_close(p);
+    }
+    put_close(p);
+}
+
 static void put_match(struct printer *p, const struct section *s, const struct match *m)
 {
     if (match_is_empty(m))
@@ -149,6 +160,7 @@ int config_print(const struct config *c, struct buffer *out)
     }
     put_close(&p);
     put_upstreams(&p, c);
+    put_groups(&p, c);
     put_policies(&p, c);
     put_listeners(&p, c);
     return p.failed;
@@ -161,6 +173,7 @@ static const struct {
     const char *groups[5]; /* in the file; ends with NULL */
 } reference[] = {
     {&section_top, "", {NULL}},
+    {&section_group, "groups.NAME.", {NULL}},
     {&section_log, "log.", {"log", NULL}},
     {&section_tls, "tls.NAME.", {"tls", "default", NULL}},
     {&section_listener, "listeners.NAME.", {"listeners", "submissions", NULL}},
@@ -187,6 +200,8 @@ static const struct {
 } free_groups[] = {
     {&section_top, "control_groups",
      "groups of users of porteiroctl, as { porteiro-admin = \"admin\" }: read, support or admin"},
+    {&section_top, "groups",
+     "of accounts, as { shop = { file = \"/etc/porteiro/plans/shop\" } }, for \"group:shop\""},
     {&section_listener, "trusted",
      "as { printers = { networks = [\"10.1.9.0/24\"]  account = \"printers@example.com\" } }"},
 };

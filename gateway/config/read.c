@@ -404,8 +404,9 @@ static void read_auth(struct reader *r, const config_setting_t *at)
 
 static void read_all(struct reader *r, const config_setting_t *root)
 {
-    static const char *const groups[] = {"log",   "tls",      "listeners",      "auth", "upstreams",
-                                         "redis", "policies", "control_groups", NULL};
+    static const char *const groups[] = {"log",       "tls",   "listeners", "auth",
+                                         "upstreams", "redis", "policies",  "control_groups",
+                                         "groups",    NULL};
     const config_setting_t *at;
     size_t keys = 0;
     while (section_top.settings[keys].name != NULL)

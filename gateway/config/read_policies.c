@@ -21,8 +21,9 @@ static void read_match(struct reader *r, const config_setting_t *rule, const cha
         if (config_setting_is_aggregate(key) && config_setting_length(key) == 0)
             reader_complain(r, key, own, "must not be empty; leave it out, and it holds for all");
     }
-    if (match_prepare(m, r->config->arena) < 0)
-        abort(); /* out of memory at the start */
+    struct error why;
+    if (match_prepare(m, &r->config->groups, r->config->arena, &why) < 0)
+        reader_complain(r, config_setting_get_member(at, "accounts"), own, why.text);
 }
 
 static struct limit_rule *limit_of(struct reader *r, struct policy *p, const char *name)
@@ -85,8 +86,26 @@ static void read_policy(struct reader *r, const config_setting_t *all, const con
     read_limits(r, at, path, p);
 }
 
+static void read_groups(struct reader *r, const config_setting_t *root)
+{
+    const config_setting_t *group = reader_group(r, root, "", section_group.name), *at;
+    struct account_groups *groups = &r->config->groups;
+    groups->items = reader_take(r, (reader_members(group) + 1) * sizeof *groups->items);
+    for (size_t i = 0; i < reader_members(group); i++) {
+        struct account_group *g = &groups->items[groups->count];
+        if ((at = reader_named_group(r, group, i, section_group.name, &g->name)) == NULL)
+            continue;
+        reader_presets(r, &section_group, g);
+        (void)reader_apply(r, &section_group, at,
+                           arena_printf(r->config->arena, "groups.%s", g->name), NULL, g);
+        g->place = reader_place(r, at);
+        groups->count++;
+    }
+}
+
 void reader_policies(struct reader *r, const config_setting_t *root)
 {
+    read_groups(r, root);
     const config_setting_t *group = reader_group(r, root, "", "policies"), *at;
     r->config->policies = reader_take(r, (reader_members(group) + 1) * sizeof *r->config->policies);
     for (size_t i = 0; i < reader_members(group); i++) {

@@ -45,5 +45,5 @@ size_t reader_members(const config_setting_t *group);
 const config_setting_t *reader_named_group(struct reader *r, const config_setting_t *parent,
                                            size_t i, const char *path, const char **name);
 
-/* The group `policies`. */
+/* The groups `groups` and `policies`. */
 void reader_policies(struct reader *r, const config_setting_t *root);

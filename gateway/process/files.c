@@ -46,6 +46,8 @@ struct watched *files_prepare(const struct config *config, struct file_watch *wa
     for (size_t i = 0; i < config->watched_count; i++) {
         file_watch_add(watch, i, config->watched[i].path);
         prepare_one(config, i, &all[i], errors);
+        if (config->watched[i].list != NULL)
+            *config->watched[i].list = &all[i].list;
     }
     return all;
 }

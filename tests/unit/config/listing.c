@@ -16,6 +16,10 @@ static void take(void *owner, const struct listing_line *line)
                    line->value.data); /* fits */
 }
 
+static void (*read_it)(int fd, const char *path,
+                       void (*fn)(void *owner, const struct listing_line *line), void *owner,
+                       struct errors *errors) = listing_read;
+
 static void read_file(const char *name)
 {
     char path[512];
@@ -23,7 +27,7 @@ static void read_file(const char *name)
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     ck_assert_int_ge(fd, 0);
     heard[0] = '\0';
-    listing_read(fd, path, take, heard, findings);
+    read_it(fd, path, take, heard, findings);
     ck_assert_int_eq(close(fd), 0);
 }
 
@@ -77,6 +81,19 @@ START_TEST(a_wrong_line_is_told_with_its_place_and_the_others_are_read)
 }
 END_TEST
 
+START_TEST(a_line_of_a_file_of_names_is_a_name)
+{
+    static const char text[] = "ana@example.com # who\n\n  Ana Maria: x\t\n#\n";
+    read_it = listing_read_names;
+    read_text(text, sizeof text - 1);
+    ck_assert_str_eq(heard, "1[ana@example.com][]\n3[Ana Maria: x][]\n");
+    count_is(0, 0);
+    read_text("a\x01\nb\n", 5);
+    ck_assert_str_eq(heard, "2[b][]\n");
+    error_is("list:1: ", "control characters");
+}
+END_TEST
+
 START_TEST(a_nul_is_a_control_character)
 {
     read_text("a\0: b\n", 6);
@@ -114,6 +131,7 @@ SUITE(listing)
     folder_use(tests);
     LOOP_TEST(a_line_is_a_key_and_what_it_means, cases);
     LOOP_TEST(a_wrong_line_is_told_with_its_place_and_the_others_are_read, wrong);
+    TEST(a_line_of_a_file_of_names_is_a_name);
     TEST(a_nul_is_a_control_character);
     TEST(a_line_has_a_bound);
     TEST(what_is_no_file_or_too_large_is_told);

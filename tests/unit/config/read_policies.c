@@ -103,6 +103,40 @@ START_TEST(what_is_wrong_is_told_where_it_stands)
 }
 END_TEST
 
+START_TEST(a_group_of_accounts_is_found_by_its_name)
+{
+    const struct config *c = config_of(GATEWAY("p", "p = { limits = { hour = { key = [\"account\"] "
+                                                    "rate = \"9/h\" when = { "
+                                                    "accounts = [\"@example.com\", \"group:shop\"] "
+                                                    "} } } }") "groups = { directors = { accounts "
+                                                               "= [\"ana@example.com\"] }\n"
+                                                               "shop = { file = \"/etc/shop\" } }");
+    count_is(0, 0);
+    const struct match *when = &rule("p", "hour")->when;
+    ck_assert_uint_eq(when->group_count, 1);
+    ck_assert_ptr_eq(when->groups[0], &c->groups.items[1]);
+    ck_assert_uint_eq(c->watched_count, 1);
+    ck_assert_int_eq(c->watched[0].kind, WATCHED_GROUP);
+    ck_assert_str_eq(c->watched[0].path, "/etc/shop");
+    ck_assert_ptr_eq(c->watched[0].list, &c->groups.items[1].list);
+}
+END_TEST
+
+START_TEST(a_group_that_is_not_there_or_not_filled_is_told)
+{
+    (void)config_of(
+        GATEWAY("p", "p = { limits = { hour = { key = [\"account\"] rate = \"9/h\"\nexcept = {\n"
+                     "accounts = [\"group:shp\"] } } } }") "groups = { shop = { accounts = "
+                                                           "[\"group:all\"] }\nall = { }\n"
+                                                           "far = { file = \"shop\" } }");
+    error_is("porteiro.conf:8: policies.p.limits.hour.except.accounts: ",
+             "\"group:shp\" is none of groups: shop, all, far");
+    error_is("porteiro.conf:10: groups.shop.accounts: ", "\"group:all\" is no account");
+    error_is("porteiro.conf:11: groups.all: ", "is empty");
+    error_is("porteiro.conf:12: groups.far.file: ", "no absolute path");
+}
+END_TEST
+
 START_TEST(a_policy_that_is_not_there_is_told)
 {
     (void)config_of(HOSTNAME TLS UPSTREAMS LISTENERS("strict"));
@@ -126,10 +160,13 @@ START_TEST(what_is_printed_is_read_as_the_same)
     static char first[65536];
     struct buffer out = {.limit = sizeof first - 1};
     (void)config_of(GATEWAY(
-        "strict", "easy = { limits = { hour = { key = [\"account\"] rate = \"600/h\" } day = { key "
-                  "= [\"ip\"] rate = \"9/1d\" except = { networks = [\"192.0.2.0/24\"] } } } }\n"
-                  "strict = { base = \"easy\" mode = \"monitor\" limits = { day = { enabled = "
-                  "false } } }"));
+        "strict",
+        "easy = { limits = { hour = { key = [\"account\"] rate = \"600/h\" } day = { key "
+        "= [\"ip\"] rate = \"9/1d\" except = { networks = [\"192.0.2.0/24\"] } } } }\n"
+        "strict = { base = \"easy\" mode = \"monitor\" limits = { day = { enabled = "
+        "false when = { accounts = [\"group:shop\"] } } } }") "groups = { shop = { file = "
+                                                              "\"/etc/shop\" } boss = { accounts = "
+                                                              "[\"ana@example.com\"] } }");
     ck_assert_int_eq(config_print(config, &out), 0);
     (void)span_copy(buffer_bytes(&out), first, sizeof first); /* fits */
     buffer_clear(&out);
@@ -147,6 +184,8 @@ SUITE(read_policies)
     TEST(a_listener_has_the_rules_of_its_policy);
     TEST(base_is_taken_key_by_key);
     TEST(what_is_wrong_is_told_where_it_stands);
+    TEST(a_group_of_accounts_is_found_by_its_name);
+    TEST(a_group_that_is_not_there_or_not_filled_is_told);
     TEST(a_policy_that_is_not_there_is_told);
     TEST(what_can_be_right_but_seldom_is_gets_a_warning);
     TEST(what_is_printed_is_read_as_the_same);

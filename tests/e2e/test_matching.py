@@ -1,0 +1,63 @@
+"""Whom a rule is for: when and except."""
+import pytest
+
+from fixtures.clients import smtp
+from fixtures.waiting import until
+
+
+def policy(**match):
+    """Of the listeners: nobody whom `match` means may have a recipient more than one a day."""
+    few = {"key": ["account"], "count": "recipients", "rate": "1/1d", "action": "reject", **match}
+    return {"policies": {"out": {"limits": {"few": few}}}, "listener": {"policy": "out"}}
+
+
+def is_limited(gateway, **who):
+    """Is a second recipient refused?"""
+    with smtp(gateway, **who) as client:
+        client.envelope(recipients=())
+        client.send("RCPT TO:<a@dest.example>").reply()
+        return client.send("RCPT TO:<b@dest.example>").reply().startswith("550 5.7.1 few: ")
+
+
+# ---- groups ----
+
+@pytest.fixture
+def shop(folder):
+    path = folder / "shop"
+    path.write_text("# of the plan\nbob\n")
+    return path
+
+
+@pytest.mark.parametrize("match, limited", [
+    ({"when": {"accounts": ["group:both", "x@example.net"]}}, ["alice", "bob"]),
+    ({"when": {"accounts": ["group:one"]}, "except": {"accounts": ["group:shop"]}}, ["alice"])])
+def test_a_group_is_its_accounts_and_its_file_wherever_accounts_are_listed(new_gateway, new_smtp, shop, match, limited):
+    gateway = new_gateway(new_smtp(), auth={"realm": "example.com"}, groups={
+        "both": {"accounts": ["Alice@example.com"], "file": str(shop)}, "one": {"accounts": ["@example.com"]},
+        "shop": {"file": str(shop)}}, **policy(**match))
+    assert [user for user in ("alice", "bob") if is_limited(gateway, user=user)] == limited
+
+
+def test_a_change_of_a_groups_file_counts_without_a_reload(new_gateway, new_smtp, shop):
+    gateway = new_gateway(new_smtp(), workers=2, auth={"realm": "example.com"}, groups={"shop": {"file": str(shop)}},
+                          **policy(when={"accounts": ["group:shop"]}))
+    assert not is_limited(gateway, user="alice")
+    with shop.open("a") as file:
+        file.write("alice@example.com\n")
+    assert gateway.wait_event("list_taken", file=str(shop))["count"] == "2"
+    until(lambda: all(is_limited(gateway, user="alice") for _ in range(4)), "both workers know it")
+    shop.write_text("alice\nnobody: x\n")
+    gateway.wait_event("list_refused")
+    assert f'{shop}:2: "nobody: x" is no account' in gateway.events("list_refused")[0]["reason"]
+    assert is_limited(gateway, user="bob"), "the old list is in force"
+
+
+def test_a_check_names_the_groups_that_are_there_and_reads_their_files(new_gateway, new_smtp, shop, folder):
+    shop.write_text("a b\n")
+    gateway = new_gateway(new_smtp(), start=False, groups={"shop": {"file": str(shop)}, "old": {"file": f"{folder}/none"}},
+                          **policy(when={"accounts": ["group:shp"]}))
+    done = gateway.check()
+    assert done.returncode == 1
+    assert 'policies.out.limits.few.when.accounts: "group:shp" is none of groups: shop, old' in done.stderr
+    assert f'{shop}:1: "a b" is no account' in done.stderr
+    assert f"groups.old.file: {folder}/none: No such file" in done.stderr
