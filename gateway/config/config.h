@@ -179,13 +179,15 @@ struct redis_config {
     size_t server_count;          /* 0: the block isn't there */
 };
 
+enum { CONTACT_MAX = 128 };
+
 struct config {
     struct arena *arena; /* holds all of it */
     const char *file;
     struct place *places; /* of the top level's keys, in the order of their table */
     const char *hostname, *user, *auth_user, *helper_user;
     int64_t workers;
-    const char *state_dir, *spool_dir, *control, *secret;
+    const char *state_dir, *spool_dir, *control, *secret, *contact;
     struct text_list http;
     struct text_list shared_networks;
     struct network_list shared; /* of `shared_networks` */

@@ -119,6 +119,17 @@ static int check_word(const char *text, struct error *why)
     return 0;
 }
 
+/* It stands in parentheses behind replies. */
+static int check_contact(const char *text, struct error *why)
+{
+    bool is_good = strlen(text) <= CONTACT_MAX;
+    for (const char *c = text; *c != '\0'; c++)
+        is_good = is_good && *c >= ' ' && *c < 0x7f && *c != '(' && *c != ')';
+    return is_good ? 0
+                   : error_set(why, "\"%s\" must be up to %d characters of ASCII, without ( and )",
+                               text, CONTACT_MAX);
+}
+
 /* Words, the first of which is a program; without a shell, quotes would be a part of them. */
 static int check_command(const char *text, struct error *why)
 {
@@ -189,6 +200,9 @@ static const struct setting top_settings[] = {
      .check = check_absolute, .help = "porteiroctl's socket: for root and control_groups"},
     {"secret", SETTING_TEXT, AT(config, secret), .preset = "", .check = check_file,
      .help = "file, the same on all gateways: keys of session tickets; \"\": made in state_dir"},
+    {"contact", SETTING_TEXT, AT(config, contact), .preset = "", .check = check_contact,
+     .help =
+         "appended to refusals, behind the id: where people turn to, as https://help.example.com"},
     {"http", SETTING_TEXT_LIST, AT(config, http), .preset = "",
      .help = "[] alone: this version serves no HTTP"},
     {"max_connections", SETTING_INTEGER, AT(config, max_connections), .preset = "20000", .min = 1,

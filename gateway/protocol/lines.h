@@ -15,6 +15,8 @@ enum line_result {
     LINE_TOO_LONG, /* a line of more than `max` octets with its CRLF: taken, and to be refused */
 };
 
+enum { REPLY_ENDING_MAX = 160 }; /* of what stands in parentheses behind a refusal of ours */
+
 /* Takes one line off the front of `in`. `line` points into it. */
 enum line_result line_take(struct line_reader *r, size_t max, struct span *in, struct span *line);
 

@@ -34,8 +34,9 @@ static struct pop3_session *of(struct session *base)
 
 void pop3_say(struct pop3_session *s, enum pop3_reply_name name, const char *argument)
 {
+    char reference[SESSION_REFERENCE_SIZE];
     s->errors += pop3_reply_is_error(name);
-    if (pop3_reply_append(name, argument, s->base.id, &s->replies) < 0)
+    if (pop3_reply_append(name, argument, session_reference(&s->base, reference), &s->replies) < 0)
         s->is_quitting = true; /* nothing can be said any more */
 }
 

@@ -37,7 +37,8 @@ static const struct session_kind refuse_kind = {wait_for, greet, turn_away, end,
 static void say(const struct refuse_session *s, enum smtp_reply_name name, const char *argument)
 {
     struct buffer out = {.limit = 1024};
-    if (smtp_reply_append(name, argument, s->base.id, &out) == 0) {
+    char reference[SESSION_REFERENCE_SIZE];
+    if (smtp_reply_append(name, argument, session_reference(&s->base, reference), &out) == 0) {
         struct span text = buffer_bytes(&out);
         connection_write(s->base.client, &text, 1);
     }

@@ -5,6 +5,7 @@
 #include "session/login.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -262,6 +263,15 @@ void session_logout(struct session *s)
     free(s->account);
     s->account = NULL;
     session_show(s);
+}
+
+const char *session_reference(const struct session *s, char out[SESSION_REFERENCE_SIZE])
+{
+    const char *contact = s->context->config->contact;
+    if (contact[0] == '\0')
+        return s->id;
+    (void)snprintf(out, SESSION_REFERENCE_SIZE, "%s; %s", s->id, contact); /* fits */
+    return out;
 }
 
 const char *session_account(const struct session *s)

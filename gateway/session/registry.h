@@ -161,6 +161,11 @@ void session_show(const struct session *s);
  * it. */
 void session_speaks_for(struct session *s, const struct address *other);
 
+/* What is told with a refusal: the id by which it is found in the log, and the contact, if there is
+ * one. Valid as long as `out` and the session. */
+enum { SESSION_REFERENCE_SIZE = ID_SIZE + CONTACT_MAX + 2 };
+const char *session_reference(const struct session *s, char out[SESSION_REFERENCE_SIZE]);
+
 /* Whose the message is that is under way: the account that has logged in, or another that it sends
  * for; NULL before the login. */
 const char *session_account(const struct session *s);

@@ -149,8 +149,9 @@ void smtp_give_up(struct smtp_session *s)
 
 void smtp_say(struct smtp_session *s, enum smtp_reply_name name, const char *argument)
 {
+    char reference[SESSION_REFERENCE_SIZE];
     s->errors += smtp_reply_code(name) >= 500;
-    if (smtp_replies_add(&s->replies, name, argument, s->base.id) < 0)
+    if (smtp_replies_add(&s->replies, name, argument, session_reference(&s->base, reference)) < 0)
         s->is_quitting = true; /* nothing can be said any more */
 }
 

@@ -202,8 +202,9 @@ const char *smtp_own_text(struct smtp_session *s, enum smtp_reply_name name, con
                           int *code)
 {
     struct buffer text = {.limit = 1024};
+    char reference[SESSION_REFERENCE_SIZE];
     *code = smtp_reply_code(name);
-    if (smtp_reply_append(name, argument, s->base.id, &text) < 0)
+    if (smtp_reply_append(name, argument, session_reference(&s->base, reference), &text) < 0)
         return NULL;
     return in_arena(s->transaction, &text);
 }

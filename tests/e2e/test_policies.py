@@ -181,6 +181,17 @@ def test_what_is_only_watched_refuses_nobody_and_says_what_it_would_have(new_gat
     assert (event["rule"], event["verdict"]) == ("hour", "monitor")
 
 
+def test_refusals_say_where_to_turn(new_gateway, new_smtp, new_pop3):
+    contact = "https://help.example.com/mail"
+    gateway = new_gateway(new_smtp(), pop3=new_pop3(), contact=contact, **policy(hour=limit(count="recipients", rate="1/1h")))
+    with smtp(gateway) as client, pop3(gateway, user=None) as reader:
+        client.envelope()
+        assert rcpt(client, "b", "451 4.7.1 hour: ").endswith(f"; {contact})")
+        assert client.ask("BREW", "500 5.5.2 ").endswith(f"; {contact})")
+        assert contact not in client.ask("NOOP", "250 ")
+        assert reader.ask("STAT", "-ERR ").endswith(f"; {contact})")
+
+
 # ---- what comes to nothing is given back ----
 
 @pytest.mark.parametrize("how", ["refused", "MAIL refused", "RSET", "EHLO", "QUIT", "lost", "dot refused", "upstream lost"])

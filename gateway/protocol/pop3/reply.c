@@ -18,10 +18,11 @@ bool pop3_reply_is_error(enum pop3_reply_name name)
 int pop3_reply_append(enum pop3_reply_name name, const char *argument, const char *id,
                       struct buffer *out)
 {
-    char line[LINE_MAX_SIZE + 3], ending[32] = ""; /* with CRLF, and a NUL that isn't sent */
+    char line[LINE_MAX_SIZE + 3],
+        ending[REPLY_ENDING_MAX + 4] = ""; /* with CRLF, and a NUL that isn't sent */
     const char *text = texts[name], *at = strstr(text, "%s");
     if (id != NULL && pop3_reply_is_error(name))
-        (void)snprintf(ending, sizeof ending, " (%.24s)", id); /* fits */
+        (void)snprintf(ending, sizeof ending, " (%.*s)", REPLY_ENDING_MAX, id); /* fits */
     size_t room = LINE_MAX_SIZE + 1 - strlen(ending), used;
     if (at == NULL) {
         used = span_copy(span_of(text), line, room);

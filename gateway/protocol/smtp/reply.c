@@ -58,14 +58,14 @@ static int append_line(int code, char mark, const char *enhanced, struct span te
 int smtp_reply_append(enum smtp_reply_name name, const char *argument, const char *id,
                       struct buffer *out)
 {
-    char filled[2048], ending[32] = "";
+    char filled[2048], ending[REPLY_ENDING_MAX + 4] = "";
     int code = replies[name].code, failed = 0;
     struct span text = fill_in(replies[name].text, argument, filled, sizeof filled);
     for (size_t i = 0; i < text.size; i++)
         if (filled[i] != '\n' && (filled[i] < ' ' || filled[i] >= 0x7f))
             filled[i] = '?';
     if (id != NULL && code >= 400)
-        (void)snprintf(ending, sizeof ending, " (%.24s)", id); /* fits */
+        (void)snprintf(ending, sizeof ending, " (%.*s)", REPLY_ENDING_MAX, id); /* fits */
     while (memchr(text.data, '\n', text.size) != NULL)
         failed |= append_line(code, '-', replies[name].enhanced, span_split(&text, '\n'),
                               span_of(""), out);

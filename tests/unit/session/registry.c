@@ -48,6 +48,7 @@ static void begin(void)
         ck_assert_int_ge(label_claim(it.labels, LABEL_LISTENER, listeners[i].name, 1, &fresh), 0);
     }
     it.config = (struct config){.hostname = "mail.example.com",
+                                .contact = "",
                                 .max_connections = ROWS,
                                 .max_connections_per_ip = ROWS,
                                 .listeners = listeners,
