@@ -193,13 +193,16 @@ END_TEST
 
 START_TEST(at_the_end_all_of_it_is_written_and_nothing_more)
 {
+    struct stat before, after;
     uint16_t rule = claim("rule");
     load();
     turn(3);
     ck_assert(passes(rule, "rule ana"));
     limits_finish(it.limits, it.folder);
-    ck_assert(is_there(it.path));
-    turn(2 * TURNS);
+    ck_assert_int_eq(stat(it.path, &before), 0);
+    turn(3 * TURNS);
+    ck_assert_int_eq(stat(it.path, &after), 0);
+    ck_assert_uint_eq(before.st_ino, after.st_ino);
     ck_assert(!is_there(it.draft));
     restart();
     rule = claim("rule");
