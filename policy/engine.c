@@ -244,6 +244,23 @@ int policy_ask(struct policy_call *call, const struct policy *p, enum policy_sta
     return asked < 0 ? POLICY_FAILED : group;
 }
 
+int policy_look(struct policy_call *call, const struct policy *p, const struct policy_facts *f)
+{
+    int asked = 0, group = POLICY_NOTHING;
+    if (call->groups == STORE_GROUPS_MAX)
+        return POLICY_FAILED;
+    for (size_t i = 0; i < p->limit_count && asked >= 0; i++) {
+        if (!p->limits[i].enabled)
+            continue;
+        asked = ask(call, &p->limits[i], f, call->groups, STORE_LOOK);
+        if (asked > 0)
+            group = call->groups;
+    }
+    if (group >= 0)
+        call->groups++;
+    return asked < 0 ? POLICY_FAILED : group;
+}
+
 /* ---- verdicts ---- */
 
 static void look_at(const struct policy_call *call, size_t i, struct verdict *out)

@@ -78,6 +78,10 @@ struct verdict {
     bool is_too_large; /* it is more than the rule ever lets through at once */
 };
 
+/* Asks how all counters that the policy has for these facts stand, of whatever stage, and takes
+ * nothing: one group of them. Returns as policy_ask. */
+int policy_look(struct policy_call *call, const struct policy *p, const struct policy_facts *f);
+
 /* Is there room for what the policy may have to ask once more? */
 bool policy_has_room(const struct policy_call *call, const struct policy *p);
 

@@ -178,8 +178,10 @@ local function forget_group(undo, first)
     end
 end
 
+local LOOK = '65534' -- STORE_LOOK: a group that is never there
+
 local function take()
-    local at, last, taken = 2, #ARGV, {}
+    local at, last, taken = 2, #ARGV, { [LOOK] = false }
     while at <= last do
         local group, first, undo = ARGV[at + 1], at, { count = 0 }
         local is_tried = taken[ARGV[at + 2]] ~= false
@@ -189,7 +191,7 @@ local function take()
                 undo, tonumber(ARGV[at + 3]), ARGV[at + 4], ARGV[at + 5], ARGV[at + 6])
             answer[size + 1] = passes and TAKEN or is_tried and REFUSED or NEITHER
             answer[size + 2] = used
-            answer[size + 3] = wait
+            answer[size + 3] = is_tried and wait or 0
             answer[size + 4] = bad or 0
             is_good = is_good and passes
             undo.count = undo.count + 1

@@ -29,13 +29,15 @@ enum {
     STORE_KEY_MAX = 512,    /* octets of a key */
     STORE_RULES_MAX = 1024, /* slots of rules */
     STORE_NO_GROUP = 0xffff,
+    STORE_LOOK = 0xfffe,
 };
 
 /* One counter that a group needs. */
 struct counter_take {
     enum counter_kind kind;
     uint16_t group;  /* groups stand one behind the other: 0, 0, 1, 1, 1, 2 */
-    uint16_t needs;  /* an earlier group without which this one isn't tried; STORE_NO_GROUP: none */
+    uint16_t needs;  /* an earlier group without which this one isn't tried; STORE_NO_GROUP: none;
+                        STORE_LOOK: it is never tried, and its answers say how it stands */
     uint16_t slot;   /* of the rule: its share of the table in memory */
     struct span key; /* "RULE VALUE", 1 to STORE_KEY_MAX octets; the same in all processes */
     union {

@@ -278,9 +278,10 @@ int table_take(const struct table *t, const struct counter_take *takes,
         size_t end = i;
         while (end < count && takes[end].group == group)
             end++;
-        assert(group < STORE_GROUPS_MAX && (needs == STORE_NO_GROUP || needs < group));
+        assert(group < STORE_GROUPS_MAX && (needs >= STORE_LOOK || needs < group));
         c.first = i;
-        taken[group] = look_at_group(&c, end, needs == STORE_NO_GROUP || taken[needs]);
+        taken[group] = look_at_group(
+            &c, end, needs == STORE_NO_GROUP || (needs != STORE_LOOK && taken[needs]));
         if (!taken[group])
             leave_group(&c, end);
         else if (!take_group(&c, end))

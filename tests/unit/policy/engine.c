@@ -81,6 +81,23 @@ START_TEST(what_a_stage_needs_is_one_group_and_what_only_watches_stands_behind_i
 }
 END_TEST
 
+START_TEST(a_look_asks_for_what_has_a_value_at_whatever_stage_and_takes_nothing)
+{
+    facts.recipient = NULL;
+    rules[1].enabled = false;
+    ck_assert_int_eq(policy_look(&call, &policy, &facts), 0);
+    ck_assert_uint_eq(call.count, 2);
+    key_is(0, "messages ana@example.com");
+    key_is(1, "watched 192.0.2.7");
+    for (size_t i = 0; i < call.count; i++)
+        ck_assert(call.takes[i].group == 0 && call.takes[i].needs == STORE_LOOK);
+    ck_assert_int_eq(policy_look(&call, &policy, &facts), 1);
+    facts.account = NULL;
+    facts.client = NULL;
+    ck_assert_int_eq(policy_look(&call, &policy, &facts), POLICY_NOTHING);
+}
+END_TEST
+
 START_TEST(where_nothing_is_to_be_asked_it_passes)
 {
     struct verdict v;
@@ -266,6 +283,7 @@ SUITE(engine)
 {
     tcase_add_checked_fixture(tests, begin, end);
     TEST(what_a_stage_needs_is_one_group_and_what_only_watches_stands_behind_it);
+    TEST(a_look_asks_for_what_has_a_value_at_whatever_stage_and_takes_nothing);
     TEST(where_nothing_is_to_be_asked_it_passes);
     TEST(when_and_except_say_whom_a_rule_is_for);
     TEST(the_first_rule_that_refuses_is_the_reason);
