@@ -14,6 +14,8 @@ const struct command console_commands[] = {
      command_forget},
     {"login-test", "ACCOUNT", "asks for a password, logs in with it, and tells each step",
      command_login_test},
+    {"limits", "KEY ...", "what each limit has counted for an account, an address or @DOMAIN",
+     command_limits},
     {"bans", "", "who is banned, by whom or what, and for how long still", command_bans},
     {"ban", "NETWORK [--for TIME] [--reason TEXT]",
      "sends clients of an address or network away, for a day", command_ban},

@@ -57,17 +57,32 @@ static void take_row(void *owner, json_t *line)
     (void)json_dumpf(line, stdout, 0); /* a terminal that is gone needs none */
 }
 
-int listing_print(const struct console *c, const struct listing *l)
+int listing_answer(const struct console *c, const struct listing *l, json_t *request)
 {
     struct rows r = {.listing = l, .is_json = c->is_json, .is_first = true};
+    struct error why;
+    char *text = NULL;
+    if (request == NULL)
+        return console_wrong("an argument is not in UTF-8");
     r.table = table_create(l->heads, l->columns);
-    int outcome = console_question(c, l->command, take_row, &r);
-    if (outcome == CONSOLE_DONE && c->is_json)
+    int failed = console_ask(c->socket, request, take_row, &r, &text, &why) < 0;
+    json_decref(request);
+    if (!failed && c->is_json)
         puts(r.is_first ? "[\n]" : "\n]");
-    else if (outcome == CONSOLE_DONE)
+    else if (!failed)
         table_print(r.table);
+    if (!failed && !c->is_json && text != NULL && text[0] != '\0')
+        puts(text);
     table_destroy(&r.table);
-    return outcome;
+    free(text);
+    return failed ? console_fail(why.text) : CONSOLE_DONE;
+}
+
+int listing_print(const struct console *c, const struct listing *l)
+{
+    if (c->argc > 0)
+        return console_wrong("the command takes no argument");
+    return listing_answer(c, l, json_pack("{s:s}", "command", l->command));
 }
 
 static void ignore(void *owner, json_t *line)

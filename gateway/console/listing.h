@@ -16,6 +16,10 @@ struct listing {
 /* Asks and prints. Returns the exit status. */
 int listing_print(const struct console *c, const struct listing *l);
 
+/* The same with a request of the caller's, which is taken over; NULL: an argument isn't UTF-8. What
+ * the gateway says of the whole stands below the table. */
+int listing_answer(const struct console *c, const struct listing *l, json_t *request);
+
 /* Asks with a command that has no arguments, and gives each line to `take`. Returns the exit
  * status. */
 int console_question(const struct console *c, const char *command,

@@ -14,6 +14,7 @@ struct control_service {
     struct control_socket *socket;
     struct probes *probes;
     struct logins *logins;
+    struct limiting *limiting;
 };
 
 static void on_log_lost(void *owner)
@@ -45,6 +46,12 @@ static void forget(void *owner, uint32_t request, const char *name)
     logins_forget(s->logins, s->socket, request, name);
 }
 
+static void show_limits(void *owner, uint32_t request, const json_t *keys)
+{
+    const struct control_service *s = owner;
+    limiting_show(s->limiting, s->socket, request, keys);
+}
+
 static void login_test(void *owner, uint32_t request, const char *name, const char *password)
 {
     const struct control_service *s = owner;
@@ -72,6 +79,7 @@ struct control_service *control_service_create(const struct control_service_opti
                                                   .actions = {.reload = ask_reload,
                                                               .set_drain = ask_drain,
                                                               .forget = forget,
+                                                              .limits = show_limits,
                                                               .login_test = login_test,
                                                               .owner = s}};
     const struct logins_options logins = {.loop = u->loop,
@@ -83,7 +91,9 @@ struct control_service *control_service_create(const struct control_service_opti
     s->socket = control_socket_create(&socket);
     s->probes = probes_create(u);
     s->logins = logins_create(&logins);
-    if (s->logins == NULL || s->writer == NULL || s->socket == NULL || s->probes == NULL)
+    s->limiting = limiting_create(&options->limits);
+    if (s->logins == NULL || s->limiting == NULL || s->writer == NULL || s->socket == NULL ||
+        s->probes == NULL)
         control_service_destroy(&s);
     return s;
 }
@@ -93,6 +103,7 @@ void control_service_destroy(struct control_service **service)
     struct control_service *s = *service;
     if (s == NULL)
         return;
+    limiting_destroy(&s->limiting);
     logins_destroy(&s->logins);
     probes_destroy(&s->probes);
     control_socket_destroy(&s->socket);

@@ -3,7 +3,7 @@
 #pragma once
 
 #include "auth/cache.h"
-#include "control/socket.h"
+#include "control/limiting.h"
 #include "ipc/channel.h"
 #include "upstream/servers.h"
 
@@ -15,6 +15,7 @@ struct control_service_options {
     const struct grants *grants;
     struct auth_cache auth_cache;
     const struct banning *banning;
+    struct limiting_options limits;
     int socket;             /* listening */
     struct channel *master; /* for RELOAD, SET_DRAIN and LOG_LOST */
 };

@@ -199,6 +199,13 @@ static void on_forget(struct control_client *c, const json_t *request)
     a->forget(a->owner, c->request, account);
 }
 
+static void on_limits(struct control_client *c, const json_t *request)
+{
+    const struct control_actions *a = &c->socket->options.actions;
+    new_request(c);
+    a->limits(a->owner, c->request, json_object_get(request, "keys"));
+}
+
 static void on_login_test(struct control_client *c, const json_t *request)
 {
     const struct control_actions *a = &c->socket->options.actions;
@@ -225,6 +232,7 @@ static const struct {
     {"undrain", CONTROL_ADMIN, on_undrain},
     {"forget", CONTROL_SUPPORT, on_forget},
     {"login-test", CONTROL_SUPPORT, on_login_test},
+    {"limits", CONTROL_READ, on_limits},
     {"bans", CONTROL_READ, on_bans},
     {"ban", CONTROL_ADMIN, on_ban},
     {"unban", CONTROL_SUPPORT, on_unban},

@@ -19,6 +19,7 @@ struct control_actions {
     void (*reload)(void *owner, uint32_t request);
     void (*set_drain)(void *owner, uint32_t request, bool is_drain);
     void (*forget)(void *owner, uint32_t request, const char *name);
+    void (*limits)(void *owner, uint32_t request, const json_t *keys);
     void (*login_test)(void *owner, uint32_t request, const char *name, const char *password);
     void *owner;
 };

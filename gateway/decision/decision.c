@@ -119,7 +119,6 @@ static void divide(struct counter_take *take, const struct limit_rule *rule, int
 static enum decision_outcome ask_memory(struct decision *x)
 {
     struct policy_call *call = &x->call;
-    x->is_in_redis = false;
     return memory_take(&x->decider->options.memory, call->takes, call->count, call->answers) == 0
                ? DECISION_ANSWERED
                : DECISION_FAILED;
@@ -130,6 +129,7 @@ static enum decision_outcome do_without(struct decision *x)
 {
     const struct redis_config *config = x->decider->options.config;
     struct policy_call *call = &x->call;
+    x->is_in_redis = false;
     switch ((enum redis_on_failure)config->on_failure) {
     case REDIS_FAILURE_MEMORY:
         for (size_t i = 0; i < call->count; i++)

@@ -84,6 +84,11 @@ void redis_store_destroy(struct redis_store **store)
     *store = NULL;
 }
 
+bool redis_store_is_linked(const struct redis_store *s)
+{
+    return redis_is_linked(s->redis);
+}
+
 /* ---- words ---- */
 
 /* Room for so many words, and for so much text that is made for them. Returns 0, or -1. */

@@ -10,6 +10,9 @@ struct redis_store;
 struct redis_store *redis_store_create(struct redis *redis, const char *prefix);
 void redis_store_destroy(struct redis_store **store);
 
+/* Is there a connection to ask over? */
+bool redis_store_is_linked(const struct redis_store *store);
+
 /* One answer for each take, in their order, valid during the call alone; or NULL: there is none,
  * and nobody knows whether it was taken: it is never given back. */
 typedef void redis_store_fn(void *owner, const struct counter_answer *answers);

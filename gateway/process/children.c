@@ -152,7 +152,8 @@ static void leave_signals(void)
 }
 
 /* The secrets of other generations are copies here, which nobody needs, and what keys are made from
- * is the master's; of its own, control needs the keys that it shows to servers behind. */
+ * is the master's; of its own, control needs the keys that it shows to servers behind, and the way
+ * to Redis. */
 static void forget_secrets(const struct master_state *m, const struct birth *b)
 {
     for (const struct generation *g = m->generations; g != NULL; g = g->next) {
@@ -162,10 +163,10 @@ static void forget_secrets(const struct master_state *m, const struct birth *b)
             tls_contexts_forget_keys(g->prepared->tls);
         else if (b->role == PROCESS_CONTROL)
             tls_contexts_forget_doors(g->prepared->tls);
-        if (!is_own || b->role != PROCESS_WORKER) {
+        if (!is_own || b->role != PROCESS_WORKER)
             accounts_forget(g->prepared->accounts);
+        if (!is_own || (b->role != PROCESS_WORKER && b->role != PROCESS_CONTROL))
             redis_passwords_forget(&g->prepared->redis_passwords);
-        }
     }
 }
 

@@ -3,7 +3,7 @@
 #include "base/clock.h"
 #include "control/service.h"
 #include "net/tls.h"
-#include "process/role.h"
+#include "process/redis_way.h"
 
 #include <stdlib.h>
 #include <unistd.h>
@@ -15,6 +15,7 @@ struct control {
     struct control_service *service;
     struct board board;
     struct banning banning;
+    struct redis_way redis; /* open once somebody has asked how limits stand */
     struct timeout *ending;
 };
 
@@ -34,9 +35,18 @@ static void on_message(struct role *r, const struct message *m)
         role_set_state(r, PROCESS_DRAINING);
         timeout_set(c->ending, loop_now(r->loop) + CLIENTS_GRACE_NS);
         control_service_retire(c->service, end, c);
+    } else if (m->type == MESSAGE_REDIS_DIAL) {
+        redis_way_dialled(&c->redis, m);
     } else {
         control_service_message(c->service, m);
     }
+}
+
+static struct redis_store *open_store(void *owner)
+{
+    struct control *c = owner;
+    redis_way_open(&c->redis, &c->role);
+    return c->redis.store;
 }
 
 void control_main(const struct birth *birth)
@@ -52,6 +62,8 @@ void control_main(const struct birth *birth)
                              .sessions = m->sessions};
     c.banning = (struct banning){
         .bans = m->bans, .config = c.role.config, .log = &c.role.log, .process = birth->slot};
+    const struct sealed *aliases =
+        files_list(birth->prepared->watched, c.role.config, WATCHED_ALIASES);
     const struct control_service_options options = {
         .upstream = {.loop = c.role.loop,
                      .config = c.role.config,
@@ -69,14 +81,20 @@ void control_main(const struct birth *birth)
         .auth_cache = {.table = m->auth_cache,
                        .key = m->auth_cache_key,
                        .realm = c.role.config->auth.realm,
-                       .aliases =
-                           files_list(birth->prepared->watched, c.role.config, WATCHED_ALIASES)},
+                       .aliases = aliases},
+        .limits = {.loop = c.role.loop,
+                   .config = c.role.config,
+                   .aliases = aliases,
+                   .memory = memory_open(m->limits, m->limits_key, birth->slot, c.role.counters),
+                   .open_store = open_store,
+                   .owner = &c},
         .master = c.role.master};
     c.ending = timeout_create(c.role.loop, end, &c);
     c.service = control_service_create(&options);
     if (c.ending == NULL || c.service == NULL)
         abort(); /* out of memory at the start */
     role_run(&c.role);
+    redis_way_close(&c.redis); /* who waits for it is answered */
     control_service_destroy(&c.service);
     timeout_destroy(&c.ending);
     role_end(&c.role);

@@ -22,14 +22,14 @@ int dial_redis_socket(const struct redis_config *redis, size_t index)
     return is_unix ? dial(redis->servers[index].text + sizeof "unix:" - 1) : -1;
 }
 
-void dial_redis(struct post *worker, const struct message_dial *which)
+void dial_redis(struct post *asker, const struct message_dial *which)
 {
-    const struct redis_config *r = &worker->generation->prepared->config->redis;
+    const struct redis_config *r = &asker->generation->prepared->config->redis;
     if (which->index >= r->server_count || !r->servers[which->index].is_unix)
         return; /* whoever asks this may have been taken over */
     int fd = dial_redis_socket(r, which->index);
     /* What can't be sent is asked for again. */
-    (void)channel_send(worker->child.channel, MESSAGE_REDIS_DIAL, which, span_make("", 0), fd);
+    (void)channel_send(asker->child.channel, MESSAGE_REDIS_DIAL, which, span_make("", 0), fd);
     if (fd >= 0)
-        (void)close(fd); /* the worker's copy counts */
+        (void)close(fd); /* the asker's copy counts */
 }

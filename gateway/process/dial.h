@@ -1,11 +1,11 @@
-/* The master connects to unix sockets for workers, who see no path. */
+/* The master connects to unix sockets for workers and control, who see no path. */
 #pragma once
 
 #include "process/children.h"
 
-/* Sends the worker a connection to the server of Redis that it asks for, or word that there is
+/* Sends who asks a connection to the server of Redis that it wants, or word that there is
  * none. Never waits: a unix socket connects at once, or not. */
-void dial_redis(struct post *worker, const struct message_dial *which);
+void dial_redis(struct post *asker, const struct message_dial *which);
 
 /* A non-blocking connection to the unix socket that redis.address names; -1: there is none, or it
  * can't be had. */

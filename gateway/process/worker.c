@@ -3,7 +3,7 @@
 #include "decision/decision.h"
 #include "net/listener.h"
 #include "net/tls_texts.h"
-#include "process/role.h"
+#include "process/redis_way.h"
 #include "session/door.h"
 #include "upstream/tokens.h"
 
@@ -25,8 +25,7 @@ struct worker {
     struct auth_cache auth_cache;
     struct servers *servers;
     struct tokens *tokens;
-    struct redis *redis; /* NULL: none is configured */
-    struct redis_store *store;
+    struct redis_way redis;
     struct registry *registry;
     struct door *doors;
     size_t door_count;
@@ -188,23 +187,6 @@ static void take_files(struct worker *w, const struct message *m)
     errors_destroy(&errors);
 }
 
-/* Redis at a path: the master connects. Without a master there is none. */
-static void ask_to_dial(void *owner, size_t index)
-{
-    struct worker *w = owner;
-    const struct message_dial which = {(uint32_t)index};
-    if (w->role.master == NULL ||
-        channel_send(w->role.master, MESSAGE_REDIS_DIAL, &which, span_make("", 0), -1) < 0)
-        redis_dialled(w->redis, index, -1);
-}
-
-static void take_dialled(struct worker *w, const struct message *m)
-{
-    const struct message_dial *which = m->payload;
-    if (w->redis != NULL)
-        redis_dialled(w->redis, which->index, message_take_fd(m));
-}
-
 static void on_message(struct role *r, const struct message *m)
 {
     struct worker *w = (struct worker *)r; /* it lies at the front */
@@ -224,29 +206,9 @@ static void on_message(struct role *r, const struct message *m)
     case MESSAGE_TLS_FILES: take_files(w, m); return;
     case MESSAGE_TICKET_KEYS: tls_contexts_set_tickets(r->birth->prepared->tls, m->payload); return;
     case MESSAGE_PEER: add_peer(w, m); return;
-    case MESSAGE_REDIS_DIAL: take_dialled(w, m); return;
+    case MESSAGE_REDIS_DIAL: redis_way_dialled(&w->redis, m); return;
     default: return;
     }
-}
-
-static void furnish_redis(struct worker *w)
-{
-    const struct redis_passwords *passwords = &w->role.birth->prepared->redis_passwords;
-    const struct redis_options options = {.loop = w->role.loop,
-                                          .config = &w->role.config->redis,
-                                          .password = redis_password(&passwords->server),
-                                          .sentinel_password = redis_password(&passwords->sentinel),
-                                          .tls = tls_redis_context(w->role.birth->prepared->tls),
-                                          .log = &w->role.log,
-                                          .counters = w->role.counters,
-                                          .dial = ask_to_dial,
-                                          .dial_owner = w};
-    if (w->role.config->redis.server_count == 0)
-        return;
-    w->redis = redis_create(&options);
-    w->store = redis_store_create(w->redis, w->role.config->redis.prefix);
-    if (w->redis == NULL || w->store == NULL)
-        abort(); /* out of memory at the start */
 }
 
 /* Where it is decided who may do how much. */
@@ -257,8 +219,8 @@ static void furnish_decider(struct worker *w)
     struct decider_options options = {
         .memory = memory_open(m->limits, m->limits_key, b->slot, w->role.counters),
         .config = &w->role.config->redis};
-    furnish_redis(w);
-    options.redis = w->store;
+    redis_way_open(&w->redis, &w->role);
+    options.redis = w->redis.store;
     w->context.decider = decider_create(&options);
     w->guessing = (struct guessing){.config = &w->role.config->auth,
                                     .decider = w->context.decider,
@@ -334,8 +296,7 @@ void worker_main(const struct birth *birth)
     registry_on_empty(w.registry, NULL, NULL);
     loop_on_alone(w.role.loop, NULL, NULL);
     registry_destroy(&w.registry);
-    redis_destroy(&w.redis); /* whoever waits learns it; after this nobody asks */
-    redis_store_destroy(&w.store);
+    redis_way_close(&w.redis); /* after this nobody asks */
     decider_destroy(&w.context.decider);
     auth_client_destroy(&w.context.auth);
     pool_destroy(&w.context.pool);

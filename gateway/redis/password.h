@@ -1,4 +1,5 @@
-/* What Redis and its Sentinels are told by AUTH: read by the master, and kept by workers alone. */
+/* What Redis and its Sentinels are told by AUTH: read by the master, and kept by workers and
+ * control alone. */
 #pragma once
 
 #include "base/buffer.h"

@@ -222,6 +222,11 @@ bool redis_is_trusted(const struct redis *r)
     return r->link != NULL || r->is_expecting;
 }
 
+bool redis_is_linked(const struct redis *r)
+{
+    return r->link != NULL;
+}
+
 static void on_link(void *owner, struct redis_link *l, enum redis_link_event event,
                     const char *reason)
 {

@@ -38,8 +38,11 @@ void redis_destroy(struct redis **redis);
  * had. What nobody waits for is closed. */
 void redis_dialled(struct redis *r, size_t index, int fd);
 
-/* Would a call be sent now? */
+/* Would a call be sent now, or as soon as there is a connection? */
 bool redis_is_trusted(const struct redis *r);
+
+/* Is there a connection over which it would be sent? */
+bool redis_is_linked(const struct redis *r);
 
 /* The script's answer, valid during the call alone; or NULL: none will come. */
 typedef void redis_fn(void *owner, const struct redis_value *answer);

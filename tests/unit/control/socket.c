@@ -37,7 +37,7 @@ static struct {
     struct sockaddr_un at;
     socklen_t at_size;
     uint32_t requests[8]; /* that the master was asked for */
-    char asked[9];        /* r: reload, d: drain, u: undrain */
+    char asked[9];        /* r: reload, d: drain, u: undrain, l: limits */
     unsigned emptied;
     struct client *clients[CLIENTS];
     size_t client_count;
@@ -67,6 +67,13 @@ static void on_set_drain(void *owner, uint32_t request, bool is_drain)
     ask(is_drain ? 'd' : 'u', request);
 }
 
+static void on_limits(void *owner, uint32_t request, const json_t *keys)
+{
+    ck_assert_ptr_eq(owner, &it);
+    ck_assert_str_eq(json_string_value(json_array_get(keys, 1)), "192.0.2.7");
+    ask('l', request);
+}
+
 static void on_empty(void *owner)
 {
     ck_assert_ptr_eq(owner, &it);
@@ -87,7 +94,8 @@ static void create_socket(void)
         .board = &figures.board,
         .banning = &it.banning,
         .log = &it.log,
-        .actions = {.reload = on_reload, .set_drain = on_set_drain, .owner = &it}};
+        .actions = {
+            .reload = on_reload, .set_drain = on_set_drain, .limits = on_limits, .owner = &it}};
     it.socket = control_socket_create(&options);
 }
 
@@ -278,6 +286,22 @@ static void was_logged_of_visitor(const char *event)
 }
 
 /* ---- questions ---- */
+
+START_TEST(how_limits_stand_is_asked_elsewhere_by_whoever_may_read)
+{
+    struct client *c = visitor_with(CONTROL_READ);
+    says(c, "{\"command\": \"limits\", \"keys\": [\"ana@example.com\", \"192.0.2.7\"]}\n");
+    master_was_asked("l");
+    json_t *row = json_pack("{s:s}", "rule", "hour");
+    control_socket_tell(it.socket, it.requests[0], row);
+    json_decref(row);
+    answer(0, true, "Redis is away");
+    row = hears_line(c);
+    ck_assert_str_eq(json_string_value(json_object_get(row, "rule")), "hour");
+    json_decref(row);
+    hears_end(c, true, "Redis is away");
+}
+END_TEST
 
 START_TEST(status_is_a_line_and_then_how_it_went)
 {
@@ -761,6 +785,7 @@ END_TEST
 SUITE(socket)
 {
     tcase_add_checked_fixture(tests, begin, end);
+    TEST(how_limits_stand_is_asked_elsewhere_by_whoever_may_read);
     TEST(status_is_a_line_and_then_how_it_went);
     TEST(a_request_may_come_byte_by_byte);
     TEST(without_sessions_the_answer_is_how_it_went);

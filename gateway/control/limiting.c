@@ -1,0 +1,368 @@
+/* The counters of all rules that the listeners' policies have for somebody are looked at in one
+ * call of the store, a group for each listener; rows that are the same but for it become one. */
+#include "control/limiting.h"
+
+#include "auth/aliases.h"
+#include "base/clock.h"
+
+#include <stdlib.h>
+
+enum { QUESTIONS_MAX = 8, LISTENERS_MAX = 256, SUBJECTS_MAX = 4 };
+#define LOOK_AGAIN_NS (20 * CLOCK_MS)
+#define CONNECT_NS    (2 * CLOCK_SECOND)
+
+/* Whose counters; and which kinds of key are his. */
+struct subject {
+    char account[ACCOUNT_SIZE], word[ACCOUNT_SIZE];
+    struct address client;
+    const char *listener;
+    unsigned keys; /* a bit for each enum limit_key */
+    struct policy_facts facts;
+};
+
+struct question {
+    struct limiting *limiting;
+    struct control_socket *socket; /* NULL: nobody's */
+    uint32_t request;
+    struct subject subject;
+    struct decision *decision;
+    const struct listener_config *listeners[LISTENERS_MAX]; /* of each group */
+    struct timeout *again;                                  /* until Redis is there */
+    int64_t until_ns;
+};
+
+struct limiting {
+    struct limiting_options options;
+    struct redis_store *store;
+    struct decider *decider; /* NULL until somebody asks */
+    struct question questions[QUESTIONS_MAX];
+};
+
+struct limiting *limiting_create(const struct limiting_options *options)
+{
+    struct limiting *l = calloc(1, sizeof *l);
+    if (l != NULL)
+        l->options = *options;
+    return l;
+}
+
+static void end_question(struct question *q)
+{
+    decision_destroy(&q->decision);
+    timeout_destroy(&q->again);
+    *q = (struct question){.socket = NULL};
+}
+
+void limiting_destroy(struct limiting **limiting)
+{
+    struct limiting *l = *limiting;
+    if (l == NULL)
+        return;
+    for (size_t i = 0; i < QUESTIONS_MAX; i++)
+        end_question(&l->questions[i]);
+    decider_destroy(&l->decider);
+    free(l);
+    *limiting = NULL;
+}
+
+static void answer(struct question *q, bool is_good, const char *text)
+{
+    control_socket_answer(q->socket, q->request, is_good, span_of(text));
+    end_question(q);
+}
+
+/* ---- whose counters ---- */
+
+#define BIT(key) (1u << (key))
+#define OF_DOMAIN \
+    (BIT(LIMIT_KEY_ACCOUNT_DOMAIN) | BIT(LIMIT_KEY_SENDER_DOMAIN) | BIT(LIMIT_KEY_RECIPIENT_DOMAIN))
+#define OF_ACCOUNT                                                                       \
+    (OF_DOMAIN | BIT(LIMIT_KEY_ACCOUNT) | BIT(LIMIT_KEY_LOGIN) | BIT(LIMIT_KEY_SENDER) | \
+     BIT(LIMIT_KEY_RECIPIENT))
+
+static const char *listener_called(const struct config *c, const char *word)
+{
+    for (size_t i = 0; i < c->listener_count; i++)
+        if (strcmp(c->listeners[i].name, word) == 0)
+            return c->listeners[i].name;
+    return NULL;
+}
+
+/* An account; an address that is none may still be a sender's or a recipient's. */
+static int be_account(const struct limiting *l, const char *word, struct subject *s)
+{
+    const char *at = strrchr(word, '@');
+    bool is_domain = word[0] == '@';
+    if (s->facts.sender != NULL || strlen(word) >= ACCOUNT_SIZE || (at != NULL && at[1] == '\0'))
+        return -1;
+    (void)span_copy(span_of(word), s->word, sizeof s->word);       /* fits */
+    (void)span_copy(span_of(word), s->account, sizeof s->account); /* likewise */
+    if (!is_domain &&
+        aliases_account(l->options.aliases, span_of(word), l->options.config->auth.realm,
+                        s->account) < 0 &&
+        at == NULL)
+        return -1;
+    for (char *c = s->account; *c != '\0'; c++)
+        *c = ascii_lower(*c);
+    s->facts.account = s->facts.login = s->account;
+    s->facts.sender = s->facts.recipient = at == NULL ? s->account : s->word;
+    s->keys |= is_domain ? OF_DOMAIN : OF_ACCOUNT;
+    return 0;
+}
+
+static int be_also(const struct limiting *l, const char *word, struct subject *s)
+{
+    const char *listener = listener_called(l->options.config, word);
+    if (strcmp(word, "global") == 0) {
+        s->keys |= BIT(LIMIT_KEY_GLOBAL);
+    } else if (listener != NULL) {
+        s->listener = listener;
+        s->keys |= BIT(LIMIT_KEY_LISTENER);
+    } else if (address_make(word, 1, &s->client) == 0) {
+        s->facts.client = &s->client;
+        s->keys |= BIT(LIMIT_KEY_IP) | BIT(LIMIT_KEY_NETWORK);
+    } else {
+        return be_account(l, word, s);
+    }
+    return 0;
+}
+
+static int understand(const struct limiting *l, const json_t *keys, struct subject *s,
+                      struct error *why)
+{
+    size_t count = json_array_size(keys);
+    if (count == 0 || count > SUBJECTS_MAX)
+        return error_set(why, "limits are looked at for 1 to %d keys", SUBJECTS_MAX);
+    for (size_t i = 0; i < count; i++) {
+        const char *word = json_string_value(json_array_get(keys, i));
+        if (word == NULL || be_also(l, word, s) < 0)
+            return error_set(why,
+                             "\"%s\" is no key beside the others; write an account, an address, "
+                             "@example.com, a listener or \"global\"",
+                             word == NULL ? "" : word);
+    }
+    return 0;
+}
+
+/* Are all keys of the rule his, but for the listener, which is anybody's? */
+static bool is_asked(const struct subject *s, const struct limit_rule *r)
+{
+    bool is_his = false;
+    for (size_t i = 0; i < r->key_count; i++) {
+        bool is_one = (s->keys & BIT(r->keys[i])) != 0;
+        is_his = is_his || is_one;
+        if (!is_one && r->keys[i] != LIMIT_KEY_LISTENER)
+            return false;
+    }
+    return is_his;
+}
+
+/* ---- rows ---- */
+
+static bool is_same(const struct policy_call *call, size_t a, size_t b)
+{
+    return call->rules[a] == call->rules[b] && call->takes[a].key.size == call->takes[b].key.size &&
+           memcmp(call->takes[a].key.data, call->takes[b].key.data, call->takes[a].key.size) == 0;
+}
+
+static bool was_told(const struct policy_call *call, size_t i)
+{
+    for (size_t before = 0; before < i; before++)
+        if (is_same(call, before, i))
+            return true;
+    return false;
+}
+
+/* So many pass now; what is used up is the rest of what passes from rest. In memory, while Redis is
+ * away, each gateway has its part. */
+struct figures {
+    uint64_t most, left;
+    int64_t wait_us, rest_us; /* until one more passes; until it is at rest. -1: unknown */
+};
+
+static struct figures figures_of(const struct counter_take *take, const struct counter_answer *a,
+                                 const struct rate *rate, int64_t gateways)
+{
+    struct figures f = {.most = 0, .wait_us = 0, .rest_us = -1};
+    int64_t owed_us = a->tat_us > a->now_us ? a->tat_us - a->now_us : 0;
+    if (take->kind == COUNTER_RATE) {
+        int64_t wait_us = owed_us + rate_increment(rate, 1) * gateways - rate_tolerance(rate);
+        f.most = (uint64_t)(rate->burst / gateways > 0 ? rate->burst / gateways : 1);
+        f.left = rate_left(rate, a->tat_us, a->now_us) / (uint64_t)gateways;
+        f.rest_us = owed_us;
+        f.wait_us = f.left > 0 || wait_us < 0 ? 0 : wait_us;
+        return f;
+    }
+    f.most = take->kind == COUNTER_AT_ONCE ? take->at_once.max : take->distinct.max;
+    f.left = a->used < f.most ? f.most - a->used : 0;
+    f.wait_us = f.left > 0 ? 0 : -1;
+    f.rest_us = a->used == 0 ? 0 : -1;
+    return f;
+}
+
+static json_t *seconds(int64_t us)
+{
+    return us < 0 ? json_null() : json_real((double)us / 1e6);
+}
+
+/* The limit in figures: what passes in a period, and at once; or how many there may be. */
+static void add_limit(json_t *row, const struct counter_take *take, const struct rate *rate)
+{
+    json_t *figures =
+        take->kind == COUNTER_RATE
+            ? json_pack("{s:I, s:f, s:I}", "count", (json_int_t)rate->count, "period",
+                        (double)rate->period_us / 1e6, "burst", (json_int_t)rate->burst)
+            : json_pack("{s:I}", "max", (json_int_t)take->at_once.max);
+    (void)json_object_update_missing(row, figures); /* without memory it isn't told */
+    json_decref(figures);
+}
+
+static json_t *listeners_of(const struct question *q, size_t i)
+{
+    const struct policy_call *call = &q->decision->call;
+    json_t *names = json_array();
+    for (size_t k = i; k < call->count; k++)
+        if (is_same(call, i, k))
+            (void)json_array_append_new(names,
+                                        json_string(q->listeners[call->takes[k].group]->name));
+    return names;
+}
+
+static void tell_row(const struct question *q, size_t i, int64_t gateways)
+{
+    const struct policy_call *call = &q->decision->call;
+    const struct limit_rule *r = call->rules[i];
+    const struct policy *p = q->listeners[call->takes[i].group]->policy_rules;
+    const struct figures f = figures_of(&call->takes[i], &call->answers[i], &r->rate, gateways);
+    char limit[160];
+    json_t *row =
+        json_pack("{s:s, s:s, s:s%, s:s, s:s, s:I, s:I}", "rule", r->name, "policy", p->name, "key",
+                  call->takes[i].key.data, call->takes[i].key.size, "limit",
+                  limit_rule_text(r, limit, sizeof limit), "mode",
+                  policy_is_monitored(p, r) ? "monitor" : "enforce", "used",
+                  (json_int_t)(f.most > f.left ? f.most - f.left : 0), "left", (json_int_t)f.left);
+    if (row == NULL)
+        return; /* without memory; the others are told */
+    add_limit(row, &call->takes[i], &r->rate);
+    (void)json_object_set_new(row, "listeners", listeners_of(q, i));
+    (void)json_object_set_new(row, "wait", seconds(f.wait_us));
+    (void)json_object_set_new(row, "rest", seconds(f.rest_us));
+    control_socket_tell(q->socket, q->request, row);
+    json_decref(row);
+}
+
+static void tell(struct question *q)
+{
+    const struct limiting *l = q->limiting;
+    const struct redis_config *redis = &l->options.config->redis;
+    const struct policy_call *call = &q->decision->call;
+    bool is_divided = l->store != NULL && !q->decision->is_in_redis;
+    size_t count = 0;
+    if (is_divided && redis->on_failure != REDIS_FAILURE_MEMORY) {
+        answer(q, false, "Redis is away, and nothing is counted elsewhere (redis.on_failure)");
+        return;
+    }
+    for (size_t i = 0; i < call->count; i++)
+        if (is_asked(&q->subject, call->rules[i]) && !was_told(call, i)) {
+            tell_row(q, i, is_divided ? redis->gateways : 1);
+            count++;
+        }
+    answer(q, true,
+           count == 0   ? "no limit goes by that"
+           : is_divided ? "Redis is away: this is what this gateway counts, of its part"
+                        : "");
+}
+
+/* ---- asking ---- */
+
+static void on_answers(void *owner, enum decision_outcome outcome)
+{
+    struct question *q = owner;
+    if (outcome == DECISION_FAILED)
+        answer(q, false, "the counters can't be asked now");
+    else
+        tell(q);
+}
+
+static int look_for(struct question *q, const struct listener_config *listener)
+{
+    struct policy_call *call = &q->decision->call;
+    if (listener->policy_rules == NULL ||
+        (q->subject.listener != NULL && q->subject.listener != listener->name))
+        return 0;
+    q->subject.facts.listener = listener->name;
+    int group = policy_look(call, listener->policy_rules, &q->subject.facts);
+    if (group >= LISTENERS_MAX)
+        return -1;
+    if (group >= 0)
+        q->listeners[group] = listener;
+    return group == POLICY_FAILED ? -1 : 0;
+}
+
+static void ask(struct question *q)
+{
+    const struct config *c = q->limiting->options.config;
+    q->decision = decision_create(q->limiting->decider);
+    for (size_t i = 0; i < c->listener_count; i++)
+        if (q->decision == NULL || look_for(q, &c->listeners[i]) < 0) {
+            answer(q, false, "there are more rules than one question holds");
+            return;
+        }
+    enum decision_outcome outcome = decision_run(q->decision, on_answers, q);
+    if (outcome != DECISION_PENDING)
+        on_answers(q, outcome);
+}
+
+/* Whoever asks first waits until Redis is there; who is away that long is away. */
+static void ask_when_ready(void *owner)
+{
+    struct question *q = owner;
+    const struct limiting *l = q->limiting;
+    int64_t now = loop_now(l->options.loop);
+    if (l->store == NULL || redis_store_is_linked(l->store) || now >= q->until_ns)
+        ask(q);
+    else
+        timeout_set(q->again, now + LOOK_AGAIN_NS);
+}
+
+static int open_stores(struct limiting *l)
+{
+    struct decider_options options = {.memory = l->options.memory,
+                                      .config = &l->options.config->redis};
+    if (l->decider != NULL)
+        return 0;
+    l->store = l->options.open_store == NULL ? NULL : l->options.open_store(l->options.owner);
+    options.redis = l->store;
+    l->decider = decider_create(&options);
+    return l->decider == NULL ? -1 : 0;
+}
+
+static struct question *find_free(struct limiting *l)
+{
+    for (size_t i = 0; i < QUESTIONS_MAX; i++)
+        if (l->questions[i].socket == NULL)
+            return &l->questions[i];
+    return NULL;
+}
+
+void limiting_show(struct limiting *l, struct control_socket *socket, uint32_t request,
+                   const json_t *keys)
+{
+    struct question *q = find_free(l);
+    struct error why;
+    if (q == NULL) {
+        control_socket_answer(socket, request, false, span_of("too many questions; try again"));
+        return;
+    }
+    *q = (struct question){.limiting = l,
+                           .socket = socket,
+                           .request = request,
+                           .until_ns = loop_now(l->options.loop) + CONNECT_NS};
+    q->again = timeout_create(l->options.loop, ask_when_ready, q);
+    if (understand(l, keys, &q->subject, &why) < 0)
+        answer(q, false, why.text);
+    else if (q->again == NULL || open_stores(l) < 0)
+        answer(q, false, "out of memory");
+    else
+        ask_when_ready(q);
+}
