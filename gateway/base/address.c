@@ -156,6 +156,12 @@ static bool same_host(const struct address *a, const struct address *b)
     return a->v4.sin_addr.s_addr == b->v4.sin_addr.s_addr;
 }
 
+bool address_is_same(const struct address *a, const struct address *b)
+{
+    return a->size > 0 && b->size > 0 && address_is_v6(a) == address_is_v6(b) &&
+           address_port(a) == address_port(b) && same_host(a, b);
+}
+
 bool address_reaches(const struct address *to, const struct address *bound,
                      bool (*is_local)(const struct address *))
 {

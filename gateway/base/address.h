@@ -41,6 +41,9 @@ void address_format_host(const struct address *a, char out[ADDRESS_TEXT_SIZE]);
 
 uint16_t address_port(const struct address *a);
 
+/* The same host and port? */
+bool address_is_same(const struct address *a, const struct address *b);
+
 /* Is it an IPv6 address, and not an IPv4 one within it? */
 bool address_is_v6(const struct address *a);
 

@@ -136,7 +136,7 @@ static int say(struct redis_handshake *h, enum step step, size_t count, const ch
 static int authenticate(struct redis_handshake *h)
 {
     const struct redis_config *c = h->options->config;
-    const char *user = h->options->is_sentinel ? c->sentinel_username : c->username;
+    const char *user = h->options->peer == REDIS_PEER_SENTINEL ? c->sentinel_username : c->username;
     if (user[0] != '\0')
         return SAY(h, STEP_AUTH, "AUTH", user, h->options->password);
     return h->options->password[0] == '\0' ? 0 : SAY(h, STEP_AUTH, "AUTH", h->options->password);
@@ -180,18 +180,24 @@ static int probe(struct redis_handshake *h)
                "1000", "1000000", "0");
 }
 
+static int say_to_server(struct redis_handshake *h)
+{
+    return ask_for_cluster(h) < 0 || ask_for_role(h) < 0 || select_database(h) < 0 || probe(h) < 0
+               ? -1
+               : 0;
+}
+
 /* Without PING, a server that wants a password would complain of the length of what follows. */
 static int say_all(struct redis_handshake *h)
 {
     if (authenticate(h) < 0)
         return -1;
-    if (h->options->is_sentinel)
+    if (h->options->peer == REDIS_PEER_SENTINEL)
         return SAY(h, STEP_MASTER, "SENTINEL", "GET-MASTER-ADDR-BY-NAME",
                    h->options->config->master);
-    return SAY(h, STEP_PING, "PING") < 0 || ask_for_cluster(h) < 0 || ask_for_role(h) < 0 ||
-                   select_database(h) < 0 || probe(h) < 0
-               ? -1
-               : 0;
+    if (SAY(h, STEP_PING, "PING") < 0)
+        return -1;
+    return h->options->peer == REDIS_PEER_IMPORTER ? 0 : say_to_server(h);
 }
 
 struct redis_handshake *redis_handshake_begin(struct redis_link *l,

@@ -2,7 +2,8 @@
  *
  * To a server: who we are, which database; and whether it does what it is there for, by a call of
  * the script that writes: PING alone is answered by a replica, and by a server that has no memory
- * left. To a Sentinel: who we are, and where the master is. */
+ * left. To a Sentinel: who we are, and where the master is. To a node of a Cluster that takes over
+ * a slot: who we are. */
 #pragma once
 
 #include "config/config.h"
@@ -10,9 +11,11 @@
 
 struct redis_handshake;
 
+enum redis_peer { REDIS_PEER_SERVER, REDIS_PEER_SENTINEL, REDIS_PEER_IMPORTER };
+
 struct redis_handshake_options {
     const struct redis_config *config;
-    bool is_sentinel;         /* that is whom it is said to */
+    enum redis_peer peer;     /* whom it is said to */
     const char *password;     /* for it; "": none */
     const struct address *at; /* where it is; size 0: a unix socket */
     int64_t deadline_ns;      /* on the loop's clock */

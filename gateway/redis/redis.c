@@ -1,6 +1,7 @@
 #include "redis/redis.h"
 
 #include "base/clock.h"
+#include "redis/importer.h"
 #include "redis/redirect.h"
 #include "redis/script.h"
 #include "redis/search.h"
@@ -25,13 +26,15 @@ struct call {
     void *owner;
     bool is_whole; /* it brings the script */
     unsigned moves;
+    struct redis_asked asked;
 };
 
 struct redis {
     struct redis_options options;
     struct redis_search *search;
-    struct redis_link *link;  /* to the server that is trusted; NULL: there is none */
-    struct redis_link *old;   /* to one that has sent us on, until all its answers have come */
+    struct redis_link *link; /* to the server that is trusted; NULL: there is none */
+    struct redis_link *old;  /* to one that has sent us on, until all its answers have come */
+    struct redis_importer *importer;
     struct redis_place place; /* where `link` leads, or led last; no name: nowhere yet */
     struct timeout *timer;    /* until it is looked for again */
     struct redis_command *waiting, **last_waiting; /* for a link that is expected */
@@ -100,19 +103,9 @@ static int send_whole(struct call *c)
     redis_command_free(&c->command.bytes, c->command.size);
     c->command.bytes = bytes;
     c->command.size = size;
-    c->command.deadline_ns =
-        loop_now(c->redis->options.loop) + c->redis->options.config->timeout_ms * CLOCK_MS;
     c->is_whole = true;
     pass(c);
     return 0;
-}
-
-static bool is_same(const struct address *a, const struct address *b)
-{
-    char texts[2][ADDRESS_TEXT_SIZE];
-    address_format(a, texts[0]);
-    address_format(b, texts[1]);
-    return strcmp(texts[0], texts[1]) == 0;
 }
 
 /* The slot of the keys has moved. What is under way will be told the same, in turn. */
@@ -125,18 +118,26 @@ static void leave_for(struct redis *r, const struct address *to)
     redis_search_begin(r->search, to);
 }
 
-/* Returns whether the call goes on elsewhere. */
+/* Returns whether the call goes on elsewhere: where its slot is now, or where its keys are, or
+ * would be, while the slot is being moved. */
 static bool follow(struct call *c, const struct redis_value *answer, struct error *why)
 {
     struct redis *r = c->redis;
     struct address to;
-    if (redis_redirect(answer, "MOVED", &r->place.at, &to, why) <= 0)
+    int is_moved = redis_redirect(answer, "MOVED", &r->place.at, &to, why);
+    int is_asked = is_moved == 0 ? redis_redirect(answer, "ASK", &r->place.at, &to, why) : 0;
+    if (is_moved <= 0 && is_asked <= 0)
         return false;
     if (c->moves++ == MOVES_MAX) {
         (void)error_set(why, "one sends us to the other");
         return false;
     }
-    if (r->link != NULL && !is_same(&to, &r->place.at))
+    if (is_asked > 0) {
+        c->asked.command = &c->command;
+        redis_importer_send(r->importer, &to, &c->asked);
+        return true;
+    }
+    if (r->link != NULL && !address_is_same(&to, &r->place.at))
         leave_for(r, &to);
     pass(c);
     return true;
@@ -295,7 +296,13 @@ static void distrust(struct redis *r, const char *name, const char *reason)
     timeout_set(r->timer, loop_now(r->options.loop) + back_off_ns(r));
     redis_link_close(&r->link);
     redis_link_close(&r->old);
+    redis_importer_close(r->importer);
     finish_all(next);
+}
+
+static void on_importer(void *owner, const char *name, const char *reason)
+{
+    distrust(owner, name, reason);
 }
 
 static void on_search(void *owner, struct redis_link *found, const struct redis_place *place,
@@ -340,7 +347,8 @@ struct redis *redis_create(const struct redis_options *options)
     r->timer = timeout_create(options->loop, on_timer, r);
     r->patience = timeout_create(options->loop, on_impatient, r);
     r->search = redis_search_create(&r->options, on_search, r);
-    if (r->timer == NULL || r->patience == NULL || r->search == NULL) {
+    r->importer = redis_importer_create(&r->options, on_importer, r);
+    if (r->timer == NULL || r->patience == NULL || r->search == NULL || r->importer == NULL) {
         redis_destroy(&r);
         return NULL;
     }
@@ -359,6 +367,7 @@ void redis_destroy(struct redis **redis)
     r->is_expecting = false;
     redis_link_close(&r->link);
     redis_link_close(&r->old);
+    redis_importer_destroy(&r->importer);
     finish_all(next);
     redis_search_destroy(&r->search);
     timeout_destroy(&r->patience);

@@ -84,7 +84,7 @@ static void on_link(void *owner, struct redis_link *l, enum redis_link_event eve
     struct redis_search *s = owner;
     const struct redis_handshake_options options = {
         .config = config(s),
-        .is_sentinel = s->is_sentinel,
+        .peer = s->is_sentinel ? REDIS_PEER_SENTINEL : REDIS_PEER_SERVER,
         .password = s->is_sentinel ? s->options->sentinel_password : s->options->password,
         .at = &s->place.at,
         .deadline_ns = s->deadline_ns};

@@ -310,8 +310,33 @@ START_TEST(private_addresses_are_those_of_the_rfcs)
 }
 END_TEST
 
+START_TEST(two_addresses_are_the_same_when_host_and_port_are)
+{
+    static const struct {
+        const char *a, *b;
+        bool is_same;
+    } cases[] = {
+        {"192.0.2.1:25", "192.0.2.1:25", true},
+        {"192.0.2.1:25", "192.0.2.1:26", false},
+        {"192.0.2.1:25", "192.0.2.2:25", false},
+        {"[2001:db8::1]:25", "[2001:db8:0::1]:25", true},
+        {"[2001:db8::1]:25", "[2001:db8::2]:25", false},
+        {"[::1]:25", "127.0.0.1:25", false},
+        {"[::ffff:192.0.2.1]:25", "192.0.2.1:25", true},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct address a = address_of(cases[i].a), b = address_of(cases[i].b);
+        ck_assert_msg(address_is_same(&a, &b) == cases[i].is_same, "%s %s", cases[i].a, cases[i].b);
+        ck_assert(address_is_same(&b, &a) == cases[i].is_same);
+    }
+    struct address a = address_of("192.0.2.1:25"), none = {.size = 0};
+    ck_assert(!address_is_same(&a, &none) && !address_is_same(&none, &none));
+}
+END_TEST
+
 SUITE(address)
 {
+    TEST(two_addresses_are_the_same_when_host_and_port_are);
     TEST(an_address_is_printed_as_it_was_written);
     TEST(what_is_no_address_is_refused_with_a_reason_that_quotes_it);
     TEST(localhost_is_the_ipv4_loopback);

@@ -21,16 +21,24 @@ static inline void on_answer(void *owner, const struct redis_value *answer)
     heard.status = answer->items[1].integer;
 }
 
-/* One of a rate of which three pass. */
+/* One of a rate of which three pass; `other` is a key that it names besides, or NULL. */
+static inline int ask_for(const char *other)
+{
+    const char *texts[] = {NULL, NULL,    NULL, "{porteiro}:x", other,        "take", "r",
+                           "0",  "65535", "1",  "1000000000",   "3000000000", "0"};
+    size_t count = sizeof texts / sizeof *texts, keys = other == NULL ? 1 : 2;
+    size_t sizes[sizeof texts / sizeof *texts];
+    if (other == NULL)
+        memmove(&texts[4], &texts[5], (--count - 4) * sizeof *texts);
+    for (size_t i = REDIS_WORDS_FRONT; i < count; i++)
+        sizes[i] = strlen(texts[i]);
+    struct redis_words words = {texts, sizes, count, keys};
+    return redis_script(behind.redis, &words, on_answer, &heard);
+}
+
 static inline int ask(void)
 {
-    const char *texts[] = {NULL, NULL,    NULL, "{porteiro}:x", "take",       "r",
-                           "0",  "65535", "1",  "1000000000",   "3000000000", "0"};
-    size_t sizes[sizeof texts / sizeof *texts];
-    for (size_t i = REDIS_WORDS_FRONT; i < sizeof sizes / sizeof *sizes; i++)
-        sizes[i] = strlen(texts[i]);
-    struct redis_words words = {texts, sizes, sizeof sizes / sizeof *sizes, 1};
-    return redis_script(behind.redis, &words, on_answer, &heard);
+    return ask_for(NULL);
 }
 
 static inline void is_answered(void)

@@ -276,17 +276,28 @@ static void cluster_end(void)
     server_end();
 }
 
+/* The node of the keys has seen the trial of the script. */
+static bool behind_is_connected(void)
+{
+    return strstr(redis_cli_at(nodes[0].port, "CLIENT LIST"), "cmd=eval ") != NULL;
+}
+
 static int slot(void)
 {
     return atoi(redis_cli_at(nodes[0].port, "CLUSTER KEYSLOT porteiro"));
 }
 
-/* From one node to another, its key with it; all nodes are told. */
-static void move_slot(const struct node *from, const struct node *to)
+/* From one node to another, its key with it; both are told. */
+static void begin_move(const struct node *from, const struct node *to)
 {
     int number = slot();
     (void)redis_cli_at(to->port, "CLUSTER SETSLOT %d IMPORTING %s", number, from->id);
     (void)redis_cli_at(from->port, "CLUSTER SETSLOT %d MIGRATING %s", number, to->id);
+}
+
+static void end_move(const struct node *from, const struct node *to)
+{
+    int number = slot();
     (void)redis_cli_at(from->port, "MIGRATE 127.0.0.1 %d {porteiro}:x 0 2000", to->port);
     (void)redis_cli_at(to->port, "CLUSTER SETSLOT %d NODE %s", number, to->id);
     (void)redis_cli_at(from->port, "CLUSTER SETSLOT %d NODE %s", number, to->id);
@@ -306,7 +317,7 @@ END_TEST
 
 START_TEST(a_user_of_a_cluster_who_may_do_what_the_manual_says_is_enough)
 {
-    cluster_begin(SERVER_USER " +cluster|keyslot");
+    cluster_begin(SERVER_USER " +cluster|keyslot +asking");
     behind.config.username = "porteiro";
     behind.options.password = "secret";
     seeds_are((const int[]){nodes[1].port, nodes[2].port, 0});
@@ -322,7 +333,8 @@ START_TEST(calls_go_on_where_the_slot_has_moved_to)
     seeds_are((const int[]){nodes[0].port, nodes[1].port, 0});
     redis_open();
     is_answered();
-    move_slot(&nodes[0], &nodes[2]);
+    begin_move(&nodes[0], &nodes[2]);
+    end_move(&nodes[0], &nodes[2]);
     for (int i = 0; i < 50; i++)
         ck_assert_int_eq(ask(), 0);
     UNTIL(heard.answers == 51);
@@ -331,6 +343,64 @@ START_TEST(calls_go_on_where_the_slot_has_moved_to)
     ck_assert_uint_eq(lines_with("event=redis_moved"), 1);
     ck_assert_uint_eq(lines_with("event=redis_lost"), 0);
     cluster_end();
+}
+END_TEST
+
+START_TEST(a_key_that_would_be_new_is_asked_for_where_the_slot_is_moving_to)
+{
+    cluster_begin(SERVER_USER " +cluster|keyslot +asking");
+    behind.config.username = "porteiro";
+    behind.options.password = "secret";
+    seeds_are((const int[]){nodes[0].port, nodes[1].port, 0});
+    redis_open();
+    UNTIL(behind_is_connected());
+    begin_move(&nodes[0], &nodes[2]);
+    is_answered();
+    is_answered();
+    ck_assert_int_eq(strncmp(redis_cli_at(nodes[0].port, "EXISTS {porteiro}:x"), "ASK ", 4), 0);
+    end_move(&nodes[0], &nodes[2]);
+    is_answered();
+    is_answered();
+    ck_assert_int_eq(heard.status, 2); /* three have passed, wherever */
+    ck_assert_uint_eq(heard.losses, 0);
+    ck_assert_uint_eq(lines_with("event=redis_lost"), 0);
+    cluster_end();
+}
+END_TEST
+
+START_TEST(what_a_cluster_can_not_do_while_it_moves_is_told_once_and_done_afterwards)
+{
+    cluster_begin("");
+    seeds_are((const int[]){nodes[0].port, nodes[1].port, 0});
+    redis_open();
+    is_answered();
+    begin_move(&nodes[0], &nodes[2]);
+    ck_assert_int_eq(ask_for("{porteiro}:y"), 0); /* it isn't there, and x is */
+    is_lost_for("TRYAGAIN");
+    turns_for(200);
+    ck_assert(!redis_is_trusted(behind.redis));
+    end_move(&nodes[0], &nodes[2]);
+    is_trusted_again();
+    ck_assert_uint_eq(lines_with("event=redis_lost"), 1);
+    cluster_end();
+}
+END_TEST
+
+START_TEST(a_node_that_can_not_be_asked_is_told_once)
+{
+    char answer[100];
+    server_start("");
+    fake_listen();
+    seeds_are((const int[]){fake.port, 0});
+    redis_open();
+    fake_answers("probe", "+PONG\r\n*5\r\n:1\r\n:0\r\n:0\r\n:0\r\n:0\r\n");
+    ck_assert_int_eq(ask(), 0);
+    UNTIL(peer_read(&fake.peer) > 0 && memmem(fake.peer.in, fake.peer.size, "EVALSHA", 7) != NULL);
+    (void)snprintf(answer, sizeof answer, "-ASK 1 127.0.0.1:%d\r\n", server_free_port()); /* fits */
+    peer_say(&fake.peer, answer);
+    UNTIL(heard.losses == 1);
+    is_lost_for("Connection refused");
+    fake_end();
 }
 END_TEST
 
@@ -365,5 +435,8 @@ SUITE(search)
     TEST(a_seed_of_a_cluster_leads_to_the_node_of_the_keys);
     TEST(a_user_of_a_cluster_who_may_do_what_the_manual_says_is_enough);
     TEST(calls_go_on_where_the_slot_has_moved_to);
+    TEST(a_key_that_would_be_new_is_asked_for_where_the_slot_is_moving_to);
+    TEST(what_a_cluster_can_not_do_while_it_moves_is_told_once_and_done_afterwards);
+    TEST(a_node_that_can_not_be_asked_is_told_once);
     TEST(a_node_that_has_died_is_told_once_and_used_again);
 }
