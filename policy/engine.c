@@ -107,12 +107,32 @@ static bool value_of(enum limit_key key, const struct policy_facts *f,
             return false;
         *out = network_text(f->client, key == LIMIT_KEY_NETWORK, text);
         return true;
+    case LIMIT_KEY_HEADER:
     case LIMIT_KEY_COUNT: break;
     }
     if (whole == NULL && of_domain == NULL)
         return false;
     *out = whole != NULL ? span_of(whole) : domain_of(of_domain);
     return true;
+}
+
+/* Returns false when the message hasn't it, unless that is a value too. */
+static bool header_value(const struct limit_rule *r, const struct policy_facts *f, const char *name,
+                         struct span *out)
+{
+    const char *value = f->header == NULL ? NULL : f->header(f->header_owner, name);
+    *out = span_of(value == NULL ? "" : value);
+    return value != NULL || r->missing == LIMIT_MISSING_EMPTY;
+}
+
+/* Does it refuse a message for a header that isn't there? */
+static bool lacks_header(const struct limit_rule *r, const struct policy_facts *f)
+{
+    struct span value;
+    for (size_t i = 0; i < r->key_count && r->missing == LIMIT_MISSING_REJECT; i++)
+        if (r->keys[i] == LIMIT_KEY_HEADER && !header_value(r, f, limit_header(r, i), &value))
+            return true;
+    return false;
 }
 
 size_t limit_key_text(const struct limit_rule *r, const struct policy_facts *f,
@@ -123,7 +143,10 @@ size_t limit_key_text(const struct limit_rule *r, const struct policy_facts *f,
     char texts[LIMIT_KEYS_MAX][ADDRESS_TEXT_SIZE + 8];
     put_value(&k, span_of(r->name));
     for (size_t i = 0; i < r->key_count; i++) {
-        if (!value_of(r->keys[i], f, texts[i], &values[i]))
+        bool is_known = r->keys[i] == LIMIT_KEY_HEADER
+                            ? header_value(r, f, limit_header(r, i), &values[i])
+                            : value_of(r->keys[i], f, texts[i], &values[i]);
+        if (!is_known)
             return 0;
         put_value(&k, values[i]);
     }
@@ -166,24 +189,62 @@ static uint64_t quantity(const struct limit_rule *r, const struct policy_facts *
 {
     if (r->count == LIMIT_BYTES)
         return f->bytes;
-    return r->stage == STAGE_DATA ? f->recipients : 1;
+    return r->count == LIMIT_RECIPIENTS && r->stage != STAGE_RCPT ? f->recipients : 1;
+}
+
+/* FNV-1a, in lower case: which of the different ones it is. The store hashes it once more, with a
+ * key that nobody knows. */
+static uint64_t element_of(const struct limit_rule *r, const struct policy_facts *f)
+{
+    char text[ADDRESS_TEXT_SIZE + 8];
+    struct span value;
+    uint64_t hash = UINT64_C(0xcbf29ce484222325);
+    if (!value_of(r->count == LIMIT_DISTINCT_NETWORKS ? LIMIT_KEY_NETWORK : LIMIT_KEY_RECIPIENT, f,
+                  text, &value))
+        return 0;
+    for (size_t i = 0; i < value.size; i++)
+        hash = (hash ^ (unsigned char)ascii_lower(value.data[i])) * UINT64_C(0x100000001b3);
+    return hash;
+}
+
+static void fill_in_rate(struct counter_take *take, const struct limit_rule *r,
+                         const struct policy_facts *f)
+{
+    int64_t delay_us = r->action == LIMIT_DELAY ? r->max_delay_ms * 1000 - f->delayed_us : 0;
+    take->rate.increment_us = rate_increment(&r->rate, quantity(r, f));
+    take->rate.tolerance_us = rate_tolerance(&r->rate);
+    take->rate.max_delay_us = delay_us > 0 ? delay_us : 0;
 }
 
 static void fill_in(struct counter_take *take, const struct limit_rule *r,
                     const struct policy_facts *f)
 {
-    if (r->rate.count == 0) {
-        take->kind = COUNTER_AT_ONCE;
+    take->kind = r->kind;
+    switch (r->kind) {
+    case COUNTER_RATE: fill_in_rate(take, r, f); return;
+    case COUNTER_AT_ONCE:
         take->at_once.max = (uint32_t)r->max;
         take->at_once.lease = f->lease;
         take->at_once.lease_us = POLICY_LEASE_US;
         return;
+    case COUNTER_DISTINCT:
+        take->distinct.max = (uint32_t)r->max;
+        take->distinct.element = element_of(r, f);
+        take->distinct.window_us = r->window_ms * 1000;
+        return;
+    case COUNTER_RATIO:
+        take->ratio.percent = (uint32_t)r->ratio;
+        take->ratio.min = (uint32_t)r->min;
+        take->ratio.window_us = r->window_ms * 1000;
+        return;
     }
-    int64_t delay_us = r->action == LIMIT_DELAY ? r->max_delay_ms * 1000 - f->delayed_us : 0;
-    take->kind = COUNTER_RATE;
-    take->rate.increment_us = rate_increment(&r->rate, quantity(r, f));
-    take->rate.tolerance_us = rate_tolerance(&r->rate);
-    take->rate.max_delay_us = delay_us > 0 ? delay_us : 0;
+}
+
+static bool is_for(const struct limit_rule *r, const struct policy_facts *f)
+{
+    return match_holds(&r->when, f->account, f->client, f->listener) &&
+           (match_is_empty(&r->except) ||
+            !match_holds(&r->except, f->account, f->client, f->listener));
 }
 
 /* Returns 1; 0: the rule isn't for these facts; -1: no room. */
@@ -191,10 +252,10 @@ static int ask(struct policy_call *call, const struct limit_rule *r, const struc
                uint16_t group, uint16_t needs)
 {
     char text[STORE_KEY_MAX];
-    if (!match_holds(&r->when, f->account, f->client, f->listener) ||
-        (!match_is_empty(&r->except) &&
-         match_holds(&r->except, f->account, f->client, f->listener)))
+    if (!is_for(r, f))
         return 0;
+    if (lacks_header(r, f) && call->lacks_header == NULL)
+        call->lacks_header = r;
     size_t size = limit_key_text(r, f, text);
     if (size == 0)
         return 0;
@@ -274,16 +335,69 @@ static void look_at(const struct policy_call *call, size_t i, struct verdict *ou
         .kind = VERDICT_PASS, .rule = r, .key = call->takes[i].key, .wait_us = a->wait_us};
     if (!a->is_refusing)
         return;
-    out->is_too_large = r->rate.count > 0 && a->wait_us < 0;
+    out->is_too_large = r->kind == COUNTER_RATE && a->wait_us < 0;
     out->kind = r->action == LIMIT_REJECT || out->is_too_large ? VERDICT_REJECT : VERDICT_DEFER;
 }
 
 void policy_judge(const struct policy_call *call, int group, struct verdict *out)
 {
     *out = (struct verdict){.kind = VERDICT_PASS};
+    if (call->lacks_header != NULL)
+        *out = (struct verdict){.kind = VERDICT_REJECT,
+                                .rule = call->lacks_header,
+                                .key = span_of(""),
+                                .wait_us = -1,
+                                .lacks_header = true};
     for (size_t i = 0; group >= 0 && i < call->count; i++)
         if (call->takes[i].group == group)
             look_at(call, i, out);
+}
+
+/* ---- afterwards ---- */
+
+static bool is_settled(const struct limit_rule *r, enum policy_after what)
+{
+    switch (what) {
+    case AFTER_LOGIN: return r->count == LIMIT_DISTINCT_NETWORKS;
+    case AFTER_ATTEMPT: return r->count == LIMIT_REJECTED_RECIPIENTS;
+    case AFTER_MESSAGE: return r->count == LIMIT_DISTINCT_RECIPIENTS;
+    }
+    return false;
+}
+
+static void fill_in_settle(struct counter_settle *s, const struct limit_rule *r,
+                           const struct policy_facts *f, bool is_bad)
+{
+    s->of = r->kind;
+    s->slot = r->slot;
+    if (r->kind == COUNTER_DISTINCT) {
+        s->kind = SETTLE_ADD;
+        s->distinct.element = element_of(r, f);
+        s->distinct.window_us = r->window_ms * 1000;
+    } else {
+        s->kind = SETTLE_COUNT;
+        s->ratio.tried = 1;
+        s->ratio.bad = is_bad;
+        s->ratio.window_us = r->window_ms * 1000;
+    }
+}
+
+size_t policy_after(const struct policy *p, enum policy_after what, const struct policy_facts *f,
+                    bool is_bad, struct arena *a, struct counter_settle *out, size_t room)
+{
+    char text[STORE_KEY_MAX];
+    size_t count = 0;
+    for (size_t i = 0; i < p->limit_count && count < room; i++) {
+        const struct limit_rule *r = &p->limits[i];
+        size_t size =
+            r->enabled && is_settled(r, what) && is_for(r, f) ? limit_key_text(r, f, text) : 0;
+        const char *key = size == 0 ? NULL : arena_copy(a, span_make(text, size));
+        if (key == NULL)
+            continue;
+        out[count].key = span_make(key, size);
+        fill_in_settle(&out[count++], r, f, is_bad);
+    }
+    return count;
 }
 
 void policy_monitored(const struct policy_call *call, const struct policy *p,

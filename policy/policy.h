@@ -21,7 +21,12 @@ struct policy_facts {
     uint64_t recipients, bytes; /* of the message, at STAGE_DATA and STAGE_END */
     uint64_t lease;             /* names the session, and no other of any gateway */
     int64_t delayed_us;         /* for how long this message was held back already */
+    /* The value of a header field, at STAGE_END; NULL: there is none of that name. */
+    const char *(*header)(const void *owner, const char *name);
+    const void *header_owner;
 };
+
+enum { POLICY_HEADERS_MAX = 8 };
 
 /* Rules, in their order: the first that refuses is the reason that is told. */
 struct policy {
@@ -31,7 +36,9 @@ struct policy {
     int mode;              /* enum rule_mode, of all its rules */
     struct limit_rule *limits;
     size_t limit_count;
-    unsigned stages; /* a bit for each enum policy_stage at which something is asked */
+    unsigned stages;          /* a bit for each enum policy_stage at which something is asked */
+    unsigned counts;          /* likewise for each enum limit_count */
+    struct text_list headers; /* names of fields that are keys */
 };
 
 /* Does the rule only say what it would do? */
@@ -53,7 +60,8 @@ struct policy_call {
     struct counter_answer *answers;  /* as many */
     const struct limit_rule **rules; /* of each take */
     size_t count, room;
-    uint16_t groups; /* so far */
+    uint16_t groups;                       /* so far */
+    const struct limit_rule *lacks_header; /* that refuses a message without its header */
 };
 
 /* An empty one in `a`, of at most STORE_TAKES_MAX takes. What it needs is taken there. */
@@ -76,6 +84,7 @@ struct verdict {
     struct span key;               /* of its counter */
     int64_t wait_us;   /* PASS: to be held back so long; DEFER: try again after it; -1: unknown */
     bool is_too_large; /* it is more than the rule ever lets through at once */
+    bool lacks_header; /* that the rule wants */
 };
 
 /* Asks how all counters that the policy has for these facts stand, of whatever stage, and takes
@@ -87,6 +96,17 @@ bool policy_has_room(const struct policy_call *call, const struct policy *p);
 
 /* What the answers say of a group. */
 void policy_judge(const struct policy_call *call, int group, struct verdict *out);
+
+/* What is added to counters afterwards. */
+enum policy_after {
+    AFTER_LOGIN,   /* who has logged in, and from where */
+    AFTER_ATTEMPT, /* the server behind has answered for f->recipient; `is_bad`: there is nobody */
+    AFTER_MESSAGE, /* it has taken the message, for f->recipient among others */
+};
+
+/* Writes what is to be settled for it, up to `room`; keys lie in `a`. Returns how many. */
+size_t policy_after(const struct policy *p, enum policy_after what, const struct policy_facts *f,
+                    bool is_bad, struct arena *a, struct counter_settle *out, size_t room);
 
 /* Calls `fn` for each rule in monitor mode, or of action log, that would have refused. */
 void policy_monitored(const struct policy_call *call, const struct policy *p,

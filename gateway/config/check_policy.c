@@ -4,6 +4,40 @@
 #include "base/arena.h"
 
 #include <stdlib.h>
+#include <strings.h>
+
+static bool has_header(const struct policy *p, const char *name)
+{
+    for (size_t i = 0; i < p->headers.count; i++)
+        if (strcasecmp(p->headers.items[i], name) == 0)
+            return true;
+    return false;
+}
+
+/* The fields that have to be looked for in a message. */
+static void add_headers(struct config *c, struct policy *p, const struct limit_rule *r,
+                        struct errors *errors)
+{
+    for (size_t i = 0; i < r->key_count; i++) {
+        const char *name = limit_header(r, i);
+        if (name[0] == '\0' || has_header(p, name))
+            continue;
+        if (p->headers.count == POLICY_HEADERS_MAX) {
+            errors_add_at(errors, &r->place,
+                          "policies.%s.limits.%s.key: a policy goes by up to %d headers", p->name,
+                          r->name, POLICY_HEADERS_MAX);
+            return;
+        }
+        size_t size = (p->headers.count + 1) * sizeof *p->headers.items;
+        const char **items = arena_alloc(c->arena, size);
+        if (items == NULL)
+            abort(); /* out of memory at the start */
+        if (p->headers.count > 0)
+            memcpy(items, p->headers.items, size - sizeof *items);
+        items[p->headers.count++] = name;
+        p->headers.items = items;
+    }
+}
 
 /* Those that aren't dropped say at which stages they ask. */
 static void check_limits(struct config *c, struct policy *p, struct errors *errors)
@@ -13,8 +47,11 @@ static void check_limits(struct config *c, struct policy *p, struct errors *erro
         const char *path = arena_printf(c->arena, "policies.%s.limits.%s", p->name, r->name);
         if (path == NULL)
             abort(); /* out of memory at the start */
-        if (r->enabled && limit_rule_check(r, path, errors) == 0)
-            p->stages |= 1u << r->stage;
+        if (!r->enabled || limit_rule_check(r, path, errors) < 0)
+            continue;
+        p->stages |= 1u << r->stage;
+        p->counts |= 1u << r->count;
+        add_headers(c, p, r, errors);
     }
 }
 

@@ -257,6 +257,12 @@ static void fill_in(struct counter_settle *s, const struct receipt *r)
     }
 }
 
+void decider_settle(struct decider *d, const struct counter_settle *settles, size_t count)
+{
+    const struct redis_store *redis = d->options.redis;
+    settle(d, redis != NULL && redis_store_is_trusted(redis), settles, count);
+}
+
 /* What lies in one of the stores, from `*list` on; a hundred at most. */
 static size_t gather(struct receipt **list, bool is_in_redis, struct counter_settle *settles)
 {

@@ -56,6 +56,9 @@ enum decision_outcome decision_run(struct decision *x, decision_fn *fn, void *ow
 /* Afterwards, in the store that has answered. */
 void decision_settle(const struct decision *x, const struct counter_settle *settles, size_t count);
 
+/* What nobody was asked about: in the store that would be asked now. */
+void decider_settle(struct decider *d, const struct counter_settle *settles, size_t count);
+
 /* Something that was taken, for as long as it may have to be given back. */
 struct receipt {
     struct receipt *next;

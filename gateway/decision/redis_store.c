@@ -89,6 +89,11 @@ bool redis_store_is_linked(const struct redis_store *s)
     return redis_is_linked(s->redis);
 }
 
+bool redis_store_is_trusted(const struct redis_store *s)
+{
+    return redis_is_trusted(s->redis);
+}
+
 /* ---- words ---- */
 
 /* Room for so many words, and for so much text that is made for them. Returns 0, or -1. */

@@ -13,6 +13,9 @@ void redis_store_destroy(struct redis_store **store);
 /* Is there a connection to ask over? */
 bool redis_store_is_linked(const struct redis_store *store);
 
+/* Would a call be sent now? */
+bool redis_store_is_trusted(const struct redis_store *s);
+
 /* One answer for each take, in their order, valid during the call alone; or NULL: there is none,
  * and nobody knows whether it was taken: it is never given back. */
 typedef void redis_store_fn(void *owner, const struct counter_answer *answers);

@@ -6,7 +6,7 @@
 
 #include <stdio.h>
 
-enum { ARENA_MAX = 64 * 1024 };
+enum { ARENA_MAX = 64 * 1024, AFTER_MAX = 64 };
 
 struct policy_facts session_facts(const struct session *s)
 {
@@ -19,11 +19,24 @@ struct policy_facts session_facts(const struct session *s)
 
 /* ---- verdicts ---- */
 
+static const char *header_wanted(const struct limit_rule *r)
+{
+    for (size_t i = 0; i < r->key_count; i++)
+        if (limit_header(r, i)[0] != '\0')
+            return limit_header(r, i);
+    return "";
+}
+
 const char *verdict_text(const struct verdict *v, char out[VERDICT_TEXT_SIZE])
 {
     char limit[160], wait[40], then[64] = "";
     if (v->rule == NULL)
         return "Limits can't be checked now; try again in a minute";
+    if (v->lacks_header) {
+        (void)snprintf(out, VERDICT_TEXT_SIZE, "%s: the message has no %s", v->rule->name,
+                       header_wanted(v->rule)); /* fits */
+        return out;
+    }
     (void)limit_rule_text(v->rule, limit, sizeof limit);
     if (v->is_too_large)
         (void)snprintf(then, sizeof then, "; this is more than it ever lets through"); /* fits */
@@ -101,9 +114,27 @@ static void keep(struct session *s)
     show_leases(s);
 }
 
+void session_after(const struct session *s, enum policy_after what, const struct policy_facts *f,
+                   bool is_bad)
+{
+    struct counter_settle settles[AFTER_MAX];
+    struct decision *x = decision_create(s->context->decider); /* its memory is what is needed */
+    if (x == NULL)
+        return;
+    size_t count =
+        policy_after(s->listener->policy_rules, what, f, is_bad, x->arena, settles, AFTER_MAX);
+    if (count > 0)
+        decider_settle(s->context->decider, settles, count);
+    decision_destroy(&x);
+}
+
 void session_policy_keep(struct session *s)
 {
+    const struct policy *p = s->listener->policy_rules;
+    const struct policy_facts f = session_facts(s);
     drop_rates(&s->policy.at_login);
+    if (p != NULL && (p->counts >> LIMIT_DISTINCT_NETWORKS & 1) != 0)
+        session_after(s, AFTER_LOGIN, &f, false);
 }
 
 void session_policy_give_back(struct session *s)

@@ -26,6 +26,10 @@ bool session_ask_policy(struct session *s, enum policy_stage stage, session_judg
  * kind was awaited. */
 bool session_policy_delayed(struct session *s);
 
+/* Adds to counters what `what` says, of these facts. */
+void session_after(const struct session *s, enum policy_after what, const struct policy_facts *f,
+                   bool is_bad);
+
 /* The login has come to its end well: what it has taken stays taken, but for what is held as long
  * as the session lasts. */
 void session_policy_keep(struct session *s);

@@ -4,6 +4,7 @@
 
 #include "decision/decision.h"
 #include "message/body.h"
+#include "message/header_values.h"
 #include "message/headers.h"
 #include "protocol/smtp/server.h"
 #include "session/login.h"
@@ -103,8 +104,9 @@ struct transaction {
     bool is_chunked, is_last_chunk; /* it comes by BDAT; the present one ends it */
     struct body body;
     struct headers headers;
-    const char *received; /* the trace line, until it is sent */
-    const char *refusal;  /* the answer to the final dot, whole lines */
+    struct header_values *header_values; /* that policy goes by; NULL: none */
+    const char *received;                /* the trace line, until it is sent */
+    const char *refusal;                 /* the answer to the final dot, whole lines */
     int refusal_code;
     uint64_t dropped;      /* octets since then */
     bool ends_after_batch; /* RSET or EHLO stands behind recipients whose answers are to come */
@@ -261,6 +263,11 @@ void smtp_policy_ask(struct smtp_session *s, enum policy_stage stage, smtp_judge
 
 /* The replies were held back long enough. */
 void smtp_policy_delayed(struct smtp_session *s);
+
+/* The server behind has answered for a recipient; it has taken the message. */
+void smtp_policy_attempted(const struct smtp_session *s, const struct recipient *r, int code,
+                           const char *enhanced);
+void smtp_policy_taken(const struct smtp_session *s);
 
 /* What recipients that were refused after all have taken is given back; or all of it. */
 void smtp_policy_give_back(struct smtp_session *s, bool is_all);

@@ -63,6 +63,7 @@ void smtp_final_answered(struct smtp_session *s, const struct smtp_reply *reply)
         return;
     }
     t->is_taken = true;
+    smtp_policy_taken(s);
     count_message(s);
     log_dropped_parameters(s);
     log_message(s, EVENT_message_accepted, 250, reply->text, "");

@@ -578,8 +578,10 @@ static void rcpt_answered(struct smtp_session *s, const struct smtp_reply *reply
     const char *text = t->mail_refusal;
     int code = t->mail_refusal_code;
     t->due--;
-    if (text == NULL)
+    if (text == NULL) {
+        smtp_policy_attempted(s, r, reply->code, reply->enhanced);
         text = smtp_upstream_text(s, SMTP_COMMAND_RCPT, reply, &code);
+    }
     answer(s, r, text, code);
     if (t->due > 0)
         return;

@@ -14,6 +14,11 @@ bool smtp_policy_asks(const struct smtp_session *s, enum policy_stage stage)
     return p != NULL && (p->stages >> stage & 1) != 0;
 }
 
+static const char *header(const void *owner, const char *name)
+{
+    return owner == NULL ? NULL : header_values_find(owner, name);
+}
+
 static struct policy_facts facts_of(const struct smtp_session *s)
 {
     struct policy_facts f = session_facts(&s->base);
@@ -22,6 +27,8 @@ static struct policy_facts facts_of(const struct smtp_session *s)
     f.delayed_us = t->delayed_us;
     f.recipients = t->accepted;
     f.bytes = t->body.size;
+    f.header = header;
+    f.header_owner = t->header_values;
     return f;
 }
 
@@ -234,6 +241,40 @@ void smtp_policy_ask(struct smtp_session *s, enum policy_stage stage, smtp_judge
 void smtp_policy_delayed(struct smtp_session *s)
 {
     s->transaction->judged(s);
+}
+
+/* ---- afterwards ---- */
+
+/* RFC 3463: there is no such mailbox, or none any more. Not what the server has against the
+ * message, the sender or the hour. */
+static bool is_nobody(int code, const char *enhanced)
+{
+    return (code == 550 || code == 551 || code == 553) &&
+           (strncmp(enhanced, "5.1.", 4) == 0 || strcmp(enhanced, "5.2.1") == 0);
+}
+
+void smtp_policy_attempted(const struct smtp_session *s, const struct recipient *r, int code,
+                           const char *enhanced)
+{
+    const struct policy *p = s->base.listener->policy_rules;
+    struct policy_facts f = facts_of(s);
+    if (p == NULL || (p->counts >> LIMIT_REJECTED_RECIPIENTS & 1) == 0)
+        return;
+    f.recipient = r->address;
+    session_after(&s->base, AFTER_ATTEMPT, &f, is_nobody(code, enhanced));
+}
+
+void smtp_policy_taken(const struct smtp_session *s)
+{
+    const struct policy *p = s->base.listener->policy_rules;
+    struct policy_facts f = facts_of(s);
+    if (p == NULL || (p->counts >> LIMIT_DISTINCT_RECIPIENTS & 1) == 0)
+        return;
+    for (const struct recipient *r = s->transaction->first; r != NULL; r = r->next) {
+        f.recipient = r->address;
+        if (r->state == RECIPIENT_ACCEPTED)
+            session_after(&s->base, AFTER_MESSAGE, &f, false);
+    }
 }
 
 /* ---- giving back ---- */

@@ -45,6 +45,20 @@ static struct received origin(const struct smtp_session *s, char from[LITERAL_SI
                              .cipher = connection_tls_cipher(s->base.client)};
 }
 
+/* Policy wants to know some fields. Returns 0, or -1 without memory. */
+static int collect_headers(const struct smtp_session *s)
+{
+    struct transaction *t = s->transaction;
+    const struct policy *p = s->base.listener->policy_rules;
+    if (p == NULL || p->headers.count == 0)
+        return 0;
+    t->header_values = arena_alloc(t->arena, sizeof *t->header_values);
+    if (t->header_values == NULL)
+        return -1;
+    header_values_init(t->header_values, p->headers.items, p->headers.count);
+    return 0;
+}
+
 int smtp_text_begin(struct smtp_session *s)
 {
     struct transaction *t = s->transaction;
@@ -52,7 +66,7 @@ int smtp_text_begin(struct smtp_session *s)
     const struct received r = origin(s, from, date);
     size_t size = received_write(&r, text);
     t->received = arena_copy(t->arena, span_make(text, size));
-    return t->received == NULL ? -1 : 0;
+    return t->received == NULL ? -1 : collect_headers(s);
 }
 
 /* ---- what goes up ---- */
@@ -98,6 +112,10 @@ static void add_headers(struct smtp_session *s, struct span text, struct parts *
     enum headers_result result = headers_take(&s->transaction->headers, text, &cut);
     add_part(p, cut.headers[0]);
     add_part(p, cut.headers[1]);
+    if (s->transaction->header_values != NULL) {
+        header_values_take(s->transaction->header_values, cut.headers[0]);
+        header_values_take(s->transaction->header_values, cut.headers[1]);
+    }
     if (result != HEADERS_MORE)
         add_missing(s, result == HEADERS_NO_LINE, p);
     add_part(p, cut.behind[0]);

@@ -7,13 +7,32 @@
 
 #define AT(member) .offset = offsetof(struct limit_rule, member)
 
-static const char *const key_names[] = {
-    "account",       "login",     "account_domain",   "ip",       "network", "sender",
-    "sender_domain", "recipient", "recipient_domain", "listener", "global",  NULL};
-static const char *const count_names[] = {"connections", "sessions", "logins", "messages",
-                                          "recipients",  "bytes",    NULL};
+static const char *const key_names[] = {"account",
+                                        "login",
+                                        "account_domain",
+                                        "ip",
+                                        "network",
+                                        "sender",
+                                        "sender_domain",
+                                        "recipient",
+                                        "recipient_domain",
+                                        "listener",
+                                        "global",
+                                        "header:",
+                                        NULL};
+static const char *const count_names[] = {"connections",
+                                          "sessions",
+                                          "logins",
+                                          "messages",
+                                          "recipients",
+                                          "bytes",
+                                          "rejected_recipients",
+                                          "distinct_recipients",
+                                          "distinct_networks",
+                                          NULL};
 static const char *const at_names[] = {"", "rcpt", "message", NULL};
 static const char *const action_names[] = {"delay", "defer", "reject", "log", NULL};
+static const char *const missing_names[] = {"empty", "skip", "reject", NULL};
 static const char *const mode_names[] = {"enforce", "monitor", NULL};
 
 /* COUNT/PERIOD, as "600/1h" or "600/h"; octets as "1G/1d". */
@@ -43,21 +62,65 @@ static int check_rate(const char *text, struct error *why)
     return parse_rate(text, &rate, why);
 }
 
+static const char header_key[] = "header:";
+
+/* RFC 5322 section 2.2: the name of a field. */
+static bool is_field_name(const char *name)
+{
+    size_t size = strlen(name);
+    bool is_good = size > 0 && size <= LIMIT_HEADER_MAX;
+    for (size_t i = 0; i < size; i++)
+        is_good = is_good && name[i] > ' ' && name[i] < 0x7f && name[i] != ':';
+    return is_good;
+}
+
+static int key_of(const char *text)
+{
+    if (strncmp(text, header_key, strlen(header_key)) == 0)
+        return is_field_name(text + strlen(header_key)) ? LIMIT_KEY_HEADER : -1;
+    for (int k = 0; k < LIMIT_KEY_HEADER; k++)
+        if (strcmp(text, key_names[k]) == 0)
+            return k;
+    return -1;
+}
+
+static int check_key(const char *text, struct error *why)
+{
+    return key_of(text) >= 0
+               ? 0
+               : error_set(why,
+                           "\"%s\" must be account, login, account_domain, ip, network, sender, "
+                           "sender_domain, recipient, recipient_domain, listener, global or "
+                           "header:NAME",
+                           text);
+}
+
 const struct setting limit_settings[] = {
     {"key", SETTING_TEXT_LIST, AT(key), .preset = "", .min = 1, .max = LIMIT_KEYS_MAX,
-     .choices = key_names,
+     .check = check_key,
      .help = "what a counter goes by: account, login, account_domain, ip, network, sender, "
-             "sender_domain, recipient, recipient_domain, listener, global; several together",
+             "sender_domain, recipient, recipient_domain, listener, header:NAME, global; several "
+             "together",
      .example = "[\"account\"]", .is_required = true},
     {"count", SETTING_CHOICE, AT(count), .preset = "recipients", .choices = count_names,
-     .help = "connections, sessions, logins, messages, recipients or bytes"},
+     .help = "connections, sessions, logins, messages, recipients, bytes, rejected_recipients, "
+             "distinct_recipients or distinct_networks"},
     {"rate", SETTING_TEXT, AT(rate_text), .preset = "", .check = check_rate,
      .help = "COUNT/PERIOD, as \"600/1h\"; at most burst + COUNT - 1 in any PERIOD",
      .example = "\"600/1h\""},
     {"burst", SETTING_INTEGER, AT(burst), .preset = "0", .max = RATE_COUNT_MAX,
      .help = "how many pass at once from rest; 0: COUNT"},
     {"max", SETTING_INTEGER, AT(max), .preset = "0", .max = 1000000,
-     .help = "instead of rate, for sessions and connections: at once"},
+     .help = "instead of rate: sessions or connections at once; different ones within window"},
+    {"window", SETTING_DURATION, AT(window_ms), .preset = "0", .max = INT64_C(366) * 86400000,
+     .help = "of distinct_* with max, and of rejected_recipients with ratio"},
+    {"ratio", SETTING_INTEGER, AT(ratio), .preset = "0", .max = 99,
+     .help = "of rejected_recipients: per cent of those tried within window"},
+    {"min", SETTING_INTEGER, AT(min), .preset = "20", .min = 1, .max = 1000000,
+     .help = "of ratio: once so many were tried"},
+    {"missing", SETTING_CHOICE, AT(missing), .preset = "empty", .choices = missing_names,
+     .help = "a message without the header of a key: empty (all of them share a counter), skip or "
+             "reject"},
     {"at", SETTING_CHOICE, AT(at), .preset = "", .choices = at_names,
      .help =
          "of recipients: rcpt (as many as fit pass; the default) or message (all or nothing, at "
@@ -85,10 +148,13 @@ static bool has_key(const struct limit_rule *r, enum limit_key from, enum limit_
 
 static enum policy_stage stage_of(const struct limit_rule *r)
 {
+    if (has_key(r, LIMIT_KEY_HEADER, LIMIT_KEY_HEADER))
+        return STAGE_END;
     switch ((enum limit_count)r->count) {
     case LIMIT_CONNECTIONS: return STAGE_CONNECT;
     case LIMIT_SESSIONS:
-    case LIMIT_LOGINS: return STAGE_LOGIN;
+    case LIMIT_LOGINS:
+    case LIMIT_DISTINCT_NETWORKS: return STAGE_LOGIN;
     case LIMIT_MESSAGES: return STAGE_MAIL;
     case LIMIT_BYTES: return STAGE_END;
     default: return r->at == LIMIT_AT_MESSAGE ? STAGE_DATA : STAGE_RCPT;
@@ -110,31 +176,56 @@ static const char *unknown_key(const struct limit_rule *r)
     return NULL;
 }
 
+/* How each count is limited. */
+enum form { BY_RATE = 1, BY_MAX = 2, BY_WINDOW = 4, BY_RATIO = 8 };
+static const struct {
+    unsigned forms;
+    const char *text;
+} forms[] = {
+    [LIMIT_CONNECTIONS] = {BY_RATE | BY_MAX, "rate = \"600/1h\" or max = 4"},
+    [LIMIT_SESSIONS] = {BY_RATE | BY_MAX, "rate = \"600/1h\" or max = 4"},
+    [LIMIT_LOGINS] = {BY_RATE, "rate = \"600/1h\""},
+    [LIMIT_MESSAGES] = {BY_RATE, "rate = \"600/1h\""},
+    [LIMIT_RECIPIENTS] = {BY_RATE, "rate = \"600/1h\""},
+    [LIMIT_BYTES] = {BY_RATE, "rate = \"1G/1d\""},
+    [LIMIT_REJECTED_RECIPIENTS] = {BY_RATIO, "ratio = 25 window = \"1h\""},
+    [LIMIT_DISTINCT_RECIPIENTS] = {BY_WINDOW, "max = 100 window = \"1h\""},
+    [LIMIT_DISTINCT_NETWORKS] = {BY_WINDOW, "max = 3 window = \"1h\""},
+};
+
 static void check_numbers(struct limit_rule *r, const char *path, struct errors *errors)
 {
-    bool has_rate = r->rate_text[0] != '\0';
+    static const enum counter_kind kinds[] = {[BY_RATE] = COUNTER_RATE,
+                                              [BY_MAX] = COUNTER_AT_ONCE,
+                                              [BY_WINDOW] = COUNTER_DISTINCT,
+                                              [BY_RATIO] = COUNTER_RATIO};
+    bool has_rate = r->rate_text[0] != '\0', has_window = r->window_ms > 0;
     struct error why;
     if (has_rate && parse_rate(r->rate_text, &r->rate, &why) < 0)
         return; /* was told when it was read */
     r->rate.burst = r->burst > 0 ? r->burst : r->rate.count;
-    if (has_rate == (r->max > 0))
-        errors_add_at(errors, &r->place, "%s: write either rate = \"600/1h\" or max = 4", path);
-    else if (r->max > 0 && r->count != LIMIT_SESSIONS && r->count != LIMIT_CONNECTIONS)
-        errors_add_at(errors, &r->place,
-                      "%s.max: is for count = \"sessions\" or \"connections\"; write rate = "
-                      "\"600/1h\" for %s",
-                      path, count_names[r->count]);
+    unsigned form = (has_rate ? BY_RATE : 0u) |
+                    (r->max > 0 ? (has_window ? BY_WINDOW : BY_MAX) : 0u) |
+                    (r->ratio > 0 && has_window ? BY_RATIO : 0u);
+    if (has_window && r->max == 0 && r->ratio == 0)
+        form = 0;
+    if ((form & forms[r->count].forms) != form || form == 0 || (form & (form - 1)) != 0)
+        errors_add_at(errors, &r->place, "%s: %s are limited by %s", path, count_names[r->count],
+                      forms[r->count].text);
+    else
+        r->kind = kinds[form];
     if (r->burst > 0 && !has_rate)
         errors_add_at(errors, &r->place, "%s.burst: means nothing without rate", path);
+    if (r->missing != LIMIT_MISSING_EMPTY && !has_key(r, LIMIT_KEY_HEADER, LIMIT_KEY_HEADER))
+        errors_add_at(errors, &r->place, "%s.missing: means nothing without a header key", path);
 }
 
 static void check_action(struct limit_rule *r, const char *path, struct errors *errors)
 {
-    bool is_late = r->stage == STAGE_END || r->stage == STAGE_CONNECT;
-    if (r->action == LIMIT_DELAY && (r->rate.count == 0 || is_late))
+    if (r->action == LIMIT_DELAY && (r->rate.count == 0 || r->stage == STAGE_CONNECT))
         errors_add_at(errors, &r->place,
-                      "%s.action: delay is for a rate of logins, messages or recipients; write "
-                      "\"defer\"",
+                      "%s.action: delay is for a rate of logins, messages, recipients or bytes; "
+                      "write \"defer\"",
                       path);
     if (r->action == LIMIT_DELAY && r->rate.count > 0 &&
         r->max_delay_ms * 1000 < rate_increment(&r->rate, 1))
@@ -147,10 +238,9 @@ static void check_action(struct limit_rule *r, const char *path, struct errors *
 int limit_rule_check(struct limit_rule *r, const char *path, struct errors *errors)
 {
     size_t before = errors_count(errors);
-    for (size_t i = 0; i < r->key.count && r->key_count < LIMIT_KEYS_MAX; i++)
-        for (size_t k = 0; key_names[k] != NULL; k++)
-            if (strcmp(r->key.items[i], key_names[k]) == 0)
-                r->keys[r->key_count++] = (enum limit_key)k;
+    for (size_t i = 0; i < r->key.count && i < LIMIT_KEYS_MAX; i++)
+        if (key_of(r->key.items[i]) >= 0) /* else it was told when it was read */
+            r->keys[r->key_count++] = (enum limit_key)key_of(r->key.items[i]);
     r->stage = stage_of(r);
     const char *unknown = unknown_key(r);
     if (unknown != NULL)
@@ -159,6 +249,12 @@ int limit_rule_check(struct limit_rule *r, const char *path, struct errors *erro
                       r->stage == STAGE_DATA ? "; take at = \"rcpt\"" : "");
     if (r->at != LIMIT_AT_EARLIEST && r->count != LIMIT_RECIPIENTS)
         errors_add_at(errors, &r->place, "%s.at: is for count = \"recipients\"", path);
+    if (r->stage == STAGE_END &&
+        (r->at == LIMIT_AT_RCPT || r->count < LIMIT_MESSAGES || r->count > LIMIT_BYTES))
+        errors_add_at(errors, &r->place,
+                      "%s.key: a header is known at the end of a message, when messages, "
+                      "recipients and bytes can be counted",
+                      path);
     if (has_key(r, LIMIT_KEY_GLOBAL, LIMIT_KEY_GLOBAL) && r->key_count > 1)
         errors_add_at(errors, &r->place, "%s.key: global stands alone", path);
     check_numbers(r, path, errors);
@@ -168,19 +264,43 @@ int limit_rule_check(struct limit_rule *r, const char *path, struct errors *erro
 
 /* ---- for people ---- */
 
-const char *limit_rule_text(const struct limit_rule *r, char *out, size_t room)
+const char *limit_header(const struct limit_rule *r, size_t key)
 {
-    const char *what = count_names[r->count];
+    return r->keys[key] == LIMIT_KEY_HEADER ? r->key.items[key] + strlen(header_key) : "";
+}
+
+static void rate_rule_text(const struct limit_rule *r, char *out, size_t room)
+{
     const char *slash = strchr(r->rate_text, '/'), *period = slash == NULL ? "" : slash + 1;
-    const char *one = ascii_is_digit(period[0]) ? "" : "1";
-    if (r->rate.count == 0)
-        (void)snprintf(out, room, "at most %" PRId64 " %s at once", r->max, what); /* cut to fit */
-    else if (r->rate.burst == r->rate.count)
+    const char *one = ascii_is_digit(period[0]) ? "" : "1", *what = count_names[r->count];
+    if (r->rate.burst == r->rate.count)
         (void)snprintf(out, room, "at most %" PRId64 " %s in %s%s", r->rate.count, what, one,
-                       period); /* likewise */
+                       period); /* cut to fit */
     else
         (void)snprintf(out, room, "at most %" PRId64 " %s in %s%s, %" PRId64 " at once",
                        r->rate.count, what, one, period, r->rate.burst); /* likewise */
+}
+
+const char *limit_rule_text(const struct limit_rule *r, char *out, size_t room)
+{
+    const char *what = count_names[r->count];
+    char window[40];
+    (void)limit_wait_text(r->window_ms * 1000, window, sizeof window);
+    switch (r->kind) {
+    case COUNTER_RATE: rate_rule_text(r, out, room); break;
+    case COUNTER_AT_ONCE:
+        (void)snprintf(out, room, "at most %" PRId64 " %s at once", r->max, what); /* cut to fit */
+        break;
+    case COUNTER_DISTINCT:
+        (void)snprintf(out, room, "at most %" PRId64 " different %s in %s", r->max,
+                       what + strlen("distinct_"), window); /* likewise */
+        break;
+    case COUNTER_RATIO:
+        (void)snprintf(out, room,
+                       "at most %" PRId64 "%% of recipients refused in %s, of %" PRId64 " or more",
+                       r->ratio, window, r->min); /* likewise */
+        break;
+    }
     return out;
 }
 

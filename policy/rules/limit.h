@@ -4,6 +4,7 @@
 
 #include "base/setting.h"
 #include "policy/limit/gcra.h"
+#include "policy/limit/store.h"
 #include "policy/match.h"
 
 /* What a counter goes by. */
@@ -19,6 +20,7 @@ enum limit_key {
     LIMIT_KEY_RECIPIENT_DOMAIN,
     LIMIT_KEY_LISTENER,
     LIMIT_KEY_GLOBAL,
+    LIMIT_KEY_HEADER, /* "header:NAME" */
     LIMIT_KEY_COUNT
 };
 
@@ -30,6 +32,9 @@ enum limit_count {
     LIMIT_MESSAGES,
     LIMIT_RECIPIENTS,
     LIMIT_BYTES,
+    LIMIT_REJECTED_RECIPIENTS, /* a ratio of those tried */
+    LIMIT_DISTINCT_RECIPIENTS, /* different ones within a window */
+    LIMIT_DISTINCT_NETWORKS,
     LIMIT_COUNT_COUNT
 };
 
@@ -45,11 +50,14 @@ enum policy_stage {
     STAGE_COUNT
 };
 
+/* What a message without the header is to a rule that goes by it. */
+enum limit_missing { LIMIT_MISSING_EMPTY, LIMIT_MISSING_SKIP, LIMIT_MISSING_REJECT };
+
 enum limit_at { LIMIT_AT_EARLIEST, LIMIT_AT_RCPT, LIMIT_AT_MESSAGE };
 enum limit_action { LIMIT_DELAY, LIMIT_DEFER, LIMIT_REJECT, LIMIT_LOG };
 enum rule_mode { RULE_ENFORCE, RULE_MONITOR };
 
-enum { LIMIT_KEYS_MAX = 4 };
+enum { LIMIT_KEYS_MAX = 4, LIMIT_HEADER_MAX = 64 };
 
 struct limit_rule {
     const char *name;
@@ -57,14 +65,15 @@ struct limit_rule {
     /* As they stand in the file. */
     struct text_list key;
     const char *rate_text;
-    int count, at, action, mode; /* enums above */
-    int64_t max, burst, max_delay_ms;
+    int count, at, action, mode, missing; /* enums above */
+    int64_t max, burst, max_delay_ms, window_ms, ratio, min;
     bool enabled;
     struct match when, except;
     /* What they mean: filled in by limit_rule_check. */
     enum limit_key keys[LIMIT_KEYS_MAX];
     size_t key_count;
-    struct rate rate; /* count 0: it is one of at once, by `max` */
+    enum counter_kind kind;
+    struct rate rate; /* of that kind */
     enum policy_stage stage;
     uint16_t slot; /* of its counters, by its name: the same in all processes */
 };
@@ -75,6 +84,9 @@ extern const struct setting limit_settings[];
 /* Do the keys go together? Fills in what they mean. Returns 0; or -1: everything that is wrong was
  * added to `errors`, with the rule's place and `path`. */
 int limit_rule_check(struct limit_rule *r, const char *path, struct errors *errors);
+
+/* The name of a header key, as it stands in the file; "": the key is none. */
+const char *limit_header(const struct limit_rule *r, size_t key);
 
 /* "at most 600 recipients in 1h, 100 at once": into `out`, cut to fit. Returns `out`. */
 const char *limit_rule_text(const struct limit_rule *r, char *out, size_t room);

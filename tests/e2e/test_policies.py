@@ -561,3 +561,99 @@ def test_a_reader_whose_server_is_away_may_try_until_it_errs_too_often(new_gatew
             client.expect("+OK")
             client.expect("-ERR [SYS/TEMP] ")
         client.expect("-ERR Too many errors")
+
+
+# ---- headers, and what is different or refused ----
+
+def script(name):
+    return message().replace(b"Subject:", b"X-PHP-Originating-Script:\r\n  33:" + name.encode() + b"\r\nSubject:")
+
+
+@pytest.mark.parametrize("how", ["DATA", "BDAT"])
+def test_a_script_has_a_limit_of_its_own_by_the_header_that_names_it(new_gateway, new_smtp, how):
+    server = new_smtp()
+    gateway = new_gateway(server, **policy(script=limit(["account", "header:X-PHP-Originating-Script"], count="recipients",
+                                                        rate="60/1h", burst=2)))
+    refused = "451 4.7.1 script: at most 60 recipients in 1h, 2 at once; try again in "
+
+    def send(client, data, expected, recipients=("a@dest.example",)):
+        client.envelope(recipients=recipients)
+        if how == "DATA":
+            client.text(data, expected)
+        else:
+            client.send_bytes(b"BDAT %d LAST\r\n" % len(data) + data)
+            client.expect(expected)
+    with smtp(gateway) as client:
+        send(client, script("mailer.php"), "250 2.0.0 ", ("a@dest.example", "b@dest.example"))
+        send(client, script("mailer.php"), refused)
+        send(client, script("contact.php"), "250 2.0.0 ")
+        send(client, message(), "250 2.0.0 ", ("a@dest.example", "b@dest.example"))
+        send(client, message(), refused)
+    gateway.wait_event("decision", count=2)
+    assert [e["key"] for e in gateway.events("decision")] == [
+        "script alice@example.com 33:mailer.php", "script alice@example.com -"]
+    assert len(server.messages) == 3
+
+
+def test_a_header_that_is_missing_is_skipped_or_refused_where_that_is_wished(new_gateway, new_smtp):
+    rule = dict(key=["header:X-Site"], count="messages", rate="1/1h")
+    gateway = new_gateway(new_smtp(), policies={"skips": {"limits": {"site": {**rule, "missing": "skip"}}},
+                                                "wants": {"limits": {"site": {**rule, "missing": "reject"}}}},
+                          listeners={"submissions": {"policy": "skips"}, "submission": {"policy": "wants"}})
+    with smtp(gateway) as client:
+        for _ in range(3):
+            client.mail(message())
+    with smtp(gateway, door="submission") as client:
+        client.envelope()
+        client.text(message(), "550 5.7.1 site: the message has no X-Site")
+
+
+def test_a_script_that_is_due_soon_is_held_back_before_its_dot(new_gateway, new_smtp):
+    server = new_smtp()
+    gateway = new_gateway(server, **policy(script=limit("header:X-PHP-Originating-Script", count="messages", rate="2/1s", burst=1,
+                                                        action="delay")))
+    with smtp(gateway) as client:
+        for _ in range(3):
+            client.envelope()
+            client.text(script("mailer.php"))
+    assert len(delays(gateway)) == 2 and len(server.messages) == 3
+
+
+@pytest.mark.parametrize("store", ["memory", "Redis"])
+def test_an_account_reaches_so_many_different_recipients(new_gateway, new_smtp, new_redis, store):
+    redis = with_redis(new_redis()) if store == "Redis" else {}
+    gateway = new_gateway(new_smtp(), workers=1, **redis, **policy(
+        spread=limit(count="distinct_recipients", max=3, window="1h")))
+    with smtp(gateway) as client:
+        client.mail(message(), recipients=("a@dest.example", "b@dest.example"))
+        client.mail(message(), recipients=("A@DEST.example", "c@dest.example"))
+        client.envelope(recipients=("a@dest.example", "c@dest.example"))
+        rcpt(client, "d", "451 4.7.1 spread: at most 3 different recipients in 60 minutes")
+        client.text(message())
+
+
+@pytest.mark.parametrize("store", ["memory", "Redis"])
+def test_who_writes_to_many_who_do_not_exist_is_stopped(new_gateway, new_smtp, new_redis, store):
+    redis = with_redis(new_redis()) if store == "Redis" else {}
+    server = new_smtp().on("RCPT", lambda line: "550 5.1.1 nobody" if "nobody" in line else
+                           "550 5.7.1 not today" if "later" in line else None)
+    gateway = new_gateway(server, workers=1, **redis, **policy(
+        washing=limit(count="rejected_recipients", ratio=25, min=4, window="1h")))
+    with smtp(gateway) as client:
+        client.envelope(recipients=("a@dest.example",))
+        for _ in range(4):
+            rcpt(client, "later", "550 5.7.1 ")  # says nothing of the list
+        for _ in range(2):
+            rcpt(client, "nobody", "550 5.1.1 ")
+        rcpt(client, "b", "451 4.7.1 washing: at most 25% of recipients refused in 60 minutes, of 4 or more")
+    with smtp(gateway, user="bob") as client:
+        client.mail(message(), sender="bob@example.com")
+
+
+def test_an_account_comes_from_so_many_networks(new_gateway, new_smtp):
+    gateway = new_gateway(new_smtp(), **policy(places=limit(count="distinct_networks", max=2, window="1h")))
+    for source in ("127.0.1.1", "127.0.2.1", "127.0.1.9"):
+        smtp(gateway, source=source).quit()
+    with smtp(gateway, user=None, source="127.0.3.1") as client:
+        client.ask(f"AUTH PLAIN {plain_response('alice', PASSWORDS['alice'])}",
+                   "454 4.7.0 places: at most 2 different networks in 60 minutes")

@@ -7,18 +7,28 @@
 START_TEST(a_limit_is_told_in_figures)
 {
     static const struct {
+        int kind, what;
         const char *rate;
         int64_t count, burst, max;
         const char *text;
     } cases[] = {
-        {"600/1h", 600, 600, 0, "at most 600 recipients in 1h"},
-        {"600/h", 600, 100, 0, "at most 600 recipients in 1h, 100 at once"},
-        {"", 0, 0, 4, "at most 4 recipients at once"},
+        {COUNTER_RATE, LIMIT_RECIPIENTS, "600/1h", 600, 600, 0, "at most 600 recipients in 1h"},
+        {COUNTER_RATE, LIMIT_RECIPIENTS, "600/h", 600, 100, 0,
+         "at most 600 recipients in 1h, 100 at once"},
+        {COUNTER_AT_ONCE, LIMIT_SESSIONS, "", 0, 0, 4, "at most 4 sessions at once"},
+        {COUNTER_DISTINCT, LIMIT_DISTINCT_NETWORKS, "", 0, 0, 3,
+         "at most 3 different networks in 2 hours"},
+        {COUNTER_RATIO, LIMIT_REJECTED_RECIPIENTS, "", 0, 0, 0,
+         "at most 25% of recipients refused in 2 hours, of 20 or more"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         const struct limit_rule r = {.rate_text = cases[i].rate,
-                                     .count = LIMIT_RECIPIENTS,
+                                     .kind = (enum counter_kind)cases[i].kind,
+                                     .count = cases[i].what,
                                      .max = cases[i].max,
+                                     .ratio = 25,
+                                     .min = 20,
+                                     .window_ms = 7200000,
                                      .rate = {cases[i].count, 3600, cases[i].burst}};
         char text[120], cut[8];
         ck_assert_str_eq(limit_rule_text(&r, text, sizeof text), cases[i].text);

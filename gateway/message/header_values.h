@@ -1,0 +1,31 @@
+/* The values of some fields of a message's header, collected while it goes by (RFC 5322 section
+ * 2.2). Pure. */
+#pragma once
+
+#include "base/span.h"
+
+enum { HEADER_VALUES_MAX = 8, HEADER_VALUE_SIZE = 256, HEADER_VALUE_NAME_MAX = 64 };
+
+struct header_values {
+    const char *const *names;
+    size_t count;
+    enum { AT_LINE, IN_NAME, IN_VALUE, IN_REST } state;
+    int current; /* the field that is being collected, or -1 */
+    char name[HEADER_VALUE_NAME_MAX + 1];
+    size_t name_size;
+    struct {
+        bool is_there;
+        size_t size;
+        char text[HEADER_VALUE_SIZE];
+    } values[HEADER_VALUES_MAX];
+};
+
+/* HEADER_VALUES_MAX names at most, which outlive it. */
+void header_values_init(struct header_values *h, const char *const *names, size_t count);
+
+/* Looks at the next octets of the header, cut anywhere. Of a field that comes twice the first
+ * counts; what is longer than HEADER_VALUE_SIZE - 1 is cut; white space and folds are one space. */
+void header_values_take(struct header_values *h, struct span text);
+
+/* NULL: there is none of that name. */
+const char *header_values_find(const struct header_values *h, const char *name);
