@@ -254,8 +254,6 @@ static int ask(struct policy_call *call, const struct limit_rule *r, const struc
     char text[STORE_KEY_MAX];
     if (!is_for(r, f))
         return 0;
-    if (lacks_header(r, f) && call->lacks_header == NULL)
-        call->lacks_header = r;
     size_t size = limit_key_text(r, f, text);
     if (size == 0)
         return 0;
@@ -291,6 +289,8 @@ int policy_ask(struct policy_call *call, const struct policy *p, enum policy_sta
         asked = ask(call, r, f, call->groups, needs);
         if (asked > 0)
             group = call->groups;
+        else if (asked == 0 && call->lacks_header == NULL && is_for(r, f) && lacks_header(r, f))
+            call->lacks_header = r;
     }
     if (group >= 0)
         call->groups++;

@@ -268,6 +268,102 @@ START_TEST(keys_of_any_length_fit_and_differ)
 }
 END_TEST
 
+/* ---- headers ---- */
+
+static const char *header_of(const void *owner, const char *name)
+{
+    return strcmp(name, "X-Script") == 0 ? owner : NULL;
+}
+
+static void go_by_header(int missing)
+{
+    static const char *items[] = {"account", "header:X-Script"};
+    rules[0] = limit("script", LIMIT_KEY_ACCOUNT, LIMIT_RECIPIENTS);
+    rules[0].key = (struct text_list){items, 2};
+    rules[0].keys[1] = LIMIT_KEY_HEADER;
+    rules[0].key_count = 2;
+    rules[0].stage = STAGE_END;
+    rules[0].missing = missing;
+    policy.limit_count = 1;
+    policy.stages = 1u << STAGE_END;
+    facts.recipients = 7;
+    facts.header = header_of;
+}
+
+START_TEST(a_header_is_a_key)
+{
+    go_by_header(LIMIT_MISSING_REJECT);
+    facts.header_owner = "33:Mailer.php";
+    ck_assert_int_eq(policy_ask(&call, &policy, STAGE_END, &facts, STORE_NO_GROUP), 0);
+    key_is(0, "script ana@example.com 33:mailer.php");
+    ck_assert_int_eq(call.takes[0].rate.increment_us, 700000);
+    ck_assert_ptr_null(call.lacks_header);
+}
+END_TEST
+
+START_TEST(messages_without_the_header_share_a_counter_or_pass_or_do_not)
+{
+    struct verdict v;
+    go_by_header(LIMIT_MISSING_EMPTY);
+    ck_assert_int_eq(policy_ask(&call, &policy, STAGE_END, &facts, STORE_NO_GROUP), 0);
+    key_is(0, "script ana@example.com -");
+    rules[0].missing = LIMIT_MISSING_SKIP;
+    ck_assert_int_eq(policy_ask(&call, &policy, STAGE_END, &facts, STORE_NO_GROUP), POLICY_NOTHING);
+    ck_assert_ptr_null(call.lacks_header);
+    rules[0].missing = LIMIT_MISSING_REJECT;
+    int group = policy_ask(&call, &policy, STAGE_END, &facts, STORE_NO_GROUP);
+    policy_judge(&call, group, &v);
+    ck_assert_int_eq(v.kind, VERDICT_REJECT);
+    ck_assert(v.lacks_header);
+}
+END_TEST
+
+START_TEST(a_rule_that_watches_or_is_for_others_refuses_nobody_for_a_header)
+{
+    static const char *others[] = {"bia@example.com"};
+    go_by_header(LIMIT_MISSING_REJECT);
+    rules[0].mode = RULE_MONITOR;
+    (void)policy_ask(&call, &policy, STAGE_END, &facts, STORE_NO_GROUP);
+    rules[0].mode = RULE_ENFORCE;
+    rules[0].when.accounts = (struct text_list){others, 1};
+    (void)policy_ask(&call, &policy, STAGE_END, &facts, STORE_NO_GROUP);
+    ck_assert_ptr_null(call.lacks_header);
+}
+END_TEST
+
+/* ---- what differs, and what is refused ---- */
+
+START_TEST(what_is_looked_at_before_is_added_to_afterwards)
+{
+    struct counter_settle settles[4];
+    rules[0] = limit("spread", LIMIT_KEY_ACCOUNT, LIMIT_DISTINCT_RECIPIENTS);
+    rules[0].kind = COUNTER_DISTINCT;
+    rules[0].max = 3;
+    rules[0].window_ms = 1000;
+    rules[0].stage = STAGE_RCPT;
+    rules[1] = limit("washing", LIMIT_KEY_ACCOUNT, LIMIT_REJECTED_RECIPIENTS);
+    rules[1].kind = COUNTER_RATIO;
+    rules[1].ratio = 25;
+    rules[1].min = 20;
+    rules[1].window_ms = 1000;
+    rules[1].stage = STAGE_RCPT;
+    policy.limit_count = 2;
+    (void)policy_ask(&call, &policy, STAGE_RCPT, &facts, STORE_NO_GROUP);
+    facts.recipient = "BOB@Example.NET";
+    ck_assert_uint_eq(policy_after(&policy, AFTER_MESSAGE, &facts, false, arena, settles, 4), 1);
+    ck_assert_int_eq(settles[0].kind, SETTLE_ADD);
+    ck_assert(settles[0].distinct.element == call.takes[0].distinct.element);
+    ck_assert(span_equals(settles[0].key, "spread ana@example.com"));
+    ck_assert_uint_eq(policy_after(&policy, AFTER_ATTEMPT, &facts, true, arena, settles, 4), 1);
+    ck_assert_int_eq(settles[0].kind, SETTLE_COUNT);
+    ck_assert_uint_eq(settles[0].ratio.tried, 1);
+    ck_assert_uint_eq(settles[0].ratio.bad, 1);
+    ck_assert_uint_eq(call.takes[1].ratio.percent, 25);
+    ck_assert_uint_eq(policy_after(&policy, AFTER_LOGIN, &facts, false, arena, settles, 4), 0);
+    ck_assert_uint_eq(policy_after(&policy, AFTER_MESSAGE, &facts, false, arena, settles, 0), 0);
+}
+END_TEST
+
 START_TEST(more_than_a_call_can_hold_is_told)
 {
     int last = 0;
@@ -293,5 +389,9 @@ SUITE(engine)
     TEST(delay_is_what_is_left_of_it_for_the_message);
     LOOP_TEST(a_key_names_its_counter, keys);
     TEST(keys_of_any_length_fit_and_differ);
+    TEST(a_header_is_a_key);
+    TEST(messages_without_the_header_share_a_counter_or_pass_or_do_not);
+    TEST(a_rule_that_watches_or_is_for_others_refuses_nobody_for_a_header);
+    TEST(what_is_looked_at_before_is_added_to_afterwards);
     TEST(more_than_a_call_can_hold_is_told);
 }
