@@ -3,6 +3,7 @@
 
 #include "base/arena.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 #include <strings.h>
 
@@ -63,6 +64,28 @@ static void find_policy(struct config *c, struct listener_config *l, struct erro
                       l->name, l->policy, c->policy_count == 0 ? "; there are none" : "");
 }
 
+/* What one message of a listener may have, and a limit that lets all of it through or nothing. */
+static void check_burst(const struct listener_config *l, const struct limit_rule *r,
+                        struct errors *errors)
+{
+    bool is_bytes = r->count == LIMIT_BYTES;
+    int64_t most = is_bytes ? l->max_message_size : l->max_recipients;
+    bool is_whole = is_bytes || (r->count == LIMIT_RECIPIENTS && r->stage != STAGE_RCPT);
+    if (r->enabled && r->kind == COUNTER_RATE && is_whole && r->rate.burst < most)
+        errors_warn_at(errors, &r->place,
+                       "policies.%s.limits.%s.burst: a message of more than %" PRId64
+                       " %s never passes, and listeners.%s.%s is %" PRId64,
+                       l->policy, r->name, r->rate.burst, is_bytes ? "bytes" : "recipients",
+                       l->name, is_bytes ? "max_message_size" : "max_recipients", most);
+}
+
+static void check_bursts(const struct listener_config *l, struct errors *errors)
+{
+    const struct policy *p = l->policy_rules;
+    for (size_t i = 0; p != NULL && i < p->limit_count; i++)
+        check_burst(l, &p->limits[i], errors);
+}
+
 static bool is_used(const struct config *c, const struct policy *p)
 {
     for (size_t i = 0; i < c->listener_count; i++)
@@ -95,8 +118,10 @@ void config_check_policies(struct config *c, struct errors *errors)
         check_group(c, &c->groups.items[i], errors);
     for (size_t i = 0; i < c->policy_count; i++)
         check_limits(c, &c->policies[i], errors);
-    for (size_t i = 0; i < c->listener_count; i++)
+    for (size_t i = 0; i < c->listener_count; i++) {
         find_policy(c, &c->listeners[i], errors);
+        check_bursts(&c->listeners[i], errors);
+    }
     for (size_t i = 0; i < c->policy_count; i++)
         if (!is_used(c, &c->policies[i]))
             errors_warn_at(errors, &c->policies[i].place,

@@ -171,6 +171,23 @@ START_TEST(what_can_be_right_but_seldom_is_gets_a_warning)
 }
 END_TEST
 
+START_TEST(a_limit_that_one_message_can_never_pass_gets_a_warning)
+{
+    (void)config_of(GATEWAY("p",
+                            "p = { limits = {\n"
+                            "a = { key = [\"ip\"] rate = \"50/1h\" at = \"message\" }\n"
+                            "b = { key = [\"ip\"] rate = \"1M/1h\" count = \"bytes\" }\n"
+                            "c = { key = [\"ip\"] rate = \"50/1h\" }\n"
+                            "d = { key = [\"ip\"] rate = \"1000000/1h\" at = \"message\" } } }"));
+    ck_assert_uint_eq(errors_count(findings), 0);
+    warning_is("porteiro.conf:7: policies.p.limits.a.burst: ",
+               "more than 50 recipients never passes");
+    warning_is("porteiro.conf:8: policies.p.limits.b.burst: ",
+               "more than 1048576 bytes never passes");
+    ck_assert_uint_eq(told(FINDING_WARNING, "", ".burst: "), 2);
+}
+END_TEST
+
 START_TEST(what_is_printed_is_read_as_the_same)
 {
     static char first[65536];
@@ -204,5 +221,6 @@ SUITE(read_policies)
     TEST(a_group_that_is_not_there_or_not_filled_is_told);
     TEST(a_policy_that_is_not_there_is_told);
     TEST(what_can_be_right_but_seldom_is_gets_a_warning);
+    TEST(a_limit_that_one_message_can_never_pass_gets_a_warning);
     TEST(what_is_printed_is_read_as_the_same);
 }
