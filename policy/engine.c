@@ -242,9 +242,7 @@ static void fill_in(struct counter_take *take, const struct limit_rule *r,
 
 static bool is_for(const struct limit_rule *r, const struct policy_facts *f)
 {
-    return match_holds(&r->when, f->account, f->client, f->listener) &&
-           (match_is_empty(&r->except) ||
-            !match_holds(&r->except, f->account, f->client, f->listener));
+    return match_holds(&r->when, f) && (match_is_empty(&r->except) || !match_holds(&r->except, f));
 }
 
 /* Returns 1; 0: the rule isn't for these facts; -1: no room. */

@@ -1,6 +1,7 @@
 #include "policy/match.h"
 
 #include "base/lookup.h"
+#include "policy/policy.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -45,6 +46,9 @@ const struct setting match_settings[] = {
     {"networks", SETTING_TEXT_LIST, AT(networks), .preset = "", .max = 10000,
      .check = network_check, .help = "where the client comes from",
      .example = "[\"192.0.2.0/24\"]"},
+    {"hours", SETTING_TEXT_LIST, AT(hours), .preset = "", .max = 64, .check = hours_check,
+     .help = "when it is, in timezone, as Mon-Fri 08:00-18:00; 22:00-06:00 goes past midnight",
+     .example = "[\"Mon-Fri 08:00-18:00\"]"},
     {"listeners", SETTING_TEXT_LIST, AT(listeners), .preset = "", .max = 64,
      .help = "where it comes in", .example = "[\"submission\"]"},
     {.name = NULL}};
@@ -99,6 +103,12 @@ int match_prepare(struct match *m, const struct account_groups *groups, struct a
         if (network_parse(m->networks.items[i], &m->network_list.items[m->network_list.count],
                           &ignored) == 0)
             m->network_list.count++;
+    m->hours_list =
+        (struct hours_list){.items = take(a, (m->hours.count + 1) * sizeof *m->hours_list.items)};
+    for (size_t i = 0; i < m->hours.count; i++)
+        if (hours_parse(m->hours.items[i], &m->hours_list.items[m->hours_list.count], &ignored) ==
+            0)
+            m->hours_list.count++;
     m->groups = take(a, (m->accounts.count + 1) * sizeof *m->groups);
     m->group_count = 0;
     for (size_t i = 0; i < m->accounts.count; i++) {
@@ -118,7 +128,7 @@ int match_prepare(struct match *m, const struct account_groups *groups, struct a
 
 bool match_is_empty(const struct match *m)
 {
-    return m->accounts.count + m->networks.count + m->listeners.count == 0;
+    return m->accounts.count + m->networks.count + m->hours.count + m->listeners.count == 0;
 }
 
 static bool is_one_of(const struct text_list *list, const char *text)
@@ -162,10 +172,20 @@ static bool is_meant(const struct match *m, const char *account)
     return false;
 }
 
-bool match_holds(const struct match *m, const char *account, const struct address *client,
-                 const char *listener)
+static bool is_time(const struct match *m, int64_t now_s)
 {
-    return (m->accounts.count == 0 || is_meant(m, account)) &&
-           (m->networks.count == 0 || networks_hold(&m->network_list, client)) &&
-           (m->listeners.count == 0 || is_one_of(&m->listeners, listener));
+    const struct sealed *file = m->zone == NULL ? NULL : m->zone->file;
+    int32_t offset = file == NULL ? 0 : zone_offset(file->bytes, now_s);
+    const struct wall_time now = calendar_wall_time(now_s, offset);
+    return hours_hold(&m->hours_list, &now);
+}
+
+bool match_holds(const struct match *m, const struct policy_facts *f)
+{
+    return (m->accounts.count == 0 || is_meant(m, f->account)) &&
+           (m->networks.count == 0 ||
+            (f->client != NULL && networks_hold(&m->network_list, f->client))) &&
+           (m->listeners.count == 0 ||
+            (f->listener != NULL && is_one_of(&m->listeners, f->listener))) &&
+           (m->hours.count == 0 || is_time(m, f->now_s));
 }

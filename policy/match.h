@@ -5,6 +5,10 @@
 #include "base/network.h"
 #include "base/sealed.h"
 #include "base/setting.h"
+#include "policy/hours.h"
+#include "policy/zone.h"
+
+struct policy_facts;
 
 /* Accounts under a name, which stands as "group:NAME" wherever accounts are listed. */
 struct account_group {
@@ -22,9 +26,11 @@ struct account_groups {
 
 struct match {
     struct text_list accounts; /* "ana@example.com", "@example.com" or "group:NAME" */
-    struct text_list networks, listeners;
+    struct text_list networks, hours, listeners;
+    const struct time_zone *zone; /* of `hours`; NULL: UTC */
     /* What they mean: filled in by match_prepare. */
     struct network_list network_list;
+    struct hours_list hours_list;
     const struct account_group **groups;
     size_t group_count;
 };
@@ -32,14 +38,14 @@ struct match {
 /* The keys of the file, for base/setting: each ends with a NULL name. */
 extern const struct setting match_settings[], account_group_settings[];
 
-/* Finds the networks and groups that are meant; out of memory, at the start, ends the program.
- * Returns 0, or -1 and why: of the groups that aren't there the first; it is left out. */
+/* Finds the networks, hours and groups that are meant; out of memory, at the start, ends the
+ * program. Returns 0, or -1 and why: of the groups that aren't there the first; it is left out. */
 int match_prepare(struct match *m, const struct account_groups *groups, struct arena *a,
                   struct error *why);
 
 /* Is nothing asked for? */
 bool match_is_empty(const struct match *m);
 
-/* Does all that is asked for hold? `account` NULL is none; an empty match holds for everybody. */
-bool match_holds(const struct match *m, const char *account, const struct address *client,
-                 const char *listener);
+/* Does all that is asked for hold? Where something isn't known it doesn't; an empty match holds for
+ * everybody. */
+bool match_holds(const struct match *m, const struct policy_facts *f);

@@ -6,6 +6,9 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <strings.h>
+#include <unistd.h>
+
+#define HOST_ZONE "/etc/localtime"
 
 static bool has_header(const struct policy *p, const char *name)
 {
@@ -111,9 +114,34 @@ static void check_group(struct config *c, struct account_group *g, struct errors
     config_watch(c, &file, errors);
 }
 
+static bool has_hours(const struct config *c)
+{
+    for (size_t i = 0; i < c->policy_count; i++)
+        for (size_t n = 0; n < c->policies[i].limit_count; n++)
+            if (c->policies[i].limits[n].when.hours.count > 0 ||
+                c->policies[i].limits[n].except.hours.count > 0)
+                return true;
+    return false;
+}
+
+/* A host without a zone of its own has UTC. */
+static void check_zone(struct config *c, struct errors *errors)
+{
+    const struct place at = config_place(c, "timezone");
+    struct watched_config file = {WATCHED_ZONE, "timezone", "", at, &c->zone.file};
+    if (c->zone.name[0] != '\0')
+        file.path = arena_printf(c->arena, "/usr/share/zoneinfo/%s", c->zone.name);
+    else if (has_hours(c) && access(HOST_ZONE, F_OK) == 0)
+        file.path = HOST_ZONE;
+    if (file.path == NULL)
+        abort(); /* out of memory at the start */
+    config_watch(c, &file, errors);
+}
+
 /* When the whole file is known. */
 void config_check_policies(struct config *c, struct errors *errors)
 {
+    check_zone(c, errors);
     for (size_t i = 0; i < c->groups.count; i++)
         check_group(c, &c->groups.items[i], errors);
     for (size_t i = 0; i < c->policy_count; i++)

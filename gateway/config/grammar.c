@@ -156,6 +156,16 @@ static int check_prefix(const char *text, struct error *why)
     return is_good ? 0 : error_set(why, "\"%s\" must be 1 to 64 letters, digits, -, _ or .", text);
 }
 
+/* A file below /usr/share/zoneinfo. */
+static int check_zone(const char *name, struct error *why)
+{
+    bool is_good = name[0] != '.' && name[0] != '/' && strstr(name, "/.") == NULL;
+    for (const char *c = name; *c != '\0'; c++)
+        is_good = is_good && (ascii_is_alnum(*c) || strchr("/_+-.", *c) != NULL);
+    return is_good ? 0
+                   : error_set(why, "\"%s\" is no time zone; write one as America/Sao_Paulo", name);
+}
+
 static const char *const redis_on_failure[] = {"memory", "accept", "tempfail", NULL};
 static const char *const tls_versions[] = {"TLSv1.2", "TLSv1.3", NULL};
 static const char *const roles[] = {"submission", "pop3", "refuse", NULL};
@@ -210,6 +220,8 @@ static const struct setting top_settings[] = {
     {"max_connections_per_ip", SETTING_INTEGER, AT(config, max_connections_per_ip), .preset = "50",
      .min = 1, .max = 1000000,
      .help = "of an IPv4 address or an IPv6 /64, all ports together; past it 421 4.3.2"},
+    {"timezone", SETTING_TEXT, AT(config, zone.name), .preset = "", .check = check_zone,
+     .help = "of hours, as America/Sao_Paulo (package tzdata); \"\": the host's"},
     {"shared_networks", SETTING_TEXT_LIST, AT(config, shared_networks),
      .preset = "127.0.0.0/8 ::1/128", .check = network_check,
      .help =

@@ -8,9 +8,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* The whole text, the caller's to free; NULL having complained. It is read by its offset: whoever
- * has opened it may look at it, too. */
-static char *read_all(int fd, const char *path, size_t *size, struct errors *errors)
+/* It is read by its offset: whoever has opened it may look at it, too. */
+char *listing_octets(int fd, const char *path, size_t *size, struct errors *errors)
 {
     const struct place at = {path, 0};
     struct stat is;
@@ -100,7 +99,7 @@ static void read_lines(int fd, const char *path, part_fn *fn,
 {
     struct listing_line line = {.at = {path, 0}};
     size_t size;
-    char *text = read_all(fd, path, &size, errors);
+    char *text = listing_octets(fd, path, &size, errors);
     struct span rest = span_make(text == NULL ? "" : text, text == NULL ? 0 : size);
     if (rest.size >= 3 && memcmp(rest.data, "\xef\xbb\xbf", 3) == 0)
         span_skip(&rest, 3); /* as some editors begin a file */

@@ -22,6 +22,7 @@ static void read_match(struct reader *r, const config_setting_t *rule, const cha
             reader_complain(r, key, own, "must not be empty; leave it out, and it holds for all");
     }
     struct error why;
+    m->zone = &r->config->zone;
     if (match_prepare(m, &r->config->groups, r->config->arena, &why) < 0)
         reader_complain(r, config_setting_get_member(at, "accounts"), own, why.text);
 }

@@ -1,4 +1,7 @@
 """Whom a rule is for: when and except."""
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
+
 import pytest
 
 from fixtures.clients import smtp
@@ -61,3 +64,44 @@ def test_a_check_names_the_groups_that_are_there_and_reads_their_files(new_gatew
     assert 'policies.out.limits.few.when.accounts: "group:shp" is none of groups: shop, old' in done.stderr
     assert f'{shop}:1: "a b" is no account' in done.stderr
     assert f"groups.old.file: {folder}/none: No such file" in done.stderr
+
+
+# ---- hours ----
+
+def hours(zone, begin, end):
+    """Of today's weekday there: from so many minutes after now to so many."""
+    now = datetime.now(ZoneInfo(zone))
+    first, last = now + timedelta(minutes=begin), now + timedelta(minutes=end)
+    return f"{first:%a %H:%M}-{last:%H:%M}"
+
+
+@pytest.mark.parametrize("zone", ["America/Sao_Paulo", "Asia/Kolkata", "Pacific/Kiritimati", "Etc/UTC"])
+def test_a_rule_holds_within_its_hours_by_the_clock_of_the_zone(new_gateway, new_smtp, zone):
+    within, past = hours(zone, -60, 60), hours(zone, -180, -120)
+    gateway = new_gateway(new_smtp(), timezone=zone, **policy(when={"hours": [past, within]}, **{
+        "except": {"hours": [past], "accounts": ["bob@example.com"]}}))
+    assert is_limited(gateway, user="alice") and is_limited(gateway, user="bob")
+
+
+@pytest.mark.parametrize("zone", ["America/Sao_Paulo", "Asia/Kolkata"])
+def test_outside_its_hours_a_rule_is_for_nobody(new_gateway, new_smtp, zone):
+    gateway = new_gateway(new_smtp(), timezone=zone, **policy(when={"hours": [hours(zone, 60, 120),
+                                                                             hours(zone, -180, -60)]}))
+    assert not is_limited(gateway)
+
+
+def test_without_a_zone_hours_are_the_hosts(new_gateway, new_smtp):
+    local = datetime.now().astimezone()
+    begin, end = local - timedelta(minutes=60), local + timedelta(minutes=60)
+    gateway = new_gateway(new_smtp(), **policy(when={"hours": [f"{begin:%a %H:%M}-{end:%H:%M}"]}))
+    assert is_limited(gateway)
+
+
+def test_a_check_refuses_zones_that_are_not_there_and_files_that_are_none(new_gateway, new_smtp):
+    gateway = new_gateway(new_smtp(), start=False, timezone="Mars/Phobos", **policy(when={"hours": ["25:00-26:00"]}))
+    done = gateway.check()
+    assert done.returncode == 1
+    assert "timezone: /usr/share/zoneinfo/Mars/Phobos: No such file" in done.stderr
+    assert 'when.hours: "25:00-26:00" are no hours' in done.stderr
+    gateway.write_config(timezone="tzdata.zi")
+    assert "/usr/share/zoneinfo/tzdata.zi: is no file of a time zone" in gateway.check().stderr

@@ -153,6 +153,51 @@ START_TEST(a_group_that_is_not_there_or_not_filled_is_told)
 }
 END_TEST
 
+#define HOURS(keys)                                                                             \
+    GATEWAY("p", "p = { limits = { night = { key = [\"account\"] rate = \"9/h\" when = { " keys \
+                 " } } } }")
+
+START_TEST(hours_are_told_in_the_zone_that_is_named_or_the_hosts)
+{
+    const struct config *c =
+        config_of(HOURS("hours = [\"Mon-Fri 08:00-18:00\"]") "timezone = \"America/Sao_Paulo\"");
+    count_is(0, 0);
+    const struct match *when = &rule("p", "night")->when;
+    ck_assert_uint_eq(when->hours_list.count, 1);
+    ck_assert_int_eq(when->hours_list.items[0].from, 8 * 60);
+    ck_assert_ptr_eq(when->zone, &c->zone);
+    ck_assert_uint_eq(c->watched_count, 1);
+    ck_assert_int_eq(c->watched[0].kind, WATCHED_ZONE);
+    ck_assert_str_eq(c->watched[0].path, "/usr/share/zoneinfo/America/Sao_Paulo");
+    ck_assert_ptr_eq(c->watched[0].list, &c->zone.file);
+    c = config_of(HOURS("hours = [\"Mon-Fri 08:00-18:00\"]"));
+    count_is(0, 0);
+    ck_assert_uint_eq(c->watched_count, access("/etc/localtime", F_OK) == 0);
+    if (c->watched_count > 0)
+        ck_assert_str_eq(c->watched[0].path, "/etc/localtime");
+    c = config_of(HOURS("listeners = [\"submissions\"]"));
+    ck_assert_uint_eq(c->watched_count, 0);
+}
+END_TEST
+
+START_TEST(wrong_hours_and_zones_are_told)
+{
+    static const char *const zones[] = {"../passwd", "/etc/localtime", "Europe/../x", "a b", "."};
+    (void)config_of(HOURS("hours = [\"Mon-Fri 8-18\"]"));
+    error_is("porteiro.conf:6: policies.p.limits.night.when.hours: ",
+             "write them as \"Mon-Fri 08:00-18:00\"");
+    (void)config_of(HOURS("hours = []"));
+    error_is("porteiro.conf:6: policies.p.limits.night.when.hours: ", "must not be empty");
+    for (size_t i = 0; i < sizeof zones / sizeof *zones; i++) {
+        char text[2048];
+        (void)snprintf(text, sizeof text, HOURS("hours = [\"12:00-13:00\"]") "timezone = \"%s\"",
+                       zones[i]); /* fits */
+        (void)config_of(text);
+        error_is("porteiro.conf:8: timezone: ", "write one as America/Sao_Paulo");
+    }
+}
+END_TEST
+
 START_TEST(a_policy_that_is_not_there_is_told)
 {
     (void)config_of(HOSTNAME TLS UPSTREAMS LISTENERS("strict"));
@@ -219,6 +264,8 @@ SUITE(read_policies)
     TEST(what_is_wrong_is_told_where_it_stands);
     TEST(a_group_of_accounts_is_found_by_its_name);
     TEST(a_group_that_is_not_there_or_not_filled_is_told);
+    TEST(hours_are_told_in_the_zone_that_is_named_or_the_hosts);
+    TEST(wrong_hours_and_zones_are_told);
     TEST(a_policy_that_is_not_there_is_told);
     TEST(what_can_be_right_but_seldom_is_gets_a_warning);
     TEST(a_limit_that_one_message_can_never_pass_gets_a_warning);

@@ -2,11 +2,13 @@
 
 #include "base/arena.h"
 #include "base/lookup.h"
+#include "policy/policy.h"
 #include "support/test.h"
 
 static struct arena *arena;
 static struct match match;
 static struct address client;
+static struct policy_facts facts;
 static struct buffer octets;
 static struct sealed list;
 static struct account_group groups[2];
@@ -18,6 +20,7 @@ static void begin(void)
     arena = arena_create(1024 * 1024);
     ck_assert_int_eq(address_make("192.0.2.7", 25, &client), 0);
     match = (struct match){.group_count = 0};
+    facts = (struct policy_facts){.client = &client, .listener = "submission"};
     groups[0] = (struct account_group){.name = "shop"};
     groups[1] = (struct account_group){.name = "directors"};
     octets = (struct buffer){.limit = 1 << 16};
@@ -40,7 +43,8 @@ static int accounts(const char *account)
 
 static bool holds(const char *account)
 {
-    return match_holds(&match, account, &client, "submission");
+    facts.account = account;
+    return match_holds(&match, &facts);
 }
 
 /* The file of a group now has these, up to a NULL. */
@@ -131,9 +135,36 @@ START_TEST(all_that_is_asked_for_must_hold)
     ck_assert_int_eq(accounts("@example.com"), 0);
     ck_assert(holds("ana@example.com"));
     ck_assert(!holds("ana@example.net"));
-    ck_assert(!match_holds(&match, "ana@example.com", &client, "submissions"));
+    facts.listener = "submissions";
+    ck_assert(!holds("ana@example.com"));
+    facts.listener = "submission";
     ck_assert_int_eq(address_make("198.51.100.7", 25, &client), 0);
     ck_assert(!holds("ana@example.com"));
+}
+END_TEST
+
+/* RFC 8536: one type, five hours and a half before UTC, by its rules. */
+START_TEST(hours_are_those_of_the_zone)
+{
+#define HEAD                                                                              \
+    "TZif2\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\1\0\0\0\1" \
+    "\0\0\0\0\0\0\0"
+    static const char bytes[] = HEAD HEAD "\nIST-5:30\n";
+    static const char *items[] = {"Fri 17:00-18:00"};
+    static struct sealed file = {.bytes = {bytes, sizeof bytes - 1}};
+    struct time_zone zone = {.file = NULL};
+    match.hours = (struct text_list){items, 1};
+    match.zone = &zone;
+    ck_assert_int_eq(match_prepare(&match, &all, arena, &why), 0);
+    ck_assert(!match_is_empty(&match));
+    facts.now_s = INT64_C(1795781400); /* Friday, 2026-11-27T12:10Z */
+    ck_assert(!holds(NULL));
+    facts.now_s += 5 * 3600;
+    ck_assert(holds(NULL));
+    zone.file = &file;
+    ck_assert(!holds(NULL));
+    facts.now_s -= 5 * 3600;
+    ck_assert(holds(NULL));
 }
 END_TEST
 
@@ -145,4 +176,5 @@ SUITE(match)
     TEST(an_empty_group_means_nobody);
     TEST(a_group_that_is_not_there_is_refused_with_those_that_are);
     TEST(all_that_is_asked_for_must_hold);
+    TEST(hours_are_those_of_the_zone);
 }
