@@ -483,7 +483,8 @@ static const struct setting redis_settings[] = {
     {.name = NULL}};
 const struct section section_redis = {
     "redis", redis_settings,
-    "Redis, where several gateways count together; without the block counters live in memory"};
+    "Redis, where several gateways count together and tell one another of bans; without the block "
+    "counters live in memory"};
 
 static const struct setting upstream_settings[] = {
     {"protocol", SETTING_CHOICE, AT(upstream_config, protocol), .preset = "smtp",

@@ -36,26 +36,55 @@ static void take_reason(const json_t *request, char out[BAN_REASON_SIZE])
             *c = '?';
 }
 
-/* Lifts all that `is_wanted` says, of `n`. Returns how many, or -1: not all, another process holds
- * the table. */
-static int lift_all(const struct banning *b, const struct network *n, bool is_exempt, uid_t uid)
+/* Other gateways hear of it only while it is in the table: there it ends soon, by this person's
+ * order. Until then an exemption covers it; the end of an exemption is waited for. */
+static int64_t end_of(const struct banning *b, bool is_exempt, int64_t now_ns)
+{
+    bool is_told = b->config->redis.server_count > 0;
+    return !is_told ? now_ns : now_ns + (is_exempt ? CLOCK_SECOND : 5 * CLOCK_SECOND);
+}
+
+/* Returns 0, or -1: another process holds the table. */
+static int lift(const struct banning *b, size_t place, const struct ban *was, int64_t end_ns,
+                uid_t uid)
 {
     int64_t now = clock_wall_ns();
+    struct ban ending = *was;
+    if (end_ns <= now)
+        return bans_lift(b->bans, b->process, place, was);
+    ending.until_ns = end_ns;
+    ending.origin = BAN_OF_GATEWAY;
+    ending.rule[0] = '\0';
+    ending.uid = (uint32_t)uid;
+    (void)span_copy(span_of("lifted"), ending.reason, sizeof ending.reason); /* fits */
+    return bans_put(b->bans, b->process, &ending, now, NULL);
+}
+
+static void log_lifted(const struct banning *b, const struct ban *was, uid_t uid)
+{
+    char network[NETWORK_TEXT_SIZE];
+    network_format(&was->network, network);
+    if (was->is_exempt == 0)
+        log_event(b->log, EVENT_unbanned, field_text(KEY_network, network),
+                  field_text(KEY_account, was->name), field_text(KEY_rule, was->rule),
+                  field_number(KEY_uid, uid));
+}
+
+/* Lifts all bans, or exemptions, that cover `n`. Returns how many, or -1: not all, another process
+ * holds the table. */
+static int lift_all(const struct banning *b, const struct network *n, bool is_exempt, uid_t uid)
+{
+    int64_t now = clock_wall_ns(), end = end_of(b, is_exempt, now);
     int count = 0;
     struct ban was;
     for (size_t place = 0; place < BANS_MAX; place++) {
-        char network[NETWORK_TEXT_SIZE];
         if (bans_read(b->bans, place, now, &was) < 0 || (was.is_exempt != 0) != is_exempt ||
-            !network_contains(&was.network, n))
+            !network_contains(&was.network, n) || was.until_ns <= end)
             continue;
-        if (bans_lift(b->bans, b->process, place, &was) < 0)
+        if (lift(b, place, &was, end, uid) < 0)
             return -1;
-        network_format(&was.network, network);
+        log_lifted(b, &was, uid);
         count++;
-        if (!is_exempt)
-            log_event(b->log, EVENT_unbanned, field_text(KEY_network, network),
-                      field_text(KEY_account, was.name), field_text(KEY_rule, was.rule),
-                      field_number(KEY_uid, uid));
     }
     return count;
 }

@@ -228,6 +228,19 @@ int bans_read(const struct bans *b, size_t place, int64_t now_ns, struct ban *ou
     return -1;
 }
 
+int bans_find(const struct bans *b, const struct ban *like, int64_t now_ns, struct ban *out)
+{
+    const struct key wanted = key_of(like);
+    size_t set = set_of(b, &wanted);
+    for (size_t i = 0; i < BAN_WAYS; i++) {
+        struct key k;
+        if (read_key(&b->heads[set + i], &k) && is_same(&k, &wanted) &&
+            bans_read(b, set + i, now_ns, out) == 0)
+            return 0;
+    }
+    return -1;
+}
+
 /* ---- writing, under the lock ---- */
 
 static void write_head(struct head *h, const struct key *k, struct ban *content,

@@ -1,5 +1,6 @@
 /* A worker: takes clients at the doors and serves them, in one loop. */
 #include "base/clock.h"
+#include "decision/ban_exchange.h"
 #include "decision/decision.h"
 #include "net/listener.h"
 #include "net/tls_texts.h"
@@ -26,6 +27,7 @@ struct worker {
     struct servers *servers;
     struct tokens *tokens;
     struct redis_way redis;
+    struct ban_exchange *exchange; /* of the first worker */
     struct registry *registry;
     struct door *doors;
     size_t door_count;
@@ -123,6 +125,7 @@ static void retire(struct worker *w, int64_t grace_ns)
     if (w->role.state == PROCESS_STOPPING)
         return;
     close_doors(w);
+    ban_exchange_stop(w->exchange); /* a younger one does it */
     w->is_retired = true;
     role_set_state(&w->role, PROCESS_DRAINING);
     w->is_last_call = false;
@@ -231,6 +234,12 @@ static void furnish_decider(struct worker *w)
     memcpy(w->guessing.key, m->guessing_key, sizeof w->guessing.key);
     if (w->context.decider == NULL)
         abort(); /* out of memory at the start */
+    if (w->redis.redis == NULL || b->index != 1)
+        return;
+    w->exchange =
+        ban_exchange_create(w->role.loop, w->redis.redis, &w->role.config->redis, m->bans, b->slot);
+    if (w->exchange == NULL)
+        abort(); /* as above */
 }
 
 static void furnish(struct worker *w)
@@ -296,7 +305,9 @@ void worker_main(const struct birth *birth)
     registry_on_empty(w.registry, NULL, NULL);
     loop_on_alone(w.role.loop, NULL, NULL);
     registry_destroy(&w.registry);
+    ban_exchange_stop(w.exchange);
     redis_way_close(&w.redis); /* after this nobody asks */
+    ban_exchange_destroy(&w.exchange);
     decider_destroy(&w.context.decider);
     auth_client_destroy(&w.context.auth);
     pool_destroy(&w.context.pool);

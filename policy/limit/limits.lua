@@ -1,7 +1,7 @@
 -- The counters of policy/limit/store.h in Redis. What a call asks and is answered is said there; who
 -- speaks to this script is gateway/decision/redis_store.c.
 --
--- ARGV[1] is "take" or "settle". A call is one atomic step: all that its groups take is seen by all
+-- ARGV[1] is "take" or "settle"; "bans" is told below. A call is one atomic step: all that its groups take is seen by all
 -- gateways together, or not at all. Time is the server's. Whole microseconds of today need 51 bits,
 -- which a Lua number holds exactly; but what is written as text must be written by whole(), since
 -- Lua's own way keeps 14 digits.
@@ -254,4 +254,59 @@ local function settle()
     return now
 end
 
+-- ---- bans that gateways tell one another: gateway/decision/ban_exchange.c ----
+--
+-- ARGV: the id and the number of the last change that the caller knows, then of each ban a name, a
+-- value, and the millisecond when it ends. KEYS: 1: a hash of values by name, with the id of all of
+-- it as "@" and the number of changes as "#"; 2: names by their last change; 3: names by their end.
+-- The answer: the id, the number of changes, up to which of them this answer tells, and names with
+-- their values, 64 at most.
+
+local ROWS, YEARS = 64, 2 * 366 * 86400
+
+local function end_bans()
+    local ms = whole(floor(now / 1000))
+    for _, name in ipairs(call('ZRANGEBYSCORE', KEYS[3], '-inf', ms, 'LIMIT', 0, 100)) do
+        call('HDEL', KEYS[1], name)
+        call('ZREM', KEYS[2], name)
+        call('ZREM', KEYS[3], name)
+    end
+end
+
+local function put_bans()
+    call('HSETNX', KEYS[1], '@', whole(now))
+    for at = 4, #ARGV, 3 do
+        if call('HGET', KEYS[1], ARGV[at]) ~= ARGV[at + 1] then
+            call('HSET', KEYS[1], ARGV[at], ARGV[at + 1])
+            call('ZADD', KEYS[2], call('HINCRBY', KEYS[1], '#', 1), ARGV[at])
+            call('ZADD', KEYS[3], ARGV[at + 2], ARGV[at])
+        end
+    end
+    for k = 1, 3 do
+        call('EXPIRE', KEYS[k], YEARS)
+    end
+end
+
+local function bans()
+    end_bans()
+    if #ARGV > 3 then
+        put_bans()
+    end
+    local head = call('HMGET', KEYS[1], '@', '#')
+    local id, changes, known = head[1] or '', tonumber(head[2] or 0), tonumber(ARGV[3])
+    if id ~= ARGV[2] or known > changes then
+        known = 0
+    end
+    local names = call('ZRANGEBYSCORE', KEYS[2], '(' .. whole(known), '+inf', 'WITHSCORES', 'LIMIT', 0, ROWS)
+    local rows = { id, changes, #names == 2 * ROWS and tonumber(names[#names]) or changes }
+    for i = 1, #names, 2 do
+        rows[#rows + 1] = names[i]
+        rows[#rows + 1] = call('HGET', KEYS[1], names[i]) or ''
+    end
+    return rows
+end
+
+if ARGV[1] == 'bans' then
+    return bans()
+end
 return ARGV[1] == 'take' and take() or settle()

@@ -370,3 +370,78 @@ def test_wrong_arguments_are_refused_without_asking(strict, words, said):
 def test_what_is_no_ban_is_refused_and_said_why(strict, words, said):
     assert said in strict.ctl(*words, status=1).stderr
     assert not bans(strict)
+
+
+# ---- other gateways ----
+
+@pytest.fixture
+def redis(new_redis):
+    return new_redis()
+
+
+@pytest.fixture
+def both(new_strict, redis):
+    return [new_strict(redis={"address": [f"127.0.0.1:{redis.port}"], "timeout": "1s"}) for _ in range(2)]
+
+
+def networks(gateway):
+    return {row["network"]: row["origin"] for row in bans(gateway) if not row["exempt"] and row["reason"] != "lifted"}
+
+
+def test_a_ban_reaches_the_other_gateway_and_is_lifted_on_both(both):
+    one, other = both
+    one.ctl("ban", CLIENT, "--reason", "sends spam, \"really\"")
+    until(lambda: networks(other) == {CLIENT: "store"}, "the other hears of it")
+    assert bans(other)[0]["reason"] == "sends spam, \"really\"" and networks(one) == {CLIENT: "gateway"}
+    is_sent_away(other)
+    other.ctl("unban", CLIENT)
+    is_served(other)
+    until(lambda: not networks(one), "the first hears that it was lifted")
+    is_served(one)
+    one.ctl("ban", CLIENT)
+    until(lambda: networks(other) == {CLIENT: "store"})
+    until(lambda: not [row for row in bans(other) if row["exempt"]], "the exemption ends on both")
+    is_sent_away(other)
+
+
+def test_sessions_at_the_other_gateway_end(both):
+    one, other = both
+    with smtp(other, source=CLIENT) as client:
+        one.ctl("ban", CLIENT)
+        client.expect("421 4.7.0 Your address was banned")
+
+
+def test_a_gateway_that_could_not_reach_redis_hears_of_it_afterwards(both, redis, new_strict):
+    one, other = both
+    redis.stop()
+    until(lambda: other.events("redis_lost") and one.events("redis_lost"))
+    one.ctl("ban", CLIENT)
+    other.ctl("ban", OTHER)
+    is_sent_away(one)
+    redis.start()
+    everything = {CLIENT, OTHER}
+    until(lambda: set(networks(one)) == set(networks(other)) == everything, "both know both", 60)
+    third = new_strict(redis={"address": [f"127.0.0.1:{redis.port}"]})  # that begins later
+    until(lambda: networks(third) == dict.fromkeys(everything, "store"), "the third too")
+
+
+def test_a_redis_that_was_emptied_is_told_again(both, redis):
+    one, other = both
+    one.ctl("ban", CLIENT)
+    until(lambda: networks(other) == {CLIENT: "store"})
+    redis.cli("FLUSHALL")
+    one.ctl("ban", OTHER)
+    until(lambda: networks(other) == dict.fromkeys([CLIENT, OTHER], "store"))
+
+
+def test_a_restarted_gateway_and_hundreds_of_bans(both, redis):
+    one, other = both
+    for number in range(150):
+        one.ctl("ban", f"10.0.{number}.0/24")
+    until(lambda: len(networks(other)) == 150, "all of them", 60)
+    one.stop()
+    one.start()
+    assert set(networks(one).values()) == {"gateway"} and len(networks(one)) == 150
+    assert len(networks(other)) == 150
+    keys = redis.cli("KEYS", "*").split()
+    assert all(key.startswith("{porteiro}:") and int(redis.cli("TTL", key)) > 0 for key in keys)

@@ -227,6 +227,21 @@ START_TEST(the_version_changes_with_each_change_alone)
 }
 END_TEST
 
+START_TEST(a_ban_is_found_by_whom_it_hits)
+{
+    struct ban found, account = ban_of("192.0.2.7");
+    account.account = 5;
+    put(by_rule("192.0.2.7", HOUR));
+    put(ban_of("192.0.2.0/24"));
+    const struct ban same = ban_of("192.0.2.7"), other = ban_of("192.0.2.8");
+    ck_assert_int_eq(bans_find(bans, &same, NOW, &found), 0);
+    ck_assert_str_eq(found.rule, "auth.guessing");
+    ck_assert_int_eq(bans_find(bans, &other, NOW, &found), -1);
+    ck_assert_int_eq(bans_find(bans, &account, NOW, &found), -1);
+    ck_assert_int_eq(bans_find(bans, &same, NOW + HOUR, &found), -1);
+}
+END_TEST
+
 START_TEST(a_ban_that_is_another_by_now_is_not_lifted)
 {
     struct ban b;
@@ -488,6 +503,7 @@ SUITE(bans)
     LOOP_TEST(a_ban_without_an_end_within_a_year_is_refused, wrong_ends);
     TEST(a_ban_is_read_as_it_was_made);
     TEST(the_version_changes_with_each_change_alone);
+    TEST(a_ban_is_found_by_whom_it_hits);
     TEST(a_ban_that_is_another_by_now_is_not_lifted);
     TEST(the_same_ban_again_is_one_and_a_rule_makes_it_longer_alone);
     TEST(a_person_changes_what_a_rule_has_made_and_no_rule_what_a_person_has);
