@@ -5,7 +5,7 @@
 #include <idn2.h>
 #include <stdio.h>
 
-enum { LOCAL_MAX = 64, DOMAIN_MAX = 253 };
+enum { LOCAL_MAX = 64, LABEL_MAX = 63, DOMAIN_MAX = 253 };
 
 static bool is_allowed(struct span name)
 {
@@ -28,13 +28,31 @@ static bool is_domain(struct span name)
     return name.size == 0;
 }
 
+/* Hot. Letters, digits and hyphens, none twice, are what IDNA leaves as it is, but for case: no
+ * other name is known to be one without it. */
+static bool is_plain(const char *domain)
+{
+    size_t label = 0;
+    for (const char *at = domain; *at != '\0'; at++) {
+        bool is_hyphen = *at == '-' && label > 0 && at[1] != '-' && at[1] != '.' && at[1] != '\0';
+        if (*at == '.' && label > 0)
+            label = 0;
+        else if ((ascii_is_alnum(*at) || is_hyphen) && label < LABEL_MAX)
+            label++;
+        else
+            return false;
+    }
+    return label > 0;
+}
+
 /* The domain in lower case, as A-labels. */
 static int canonical_domain(const char *domain, char out[DOMAIN_MAX + 1])
 {
     char *ascii = NULL;
-    bool is_mapped = idn2_lookup_u8((const uint8_t *)domain, (uint8_t **)&ascii,
-                                    IDN2_NFC_INPUT | IDN2_NONTRANSITIONAL) == IDN2_OK;
-    struct span found = span_of(is_mapped ? ascii : "");
+    bool is_known = is_plain(domain);
+    bool is_mapped = !is_known && idn2_lookup_u8((const uint8_t *)domain, (uint8_t **)&ascii,
+                                                 IDN2_NFC_INPUT | IDN2_NONTRANSITIONAL) == IDN2_OK;
+    struct span found = span_of(is_known ? domain : is_mapped ? ascii : "");
     bool is_good = is_domain(found);
     if (is_good)
         for (size_t i = 0; i <= found.size; i++)

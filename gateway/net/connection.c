@@ -58,6 +58,7 @@ struct connection {
     bool has_more;            /* OpenSSL holds something that was not yet read from it */
     bool has_undelivered;     /* look at `pending` before reading more */
     bool wants_read_to_write; /* TLS must read before it can write */
+    bool is_last_written;     /* what follows is the end alone */
 };
 
 static void on_event(evutil_socket_t fd, short what, void *owner);
@@ -290,6 +291,7 @@ void connection_close(struct connection **c)
 static bool end_tls(struct connection *c)
 {
     ERR_clear_error();
+    c->socket.has_more = false;
     int done = SSL_shutdown(c->ssl);
     bool must_wait = done < 0 && SSL_get_error(c->ssl, done) == SSL_ERROR_WANT_WRITE;
     ERR_clear_error(); /* the peer may be gone */
@@ -573,7 +575,7 @@ static ssize_t write_tls(struct connection *c, struct span bytes, bool has_more)
     size_t total = 0;
     while (total < bytes.size) {
         size_t taken = 0;
-        c->socket.has_more = has_more || bytes.size - total > RECORD_SIZE;
+        c->socket.has_more = has_more || c->is_last_written || bytes.size - total > RECORD_SIZE;
         errno = 0;
         forget_tls_errors();
         int done = SSL_write_ex(c->ssl, bytes.data + total, bytes.size - total, &taken);
@@ -658,6 +660,12 @@ void connection_write(struct connection *c, const struct span *parts, size_t cou
         taken = c->ssl != NULL ? write_parts_tls(c, parts, count) : write_plain(c, parts, count);
     if (taken >= 0)
         keep_rest(c, parts, count, (size_t)taken);
+}
+
+void connection_write_last(struct connection *c, struct span bytes)
+{
+    c->is_last_written = true;
+    connection_write(c, &bytes, 1);
 }
 
 bool connection_is_blocked(const struct connection *c)

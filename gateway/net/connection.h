@@ -46,6 +46,10 @@ int connection_start_tls(struct connection *c, const struct tls_context *context
  * what the peer takes of a single part. What is left is copied. An error comes as an event. */
 void connection_write(struct connection *c, const struct span *parts, size_t count);
 
+/* The same for the last words: connection_finish must follow in this turn. They and the end of TLS
+ * go in one segment. */
+void connection_write_last(struct connection *c, struct span bytes);
+
 /* Is something kept that the peer has not taken? Then who can wait writes no more. */
 bool connection_is_blocked(const struct connection *c);
 

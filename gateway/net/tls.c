@@ -43,16 +43,6 @@ SSL_CTX *tls_ctx_new(const SSL_METHOD *method)
     return ctx;
 }
 
-/* Gives `ssl` its socket. Returns 0, or -1 without memory. */
-static int join(SSL *ssl, struct tls_socket *socket)
-{
-    BIO *bio = tls_socket_bio(socket);
-    if (bio == NULL)
-        return -1;
-    SSL_set_bio(ssl, bio, bio); /* which frees it */
-    return 0;
-}
-
 /* Makes it a connection at that door. Returns 0, or -1 without memory. */
 static int stand_at(const struct tls_context *door, SSL *ssl)
 {
@@ -68,7 +58,7 @@ struct ssl_st *tls_new(const struct tls_context *context, struct tls_socket *soc
 {
     SSL *ssl = SSL_new(context->is_client ? context->ctx : context->block->ctx);
     bool is_good =
-        ssl != NULL && join(ssl, socket) == 0 &&
+        ssl != NULL && tls_socket_join(socket, ssl) == 0 &&
         (context->is_client ? tls_client_begin(context, ssl, peer) : stand_at(context, ssl)) == 0;
     if (is_good)
         return ssl;

@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <openssl/bio.h>
+#include <openssl/ssl.h>
 #include <sys/socket.h>
 
 static bool must_wait(void)
@@ -27,8 +28,10 @@ static int read_socket(BIO *bio, char *at, size_t room, size_t *got)
 static int write_socket(BIO *bio, const char *bytes, size_t size, size_t *taken)
 {
     const struct tls_socket *s = BIO_get_data(bio);
+    /* A ticket goes with what comes next: the server's Finished in TLS 1.2, a greeting in 1.3. */
+    bool has_more = s->has_more || SSL_get_state(s->ssl) == TLS_ST_SW_SESSION_TICKET;
     BIO_clear_retry_flags(bio);
-    ssize_t sent = send(s->fd, bytes, size, MSG_NOSIGNAL | (s->has_more ? MSG_MORE : 0));
+    ssize_t sent = send(s->fd, bytes, size, MSG_NOSIGNAL | (has_more ? MSG_MORE : 0));
     if (sent < 0 && must_wait())
         BIO_set_retry_write(bio);
     *taken = sent > 0 ? (size_t)sent : 0;
@@ -63,13 +66,15 @@ static const BIO_METHOD *socket_method(void)
     return method;
 }
 
-struct bio_st *tls_socket_bio(struct tls_socket *socket)
+int tls_socket_join(struct tls_socket *socket, SSL *ssl)
 {
     const BIO_METHOD *method = socket_method();
     BIO *bio = method == NULL ? NULL : BIO_new(method);
-    if (bio != NULL) {
-        BIO_set_data(bio, socket);
-        BIO_set_init(bio, 1);
-    }
-    return bio;
+    if (bio == NULL)
+        return -1;
+    socket->ssl = ssl;
+    BIO_set_data(bio, socket);
+    BIO_set_init(bio, 1);
+    SSL_set_bio(ssl, bio, bio); /* which frees it */
+    return 0;
 }

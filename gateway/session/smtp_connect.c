@@ -191,7 +191,10 @@ static void flush(struct smtp_session *s)
     struct span bytes = buffer_bytes(&s->replies.ready);
     if (bytes.size == 0)
         return;
-    connection_write(s->base.client, &bytes, 1);
+    if (s->is_quitting)
+        connection_write_last(s->base.client, bytes);
+    else
+        connection_write(s->base.client, &bytes, 1);
     buffer_consume(&s->replies.ready, bytes.size);
 }
 

@@ -93,7 +93,7 @@ void pop3_link_quit(struct pop3_link **link)
 {
     struct pop3_link *l = *link;
     if (l != NULL && l->connection != NULL && l->phase == IDLE) {
-        send_line(l, span_of("QUIT\r\n"), IDLE);
+        connection_write_last(l->connection, span_of("QUIT\r\n"));
         connection_finish(&l->connection);
     }
     pop3_link_close(link);

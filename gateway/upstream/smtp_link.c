@@ -142,10 +142,9 @@ void smtp_link_close(struct smtp_link **link)
 void smtp_link_quit(struct smtp_link **link)
 {
     struct smtp_link *l = *link;
-    static const struct span quit = {"QUIT\r\n", 6};
     if (l != NULL && l->phase == SERVING && l->connection != NULL && !l->is_in_text &&
         smtp_client_due(&l->client) == 0) {
-        connection_write(l->connection, &quit, 1);
+        connection_write_last(l->connection, span_of("QUIT\r\n"));
         connection_finish(&l->connection);
     }
     smtp_link_close(link);

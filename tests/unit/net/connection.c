@@ -2,6 +2,7 @@
 
 #include "certificates.h"
 #include "peer.h"
+#include "segments.h"
 #include "turns.h"
 
 #include "config/folder.h"
@@ -885,6 +886,21 @@ START_TEST(a_finished_connection_delivers_its_last_words)
 }
 END_TEST
 
+START_TEST(last_words_and_the_end_of_tls_come_in_one_segment)
+{
+    open_kind((enum kind)_i);
+    say("220 Hello\r\n");
+    UNTIL(peer_heard("220 Hello\r\n"));
+    unsigned before = segments_in(peer.fd);
+    connection_write_last(heard.c, span_of("221 Bye\r\n"));
+    heard.is_over = true;
+    connection_finish(&heard.c);
+    UNTIL(peer_has_ended(&peer));
+    ck_assert(peer_heard("220 Hello\r\n221 Bye\r\n"));
+    ck_assert_uint_eq(segments_in(peer.fd) - before, 1);
+}
+END_TEST
+
 START_TEST(last_words_arrive_although_the_peer_still_sends)
 {
     open_kind((enum kind)_i);
@@ -1121,6 +1137,17 @@ START_TEST(what_comes_with_the_end_of_the_handshake_is_told_after_it)
 }
 END_TEST
 
+START_TEST(a_ticket_comes_with_what_is_said_next)
+{
+    open_kind((enum kind)_i);
+    say("220 Hello\r\n");
+    UNTIL(peer_heard("220 Hello\r\n"));
+    bool is_shorter = SSL_version(peer.ssl) == TLS1_3_VERSION;
+    ck_assert_uint_eq(segments_in(peer.fd), is_shorter ? 2 : 3);
+    ck_assert_int_eq(SSL_SESSION_has_ticket(SSL_get0_session(peer.ssl)), 1);
+}
+END_TEST
+
 START_TEST(version_and_cipher_are_named_once_there_is_tls)
 {
     static const char *const versions[] = {"", "TLSv1.3", "TLSv1.2", "TLSv1.3"};
@@ -1324,6 +1351,7 @@ SUITE(connection)
     EACH_TLS(it_can_be_closed_when_the_handshake_is_done);
     EACH_KIND(closing_leaves_null_and_a_closed_one_is_left_alone);
     EACH_KIND(a_finished_connection_delivers_its_last_words);
+    EACH_TLS(last_words_and_the_end_of_tls_come_in_one_segment);
     EACH_KIND(last_words_arrive_although_the_peer_still_sends);
     EACH_KIND(what_is_kept_is_sent_before_the_end);
     EACH_KIND(what_is_kept_is_sent_to_a_peer_that_reads_after_it_has_sent_all);
@@ -1339,6 +1367,7 @@ SUITE(connection)
     EACH_TLS(a_peer_that_leaves_the_handshake_has_failed);
     EACH_TLS(a_handshake_that_takes_too_long_is_told_by_the_deadline);
     TEST(what_comes_with_the_end_of_the_handshake_is_told_after_it);
+    tcase_add_loop_test(tests, a_ticket_comes_with_what_is_said_next, TLS_SERVER, TLS_CLIENT);
     EACH_KIND(version_and_cipher_are_named_once_there_is_tls);
     TEST(a_connection_that_is_made_is_ready);
     TEST(a_connection_that_is_refused_has_failed);
