@@ -27,3 +27,10 @@ void suite_register(const char *name, suite_fn *add);
 #define TEST(name) tcase_add_test(tests, name)
 #define LOOP_TEST(name, cases) \
     tcase_add_loop_test(tests, name, 0, (int)(sizeof(cases) / sizeof *(cases)))
+
+/* For what is asked a million times: Check's own make a system call each, also where they hold. */
+#define ASSERT_OFTEN(holds, ...)       \
+    do {                               \
+        if (!(holds))                  \
+            ck_abort_msg(__VA_ARGS__); \
+    } while (0)
