@@ -265,8 +265,8 @@ void smtp_policy_ask(struct smtp_session *s, enum policy_stage stage, smtp_judge
 void smtp_policy_delayed(struct smtp_session *s);
 
 /* The server behind has answered for a recipient; it has taken the message. */
-void smtp_policy_attempted(const struct smtp_session *s, const struct recipient *r, int code,
-                           const char *enhanced);
+void smtp_policy_attempted(const struct smtp_session *s, const struct recipient *r,
+                           const struct smtp_reply *reply);
 void smtp_policy_taken(const struct smtp_session *s);
 
 /* What recipients that were refused after all have taken is given back; or all of it. */

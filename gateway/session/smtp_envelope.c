@@ -579,7 +579,8 @@ static void rcpt_answered(struct smtp_session *s, const struct smtp_reply *reply
     int code = t->mail_refusal_code;
     t->due--;
     if (text == NULL) {
-        smtp_policy_attempted(s, r, reply->code, reply->enhanced);
+        if (!r->is_repeated)
+            smtp_policy_attempted(s, r, reply);
         text = smtp_upstream_text(s, SMTP_COMMAND_RCPT, reply, &code);
     }
     answer(s, r, text, code);

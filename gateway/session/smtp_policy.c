@@ -4,6 +4,8 @@
  * The answer may take as long as Redis does, and a reply may be held back after it; the client is
  * not listened to meanwhile. */
 #include "session/policy.h"
+
+#include "policy/limit/siphash.h"
 #include "session/smtp.h"
 
 static void ask(struct smtp_session *s);
@@ -246,22 +248,40 @@ void smtp_policy_delayed(struct smtp_session *s)
 /* ---- afterwards ---- */
 
 /* RFC 3463: there is no such mailbox, or none any more. Not what the server has against the
- * message, the sender or the hour. */
-static bool is_nobody(int code, const char *enhanced)
+ * message, the sender or the hour; without an enhanced code that is known only of a server that
+ * takes recipients of others meanwhile. */
+static bool is_nobody(const struct smtp_reply *reply, bool takes_from_others)
 {
-    return (code == 550 || code == 551 || code == 553) &&
-           (strncmp(enhanced, "5.1.", 4) == 0 || strcmp(enhanced, "5.2.1") == 0);
+    return (reply->code == 550 || reply->code == 551 || reply->code == 553) &&
+           (strncmp(reply->enhanced, "5.1.", 4) == 0 || strcmp(reply->enhanced, "5.2.1") == 0 ||
+            (reply->enhanced[0] == '\0' && takes_from_others));
 }
 
-void smtp_policy_attempted(const struct smtp_session *s, const struct recipient *r, int code,
-                           const char *enhanced)
+/* By what servers behind know whose recipients they have taken; a stranger is his address. */
+static uint64_t taker(const struct smtp_session *s)
+{
+    static const uint64_t key[2] = {1, 2}; /* nobody gains by being taken for another */
+    const char *account = session_account(&s->base);
+    uint64_t hash[2];
+    siphash(key, span_of(account == NULL ? s->base.address : account), hash);
+    return hash[0];
+}
+
+void smtp_policy_attempted(const struct smtp_session *s, const struct recipient *r,
+                           const struct smtp_reply *reply)
 {
     const struct policy *p = s->base.listener->policy_rules;
+    struct health *health = servers_context(s->base.context->servers)->health;
+    size_t server = pool_server_slot(s->link);
+    int64_t now = loop_now(s->base.context->loop);
     struct policy_facts f = facts_of(s);
+    if (reply->code / 100 == 2)
+        health_recipient_taken(health, server, taker(s), now);
     if (p == NULL || (p->counts >> LIMIT_REJECTED_RECIPIENTS & 1) == 0)
         return;
     f.recipient = r->address;
-    session_after(&s->base, AFTER_ATTEMPT, &f, is_nobody(code, enhanced));
+    session_after(&s->base, AFTER_ATTEMPT, &f,
+                  is_nobody(reply, health_takes_from_others(health, server, taker(s), now)));
 }
 
 void smtp_policy_taken(const struct smtp_session *s)

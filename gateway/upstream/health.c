@@ -20,6 +20,7 @@ struct row {
     _Atomic uint32_t login_proven, login_refused; /* with which secret; 0: none */
     _Atomic uint32_t login_refusals;
     _Atomic int64_t login_held_until_ns;
+    _Atomic uint64_t takers; /* whose recipients it has taken lately: see below */
     /* Each written by its process alone. */
     _Atomic uint16_t connections[PROCESS_SLOT_MAX], waiting[PROCESS_SLOT_MAX];
 };
@@ -49,6 +50,7 @@ void health_clear(struct health *h, size_t server)
     atomic_store(&r->lowered_until_ns, 0);
     atomic_store(&r->login_proven, 0);
     atomic_store(&r->login_refused, 0);
+    atomic_store(&r->takers, 0);
 }
 
 /* Before `process` counts anything. */
@@ -217,4 +219,42 @@ bool health_login_taken(struct health *h, size_t server, uint32_t version)
     if (atomic_exchange(&r->login_proven, version) == version)
         return false;
     return atomic_exchange(&r->login_refused, 0) != 0;
+}
+
+/* ---- whose recipients it takes ---- */
+
+/* One word, so that it is never half of one account's and half of another's: 24 bits of the account
+ * whose recipient it took last, and when it took one of it and one of any other, in seconds and 20
+ * bits each. After twelve days without any it may be wrong for a minute. */
+enum { TAKER_SECONDS = 20, TAKER_MASK = (1 << TAKER_SECONDS) - 1, TAKEN_LATELY = 60 };
+
+static uint64_t second_of(int64_t now_ns)
+{
+    return (uint64_t)(now_ns / CLOCK_SECOND) & TAKER_MASK;
+}
+
+static uint64_t taker_of(uint64_t account)
+{
+    return account >> 2 * TAKER_SECONDS;
+}
+
+void health_recipient_taken(struct health *h, size_t server, uint64_t account, int64_t now_ns)
+{
+    struct row *r = row_at(h, server);
+    uint64_t was = atomic_load(&r->takers), is, now = second_of(now_ns);
+    do {
+        bool is_same = was != 0 && taker_of(was) == taker_of(account);
+        uint64_t last = was >> TAKER_SECONDS & TAKER_MASK, of_others = was & TAKER_MASK;
+        is = taker_of(account) << 2 * TAKER_SECONDS | now << TAKER_SECONDS;
+        is |= is_same ? of_others : was == 0 ? (now - TAKEN_LATELY - 1) & TAKER_MASK : last;
+    } while (was != is && !atomic_compare_exchange_weak(&r->takers, &was, is));
+}
+
+bool health_takes_from_others(const struct health *h, size_t server, uint64_t account,
+                              int64_t now_ns)
+{
+    uint64_t word = server < LABEL_SERVER_MAX ? atomic_load(&h->rows[server].takers) : 0;
+    bool is_same = taker_of(word) == taker_of(account);
+    uint64_t taken = is_same ? word : word >> TAKER_SECONDS;
+    return word != 0 && ((second_of(now_ns) - taken) & TAKER_MASK) <= TAKEN_LATELY;
 }

@@ -55,6 +55,14 @@ enum login_state health_login(struct health *h, size_t server, uint32_t version,
 bool health_login_refused(struct health *h, size_t server, uint32_t version, int64_t now_ns);
 bool health_login_taken(struct health *h, size_t server, uint32_t version);
 
+/* The server has taken a recipient of this account, which is a hash of its name. */
+void health_recipient_taken(struct health *h, size_t server, uint64_t account, int64_t now_ns);
+
+/* Has it taken one of another account within a minute? Then what it refuses isn't for its own sake.
+ */
+bool health_takes_from_others(const struct health *h, size_t server, uint64_t account,
+                              int64_t now_ns);
+
 /* What it offered at the last probe: enum smtp_extension or
  * pop3_capability, with HEALTH_PROBED, and the limit told
  * with SIZE; 0 before the first answer. */

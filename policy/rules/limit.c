@@ -115,8 +115,10 @@ const struct setting limit_settings[] = {
     {"window", SETTING_DURATION, AT(window_ms), .preset = "0", .max = INT64_C(366) * 86400000,
      .help = "of distinct_* with max, and of rejected_recipients with ratio"},
     {"ratio", SETTING_INTEGER, AT(ratio), .preset = "0", .max = 99,
-     .help = "of rejected_recipients: per cent of those tried within window that the server behind "
-             "refused with 550, 551 or 553 and 5.1.x or 5.2.1"},
+     .help =
+         "of rejected_recipients: per cent of those tried within window that the server behind "
+         "refused with 550, 551 or 553 and 5.1.x or 5.2.1, or without such a code while it took "
+         "another account's within a minute"},
     {"min", SETTING_INTEGER, AT(min), .preset = "20", .min = 1, .max = 1000000,
      .help = "of ratio: once so many were tried"},
     {"missing", SETTING_CHOICE, AT(missing), .preset = "empty", .choices = missing_names,

@@ -650,6 +650,25 @@ def test_who_writes_to_many_who_do_not_exist_is_stopped(new_gateway, new_smtp, n
         client.mail(message(), sender="bob@example.com")
 
 
+def test_a_refusal_without_an_enhanced_code_counts_while_others_are_taken(new_gateway, new_smtp):
+    """Of a server that refuses everybody nobody is told apart."""
+    server = new_smtp().on("RCPT", lambda line: "550 no such user" if "nobody" in line else None)
+    gateway = new_gateway(server, workers=1, **policy(
+        washing=limit(count="rejected_recipients", ratio=25, min=4, window="1h")))
+
+    def wash(client, count):
+        for _ in range(count):
+            rcpt(client, "nobody", "550 5.0.0 no such user")
+
+    with smtp(gateway, user="bob") as other, smtp(gateway) as client:
+        client.envelope(recipients=("a@dest.example",))
+        wash(client, 4)
+        rcpt(client, "b", "250 ")  # what it has taken was this account's own
+        other.mail(message(), sender="bob@example.com")
+        wash(client, 3)
+        rcpt(client, "c", "451 4.7.1 washing: at most 25% of recipients refused in 60 minutes, of 4 or more")
+
+
 def test_an_account_comes_from_so_many_networks(new_gateway, new_smtp):
     gateway = new_gateway(new_smtp(), **policy(places=limit(count="distinct_networks", max=2, window="1h")))
     for source in ("127.0.1.1", "127.0.2.1", "127.0.1.9"):

@@ -305,6 +305,61 @@ START_TEST(a_row_with_a_new_name_knows_nothing_of_the_old_one)
 }
 END_TEST
 
+/* ---- whose recipients it takes ---- */
+
+enum { ANA = 1, BEA, EVA };
+
+static uint64_t hash_of(int account)
+{
+    return (uint64_t)account << 40 | 77;
+}
+
+static void taken(int account, int64_t second)
+{
+    health_recipient_taken(health, SERVER, hash_of(account), second * CLOCK_SECOND);
+}
+
+static bool is_taken_from_others(int account, int64_t second)
+{
+    return health_takes_from_others(health, SERVER, hash_of(account), second * CLOCK_SECOND);
+}
+
+START_TEST(a_server_takes_from_others_for_a_minute_after_it_has)
+{
+    ck_assert(!is_taken_from_others(ANA, 1000));
+    taken(ANA, 1000);
+    ck_assert(!is_taken_from_others(ANA, 1000));
+    ck_assert(is_taken_from_others(BEA, 1060));
+    ck_assert(!is_taken_from_others(BEA, 1061));
+    ck_assert(!health_takes_from_others(health, OTHER, hash_of(BEA), 1000 * CLOCK_SECOND));
+}
+END_TEST
+
+START_TEST(whoever_took_last_the_others_before_are_not_forgotten)
+{
+    taken(ANA, 1000);
+    taken(BEA, 1010);
+    taken(BEA, 1030);
+    ck_assert(is_taken_from_others(ANA, 1090));
+    ck_assert(is_taken_from_others(BEA, 1060));
+    ck_assert(!is_taken_from_others(BEA, 1061)); /* that was its own */
+    taken(EVA, 1040);
+    ck_assert(is_taken_from_others(EVA, 1090));
+    ck_assert(!is_taken_from_others(EVA, 1091));
+}
+END_TEST
+
+START_TEST(seconds_may_begin_anew_meanwhile)
+{
+    const int64_t round = 1 << 20;
+    taken(ANA, round - 10);
+    ck_assert(is_taken_from_others(BEA, round + 50));
+    ck_assert(!is_taken_from_others(BEA, round + 51));
+    taken(ANA, 5 * round);
+    ck_assert(!is_taken_from_others(ANA, 5 * round));
+}
+END_TEST
+
 /* ---- a mapping that a worker has spoiled ---- */
 
 START_TEST(what_a_hostile_mapping_says_is_within_bounds)
@@ -316,6 +371,8 @@ START_TEST(what_a_hostile_mapping_says_is_within_bounds)
         (void)health_connections(health, server);
         (void)health_take(health, server, PROCESS, 10, CLOCK_SECOND);
         (void)health_is_wanted(health, server, PROCESS);
+        (void)health_takes_from_others(health, server, 1, CLOCK_SECOND);
+        health_recipient_taken(health, server, 1, CLOCK_SECOND);
         (void)health_login(health, server, 1, CLOCK_SECOND);
         (void)health_login_refused(health, server, 1, CLOCK_SECOND);
         ck_assert_uint_eq(health_login(health, server, 1, CLOCK_SECOND), LOGIN_HELD);
@@ -418,6 +475,9 @@ SUITE(health)
     TEST(a_change_of_state_is_news_in_one_process);
     TEST(an_offer_is_read_as_it_was_told);
     TEST(a_row_with_a_new_name_knows_nothing_of_the_old_one);
+    TEST(a_server_takes_from_others_for_a_minute_after_it_has);
+    TEST(whoever_took_last_the_others_before_are_not_forgotten);
+    TEST(seconds_may_begin_anew_meanwhile);
     TEST(a_login_is_unproven_until_it_is_taken);
     TEST(a_refused_login_is_news_once_and_held_back);
     TEST(after_a_pause_one_tries_and_the_next_pause_is_longer);
