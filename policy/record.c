@@ -1,0 +1,253 @@
+/* Both forms are one row of fields, and quote and escape alike: what differs is what stands between
+ * them. A decoded value is never longer than what it stood for, so one line's room is enough. */
+#include "policy/record.h"
+
+#include "base/utf8.h"
+
+#include <assert.h>
+
+struct reader {
+    struct span rest;
+    struct record_line *out;
+    size_t used; /* of out->decoded */
+    bool is_json;
+};
+
+static bool take(struct reader *r, char c)
+{
+    if (r->rest.size == 0 || r->rest.data[0] != c)
+        return false;
+    span_skip(&r->rest, 1);
+    return true;
+}
+
+/* A program that has read our JSON may write it with spaces. */
+static void skip_spaces(struct reader *r)
+{
+    while (r->is_json && (take(r, ' ') || take(r, '\t')))
+        continue;
+}
+
+/* ---- where it begins ---- */
+
+static bool is_tag(struct span tag)
+{
+    static const char name[] = "porteirod";
+    const char *space = tag.size == 0 ? NULL : memrchr(tag.data, ' ', tag.size);
+    if (space != NULL)
+        span_skip(&tag, (size_t)(space - tag.data) + 1);
+    if (tag.size < sizeof name - 1 || memcmp(tag.data, name, sizeof name - 1) != 0)
+        return false;
+    span_skip(&tag, sizeof name - 1);
+    bool has_pid = tag.size > 2 && tag.data[0] == '[' && tag.data[tag.size - 1] == ']';
+    for (size_t i = 1; has_pid && i < tag.size - 1; i++)
+        has_pid = ascii_is_digit(tag.data[i]);
+    return has_pid || tag.size == 0;
+}
+
+/* RFC 3164 section 4.1: what stands before the first colon with a space is who says it. */
+static bool skip_head(struct span *line)
+{
+    if (span_starts_nocase(*line, "time=") || span_starts_nocase(*line, "{"))
+        return true;
+    const char *end = line->size == 0 ? NULL : memmem(line->data, line->size, ": ", 2);
+    if (end == NULL || !is_tag(span_make(line->data, (size_t)(end - line->data))))
+        return false;
+    span_skip(line, (size_t)(end - line->data) + 2);
+    return true;
+}
+
+/* ---- fields ---- */
+
+/* The characters at the front for which `is_one` holds, taken off. */
+static struct span take_word(struct reader *r, bool (*is_one)(char c))
+{
+    size_t size = 0;
+    while (size < r->rest.size && is_one(r->rest.data[size]))
+        size++;
+    return span_take(&r->rest, size);
+}
+
+static bool is_of_key(char c)
+{
+    return (c >= 'a' && c <= 'z') || c == '_';
+}
+
+static bool is_of_number(char c)
+{
+    return ascii_is_digit(c) || c == '-' || c == '.';
+}
+
+static bool is_plain(char c)
+{
+    return c > ' ' && c < 0x7f && c != '"' && c != '=' && c != '\\';
+}
+
+static void put(struct reader *r, unsigned c)
+{
+    assert(r->used < sizeof r->out->decoded);
+    r->out->decoded[r->used++] = (char)c;
+}
+
+static void put_point(struct reader *r, uint32_t point)
+{
+    if (point < 0x80) {
+        put(r, point);
+        return;
+    }
+    if (point < 0x800) {
+        put(r, 0xc0 | point >> 6);
+    } else if (point < 0x10000) {
+        put(r, 0xe0 | point >> 12);
+        put(r, 0x80 | (point >> 6 & 0x3f));
+    } else {
+        put(r, 0xf0 | point >> 18);
+        put(r, 0x80 | (point >> 12 & 0x3f));
+        put(r, 0x80 | (point >> 6 & 0x3f));
+    }
+    put(r, 0x80 | (point & 0x3f));
+}
+
+static int32_t take_hex(struct reader *r)
+{
+    static const char digits[] = "0123456789abcdef";
+    int32_t number = 0;
+    if (r->rest.size < 4)
+        return -1;
+    for (int i = 0; i < 4; i++) {
+        char c = ascii_lower(span_take(&r->rest, 1).data[0]);
+        const char *at = memchr(digits, c, sizeof digits - 1);
+        if (at == NULL)
+            return -1;
+        number = number << 4 | (int32_t)(at - digits);
+    }
+    return number;
+}
+
+/* RFC 8259 section 7: what is past U+FFFF comes as a pair. */
+static bool take_point(struct reader *r)
+{
+    int32_t first = take_hex(r), second;
+    if (first < 0 || (first >= 0xdc00 && first < 0xe000))
+        return false;
+    if (first < 0xd800 || first >= 0xe000) {
+        put_point(r, (uint32_t)first);
+        return true;
+    }
+    if (!take(r, '\\') || !take(r, 'u') || (second = take_hex(r)) < 0xdc00 || second >= 0xe000)
+        return false;
+    put_point(r, 0x10000 + (((uint32_t)first & 0x3ff) << 10 | ((uint32_t)second & 0x3ff)));
+    return true;
+}
+
+static bool take_escaped(struct reader *r)
+{
+    static const char escapes[] = "\"\\/bfnrt", meanings[] = "\"\\/\b\f\n\r\t";
+    if (take(r, 'u'))
+        return take_point(r);
+    const char *at =
+        r->rest.size == 0 ? NULL : memchr(escapes, r->rest.data[0], sizeof escapes - 1);
+    if (at == NULL)
+        return false;
+    span_skip(&r->rest, 1);
+    put(r, (unsigned char)meanings[at - escapes]);
+    return true;
+}
+
+static bool is_unescaped(char c)
+{
+    return (unsigned char)c >= ' ' && c != '"' && c != '\\' && c != 0x7f;
+}
+
+/* Behind the opening quote. */
+static bool take_quoted(struct reader *r, struct span *value)
+{
+    size_t begin = r->used;
+    *value = take_word(r, is_unescaped);
+    if (take(r, '"'))
+        return true; /* as it stands */
+    memcpy(r->out->decoded + r->used, value->data, value->size);
+    r->used += value->size;
+    while (take(r, '\\')) {
+        if (!take_escaped(r))
+            return false;
+        struct span more = take_word(r, is_unescaped);
+        memcpy(r->out->decoded + r->used, more.data, more.size);
+        r->used += more.size;
+    }
+    *value = span_make(r->out->decoded + begin, r->used - begin);
+    return take(r, '"');
+}
+
+static bool take_key(struct reader *r, struct span *key)
+{
+    if (!r->is_json) {
+        *key = take_word(r, is_of_key);
+        return take(r, '=');
+    }
+    if (!take(r, '"'))
+        return false;
+    *key = take_word(r, is_of_key);
+    if (!take(r, '"'))
+        return false;
+    skip_spaces(r);
+    return take(r, ':');
+}
+
+static bool has_key(const struct record_line *out, struct span key)
+{
+    for (size_t i = 0; i < out->count; i++)
+        if (out->fields[i].key.size == key.size &&
+            memcmp(out->fields[i].key.data, key.data, key.size) == 0)
+            return true;
+    return false;
+}
+
+static bool take_field(struct reader *r)
+{
+    struct record_field f;
+    skip_spaces(r);
+    if (r->out->count == RECORD_FIELDS_MAX || !take_key(r, &f.key) || f.key.size == 0 ||
+        has_key(r->out, f.key))
+        return false;
+    skip_spaces(r);
+    if (!take(r, '"'))
+        f.value = take_word(r, r->is_json ? is_of_number : is_plain);
+    else if (!take_quoted(r, &f.value))
+        return false;
+    skip_spaces(r);
+    if (f.value.size == 0)
+        return false; /* it would have been left out */
+    r->out->fields[r->out->count++] = f;
+    return true;
+}
+
+int record_read(struct span line, struct record_line *out)
+{
+    struct reader r = {.rest = line, .out = out};
+    out->count = 0;
+    if (line.size > RECORD_LINE_MAX || !skip_head(&r.rest) || !utf8_is_valid(r.rest))
+        return -1;
+    r.is_json = take(&r, '{');
+    do {
+        if (!take_field(&r))
+            return -1;
+    } while (take(&r, r.is_json ? ',' : ' '));
+    if ((r.is_json && !take(&r, '}')) || r.rest.size > 0)
+        return -1;
+    bool is_ours = span_equals(out->fields[0].key, "time") && record_value(out, "event").size > 0;
+    return is_ours ? 0 : -1;
+}
+
+struct span record_value(const struct record_line *r, const char *key)
+{
+    for (size_t i = 0; i < r->count; i++)
+        if (span_equals(r->fields[i].key, key))
+            return r->fields[i].value;
+    return span_make("", 0);
+}
+
+bool record_is(const struct record_line *r, const char *key, const char *value)
+{
+    return span_equals(record_value(r, key), value);
+}
