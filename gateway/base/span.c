@@ -1,11 +1,5 @@
 #include "base/span.h"
 
-bool span_holds(struct span s, struct span part)
-{
-    return part.size > 0 && s.size >= part.size &&
-           memmem(s.data, s.size, part.data, part.size) != NULL;
-}
-
 bool span_equals_nocase(struct span a, const char *text)
 {
     return a.size == strlen(text) && span_starts_nocase(a, text);

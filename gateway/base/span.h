@@ -58,9 +58,6 @@ static inline bool ascii_is_alnum(char c)
     return ascii_is_digit(c) || (ascii_lower(c) >= 'a' && ascii_lower(c) <= 'z');
 }
 
-/* Does it contain `part`, which isn't empty? */
-bool span_holds(struct span s, struct span part);
-
 /* Equal but for the case of ASCII letters. */
 bool span_equals_nocase(struct span a, const char *text);
 

@@ -1,5 +1,6 @@
 #include "redis/handshake.h"
 
+#include "base/mask.h"
 #include "redis/redirect.h"
 #include "redis/script.h"
 
@@ -31,6 +32,7 @@ struct redis_handshake {
     void *owner;
     struct redis_link *link; /* while it begins */
     const struct redis_handshake_options *options;
+    struct span password;
     struct address at;
     size_t under_way;
     struct said said[STEP_COUNT], *last;
@@ -67,6 +69,14 @@ static int check_role(const struct redis_value *answer, struct error *why)
     return error_set(why, "it is no master");
 }
 
+/* A command that it doesn't know is repeated with its arguments, AUTH's too. */
+static int refused(const struct redis_handshake *h, struct span text, struct error *why)
+{
+    char masked[MASK_SIZE];
+    text = mask_secrets(text, &h->password, 1, masked);
+    return error_set(why, "%.*s", (int)(text.size < 500 ? text.size : 500), text.data);
+}
+
 /* Returns 0; 1: another server is the one, `*elsewhere`; or -1 and why. */
 static int check(const struct said *said, const struct redis_value *answer,
                  struct address *elsewhere, struct error *why)
@@ -79,8 +89,7 @@ static int check(const struct said *said, const struct redis_value *answer,
     if (said->step == STEP_MASTER && answer->kind == REDIS_NIL)
         return error_set(why, "it knows no master of that name");
     if (answer->kind == REDIS_ERROR)
-        return error_set(why, "%.*s", (int)(answer->text.size < 500 ? answer->text.size : 500),
-                         answer->text.data);
+        return refused(said->handshake, answer->text, why);
     if (answer->kind != steps[said->step].kind)
         return error_set(why, "that is no answer of Redis");
     if (said->step == STEP_ROLE)
@@ -211,6 +220,7 @@ struct redis_handshake *redis_handshake_begin(struct redis_link *l,
     h->owner = owner;
     h->link = l;
     h->options = options;
+    h->password = span_of(options->password);
     h->at = *options->at;
     if (say_all(h) < 0) {
         redis_handshake_end(&h);

@@ -16,7 +16,7 @@ enum redis_peer { REDIS_PEER_SERVER, REDIS_PEER_SENTINEL, REDIS_PEER_IMPORTER };
 struct redis_handshake_options {
     const struct redis_config *config;
     enum redis_peer peer;     /* whom it is said to */
-    const char *password;     /* for it; "": none */
+    const char *password;     /* for it, there as long as the handshake; "": none */
     const struct address *at; /* where it is; size 0: a unix socket */
     int64_t deadline_ns;      /* on the loop's clock */
 };

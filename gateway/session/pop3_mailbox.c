@@ -42,22 +42,12 @@ static void refuse_gateway(struct pop3_session *s, const char *reason)
     give_up_mailbox(s, POP3_REPLY_upstream_refuses, reason);
 }
 
-/* What the server says of the login, for the log and the client: never a password in it. */
-static struct span words_of(const struct pop3_session *s, const struct pop3_reply *reply)
-{
-    const struct account *master = account_of(servers_context(s->base.context->servers)->accounts,
-                                              s->base.listener->upstream_config);
-    struct span secret =
-        master == NULL ? login_password(&s->login) : span_of(master->credentials.secret);
-    return span_holds(reply->text, secret) ? span_of(LINK_REPEATS_SECRET) : reply->text;
-}
-
 static void login_refused(struct pop3_session *s, const struct pop3_reply *reply)
 {
     bool is_known = pop3_code_is_known(reply->code);
     bool is_wrong = !is_known || span_equals_nocase(reply->code, "AUTH"); /* older than RFC 3206 */
     char text[400];
-    (void)span_copy(words_of(s, reply), text, sizeof text);
+    (void)span_copy(reply->text, text, sizeof text);
     if (is_wrong && login_is_unproven(&s->login)) {
         give_back(s, text);
         pop3_login_wrong(s);

@@ -1,6 +1,8 @@
 #include "upstream/pop3_link.h"
 
+#include "base/base64.h"
 #include "base/clock.h"
+#include "base/mask.h"
 
 #include <stdlib.h>
 
@@ -18,7 +20,7 @@ struct pop3_link {
     unsigned capa_lines, offered;
     bool takes_xclient;
     bool is_closed;         /* freed at the end of this turn */
-    struct buffer password; /* "PASS ...", until USER is answered */
+    struct buffer password; /* "PASS ...", until it is answered */
     struct deferred deferred;
     struct error why;
 };
@@ -178,19 +180,35 @@ static void lose_reply(struct pop3_link *l, enum smtp_link_loss loss, const char
     lose(l, loss, l->why.text);
 }
 
+/* What it says goes into the log and to the client: without the password. */
+static struct span mask_password(const struct pop3_link *l, struct span text, char out[MASK_SIZE])
+{
+    char encoded[BASE64_ENCODED_SIZE(COMMAND_MAX)];
+    struct span line = buffer_bytes(&l->password);
+    (void)span_split(&line, ' ');
+    const struct span password = span_split(&line, '\r');
+    const struct span secrets[] = {password, span_make(encoded, base64_encode(password, encoded))};
+    text = mask_secrets(text, secrets, 2, out);
+    explicit_bzero(encoded, sizeof encoded);
+    return text;
+}
+
 static void login_answered(struct pop3_link *l, const struct pop3_reply *reply)
 {
+    char text[MASK_SIZE];
+    struct pop3_reply told = *reply;
+    told.text = mask_password(l, reply->text, text);
+    buffer_clear(&l->password);
     l->phase = IDLE;
     connection_set_deadline(l->connection, 0);
-    tell(l, POP3_LINK_LOGIN, reply);
+    tell(l, POP3_LINK_LOGIN, &told);
 }
 
 static void user_answered(struct pop3_link *l, const struct pop3_reply *reply)
 {
     if (reply->is_ok)
         send_line(l, buffer_bytes(&l->password), PASS);
-    buffer_clear(&l->password);
-    if (!reply->is_ok)
+    else
         login_answered(l, reply);
 }
 

@@ -50,7 +50,8 @@ bool pop3_link_takes_xclient(const struct pop3_link *l);
  */
 void pop3_link_tell(struct pop3_link *l, const struct pop3_xclient *who);
 
-/* Sends USER, then PASS. Neither may hold control characters; they are overwritten when sent. */
+/* Sends USER, then PASS. Neither may hold control characters; they are overwritten when answered,
+ * and the answer's text doesn't repeat the password. */
 void pop3_link_login(struct pop3_link *l, struct span user, struct span password);
 
 /* After a login that was let in: the connection, to be given another owner at once. What the

@@ -318,13 +318,13 @@ static void begin_login(struct smtp_link *l)
         log_in(l);
 }
 
-/* Whatever it says of our login is logged: never the secret, which some servers repeat. */
+/* Whatever it says of our login is logged. */
 static void lose_login(struct smtp_link *l, enum smtp_link_loss loss,
                        const struct smtp_reply *reply)
 {
+    char text[MASK_SIZE];
     struct smtp_reply told = *reply;
-    if (smtp_login_is_in(&l->login, l->options.login, reply->text))
-        told.text = span_of(LINK_REPEATS_SECRET);
+    told.text = smtp_login_mask(l->login.mechanism, l->options.login, reply->text, text);
     lose_reply(l, loss, "AUTH", &told);
 }
 

@@ -39,9 +39,6 @@ struct smtp_link_event {
     bool is_in_login; /* lost while it was being told name and password */
 };
 
-/* In place of a reply that has the password in it. */
-#define LINK_REPEATS_SECRET "(its reply repeats the password)"
-
 /* Called by the loop, never from within a function below. It may close the link. */
 typedef void smtp_link_fn(void *owner, struct smtp_link *l, const struct smtp_link_event *event);
 

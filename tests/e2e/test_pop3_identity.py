@@ -211,7 +211,6 @@ def test_a_password_that_the_server_repeats_reaches_neither_log_nor_client(new_g
     with pop3(gateway, user=None) as client:
         client.ask(f"USER {ALICE}", "+OK")
         said = client.ask(f"PASS {PASSWORDS['alice']}", "-ERR ")
-    gateway.wait_event("mailbox_refused")
+    assert gateway.wait_event("mailbox_refused")["reason"] == "unknown command: PASS ***"
     for secret in ("open sesame", PASSWORDS["alice"]):
         assert secret not in gateway.log_text() and secret not in said
-    assert "(its reply repeats the password)" in gateway.log_text()

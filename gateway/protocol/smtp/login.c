@@ -109,30 +109,25 @@ int smtp_login_line(struct smtp_login *l, const struct smtp_credentials *c, stru
     return failed || buffer_append(out, span_of("\r\n")) < 0 ? -1 : 0;
 }
 
-/* The last word of a line that was sent: with LOGIN's first two lines none, else what the secret is
- * in. */
-static struct span told_word(const struct smtp_login *l, unsigned step, const struct buffer *line)
+/* The word behind "AUTH MECHANISM ", or nothing. */
+static struct span argument_of(const struct buffer *line)
 {
-    struct span said = buffer_bytes(line), word = span_of("");
-    if (l->mechanism == SMTP_AUTH_LOGIN && step < 2)
-        return word;
-    said.size -= said.size < 2 ? said.size : 2; /* CRLF */
-    while (said.size > 0)
-        word = span_split(&said, ' ');
-    return word;
+    struct span said = buffer_bytes(line);
+    (void)span_split(&said, ' ');
+    (void)span_split(&said, ' ');
+    return span_split(&said, '\r');
 }
 
-bool smtp_login_is_in(const struct smtp_login *l, const struct smtp_credentials *c,
-                      struct span text)
+struct span smtp_login_mask(enum smtp_mechanism mechanism, const struct smtp_credentials *c,
+                            struct span text, char out[MASK_SIZE])
 {
-    struct smtp_login again = {.mechanism = l->mechanism};
-    bool is_in = span_holds(text, span_of(c->secret));
-    while (!is_in && again.step < l->step) {
-        struct buffer line = {.limit = 2 * PLAIN_MAX};
-        unsigned step = again.step;
-        is_in =
-            smtp_login_line(&again, c, &line) == 0 && span_holds(text, told_word(l, step, &line));
-        buffer_clear(&line);
-    }
-    return is_in;
+    struct smtp_login again = {.mechanism = mechanism};
+    struct buffer line = {.limit = 2 * PLAIN_MAX}, encoded = {.limit = 2 * PLAIN_MAX};
+    bool is_known =
+        smtp_login_line(&again, c, &line) == 0 && append_base64(span_of(c->secret), &encoded) == 0;
+    const struct span secrets[] = {span_of(c->secret), buffer_bytes(&encoded), argument_of(&line)};
+    text = is_known ? mask_secrets(text, secrets, 3, out) : span_of(""); /* out of memory */
+    buffer_clear(&line);
+    buffer_clear(&encoded);
+    return text;
 }

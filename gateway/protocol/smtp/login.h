@@ -3,6 +3,7 @@
 #pragma once
 
 #include "base/buffer.h"
+#include "base/mask.h"
 
 /* In the order in which we like them. */
 enum smtp_mechanism {
@@ -32,10 +33,10 @@ unsigned smtp_mechanisms_parse(struct span words);
 /* The best in both sets, or 0. */
 enum smtp_mechanism smtp_mechanism_choose(unsigned ours, unsigned offered);
 
-/* Does `text` repeat what was sent of the secret? Some servers quote a line that they refuse, and
- * their words go into logs. */
-bool smtp_login_is_in(const struct smtp_login *l, const struct smtp_credentials *c,
-                      struct span text);
+/* What a server said of the login, for the log: without the secret, as it is, in base 64 or in what
+ * AUTH said of it. */
+struct span smtp_login_mask(enum smtp_mechanism mechanism, const struct smtp_credentials *c,
+                            struct span text, char out[MASK_SIZE]);
 
 /* Appends the next line, with CRLF: first AUTH, then what answers each 334. Returns 0, or -1: the
  * server asks for more than there is to say, or `out` is full. */

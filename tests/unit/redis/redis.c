@@ -126,6 +126,19 @@ START_TEST(a_wrong_password_is_told_and_not_shown)
 }
 END_TEST
 
+/* As old versions and some proxies, which don't know it with these arguments. */
+START_TEST(a_password_that_the_server_repeats_is_not_shown)
+{
+    server_start("rename-command AUTH \"\"");
+    behind.options.password = "open-sesame";
+    redis_open();
+    is_lost_for("args beginning with: ");
+    ck_assert_uint_ge(lines_with("***"), 1);
+    ck_assert_uint_eq(lines_with("sesame"), 0);
+    server_end();
+}
+END_TEST
+
 START_TEST(a_user_who_may_do_what_the_manual_says_is_enough)
 {
     server_start(SERVER_USER "\nuser default off");
@@ -243,6 +256,7 @@ SUITE(redis)
     TEST(a_server_that_runs_out_of_memory_later_is_trusted_when_it_has_some);
     TEST(the_password_is_given);
     TEST(a_wrong_password_is_told_and_not_shown);
+    TEST(a_password_that_the_server_repeats_is_not_shown);
     TEST(a_user_who_may_do_what_the_manual_says_is_enough);
     TEST(the_database_is_chosen);
     TEST(a_unix_socket_is_dialled_by_another);

@@ -267,6 +267,20 @@ START_TEST(a_refused_login_is_told_and_can_be_tried_again)
 }
 END_TEST
 
+/* "c2VjcmV0" is "secret" in base 64. */
+START_TEST(a_password_that_the_reply_repeats_is_masked)
+{
+    struct peer *p = open_ready();
+    log_in();
+    hears(p, "USER ana\r\n");
+    peer_say(p, "+OK\r\n");
+    hears(p, "PASS secret\r\n");
+    peer_say(p, "-ERR \"PASS secret\" c2VjcmV0?\r\n");
+    UNTIL(heard.logins == 1);
+    ck_assert_str_eq(heard.text, "\"PASS ***\" ***?");
+}
+END_TEST
+
 START_TEST(what_stands_behind_the_login_comes_to_who_takes_the_connection)
 {
     struct peer *p = open_ready();
@@ -498,6 +512,7 @@ SUITE(pop3_link)
     TEST(implicit_tls_comes_before_the_greeting);
     TEST(name_and_password_go_one_after_the_other);
     tcase_add_loop_test(tests, a_refused_login_is_told_and_can_be_tried_again, 0, 2);
+    TEST(a_password_that_the_reply_repeats_is_masked);
     TEST(what_stands_behind_the_login_comes_to_who_takes_the_connection);
     tcase_add_loop_test(tests, a_login_takes_no_longer_than_command_timeout, 0, 2);
     TEST(a_ready_link_has_no_time_out);

@@ -168,6 +168,17 @@ START_TEST(a_login_that_is_not_taken_is_told_with_its_reason)
 }
 END_TEST
 
+START_TEST(what_is_told_of_a_login_has_no_password_in_it)
+{
+    struct peer *p = open_login("250 AUTH PLAIN\r\n");
+    hears(p, "AUTH PLAIN AGd3AHB3\r\n");
+    peer_say(p, "500-what is AUTH PLAIN AGd3AHB3?\r\n500 cHc= or pw\r\n");
+    is_lost(LOSS_LOGIN, "what is AUTH PLAIN ***?");
+    ck_assert_ptr_null(strstr(heard.reason, "pw"));
+    ck_assert_ptr_null(strstr(heard.reason, "cHc"));
+}
+END_TEST
+
 START_TEST(without_a_mechanism_of_ours_nothing_is_said)
 {
     struct peer *p = open_login("250-STARTTLS\r\n250 AUTH CRAM-MD5\r\n");
@@ -1067,6 +1078,7 @@ SUITE(smtp_link)
     TEST(a_link_logs_in_before_it_is_ready);
     TEST(a_login_goes_on_question_by_question);
     LOOP_TEST(a_login_that_is_not_taken_is_told_with_its_reason, login_replies);
+    TEST(what_is_told_of_a_login_has_no_password_in_it);
     TEST(without_a_mechanism_of_ours_nothing_is_said);
     TEST(a_connection_of_nobodys_begins_with_local);
     TEST(a_clients_connection_begins_with_its_header_and_says_its_name);

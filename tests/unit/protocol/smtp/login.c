@@ -105,33 +105,50 @@ START_TEST(a_line_for_which_there_is_no_memory_is_not_said)
 }
 END_TEST
 
-START_TEST(a_reply_that_repeats_what_the_secret_is_in_is_known)
+static const struct {
+    enum smtp_mechanism mechanism;
+    const char *text, *masked;
+} repeated[] = {
+    {SMTP_AUTH_PLAIN,
+     "Unknown: AUTH PLAIN AGdhdGV3YXlAZXhhbXBsZS5jb20Ab3BlbiBzZXNhbWU=", "Unknown: AUTH PLAIN ***"},
+    {SMTP_AUTH_PLAIN, "Authentication failed for gateway@example.com by PLAIN",
+     "Authentication failed for gateway@example.com by PLAIN"},
+    {SMTP_AUTH_PLAIN, "bad word: open sesame", "bad word: ***"},
+    {SMTP_AUTH_LOGIN, "what is b3BlbiBzZXNhbWU=?", "what is ***?"},
+    {SMTP_AUTH_LOGIN, "AUTH LOGIN Z2F0ZXdheUBleGFtcGxlLmNvbQ== is nobody",
+     "AUTH LOGIN Z2F0ZXdheUBleGFtcGxlLmNvbQ== is nobody"},
+    {SMTP_AUTH_XOAUTH2,
+     "dXNlcj1nYXRld2F5QGV4YW1wbGUuY29tAWF1dGg9QmVhcmVyIG9wZW4gc2VzYW1lAQE=", "***"},
+};
+
+START_TEST(a_secret_that_the_reply_repeats_is_masked)
 {
-    static const struct {
-        enum smtp_mechanism mechanism;
-        unsigned step;
-        const char *text;
-        bool is_in;
-    } replies[] = {
-        {SMTP_AUTH_PLAIN, 1,
-         "Unknown: AUTH PLAIN AGdhdGV3YXlAZXhhbXBsZS5jb20Ab3BlbiBzZXNhbWU=", true},
-        {SMTP_AUTH_PLAIN, 1, "Authentication failed for gateway@example.com by PLAIN", false},
-        {SMTP_AUTH_PLAIN, 1, "bad word: open sesame", true},
-        {SMTP_AUTH_LOGIN, 3, "what is b3BlbiBzZXNhbWU=?", true},
-        {SMTP_AUTH_LOGIN, 2, "AUTH LOGIN Z2F0ZXdheUBleGFtcGxlLmNvbQ== is nobody", false},
-    };
-    for (size_t i = 0; i < sizeof replies / sizeof *replies; i++) {
-        const struct smtp_login l = {replies[i].mechanism, replies[i].step};
-        ck_assert_msg(smtp_login_is_in(&l, &credentials, span_of(replies[i].text)) ==
-                          replies[i].is_in,
-                      "%s", replies[i].text);
-    }
+    char out[MASK_SIZE];
+    struct span masked =
+        smtp_login_mask(repeated[_i].mechanism, &credentials, span_of(repeated[_i].text), out);
+    ck_assert_msg(span_equals(masked, repeated[_i].masked), "%.*s", (int)masked.size, masked.data);
+}
+END_TEST
+
+static void mask_with_failures(void)
+{
+    char out[MASK_SIZE];
+    struct span masked =
+        smtp_login_mask(SMTP_AUTH_PLAIN, &credentials, span_of("open sesame?"), out);
+    if (!span_equals(masked, failing_has_failed() ? "" : "***?")) /* Check itself needs memory */
+        abort();
+}
+
+START_TEST(without_memory_nothing_is_told)
+{
+    WITH_EACH_ALLOCATION_FAILING(mask_with_failures());
 }
 END_TEST
 
 SUITE(smtp_login)
 {
-    TEST(a_reply_that_repeats_what_the_secret_is_in_is_known);
+    LOOP_TEST(a_secret_that_the_reply_repeats_is_masked, repeated);
+    TEST(without_memory_nothing_is_told);
     TEST(plain_says_all_at_once);
     TEST(login_answers_two_questions);
     TEST(xoauth2_says_its_token_and_answers_a_refusal_with_an_empty_line);
