@@ -15,6 +15,11 @@ const struct setting policy_settings[] = {
     {"mode", SETTING_CHOICE, .offset = offsetof(struct policy, mode), .preset = "enforce",
      .choices = (const char *const[]){"enforce", "monitor", NULL},
      .help = "of all its rules: enforce, or monitor (decides, counts and logs, changes nothing)"},
+    {"overrides", SETTING_TEXT, .offset = offsetof(struct policy, overrides.path), .preset = "",
+     .check = setting_check_path,
+     .help = "file, watched: ana@example.com: LIMIT RATE [BURST] ...; @example.com: for all of "
+             "a domain that have none of their own",
+     .example = "\"\""},
     {.name = NULL}};
 
 /* ---- keys ---- */
@@ -172,15 +177,18 @@ static bool make_room(struct policy_call *call)
     struct counter_take *takes = arena_alloc(call->arena, room * sizeof *takes);
     struct counter_answer *answers = arena_alloc(call->arena, room * sizeof *answers);
     const struct limit_rule **rules = arena_alloc(call->arena, room * sizeof *rules);
-    if (takes == NULL || answers == NULL || rules == NULL)
+    const struct override **overrides = arena_alloc(call->arena, room * sizeof *overrides);
+    if (takes == NULL || answers == NULL || rules == NULL || overrides == NULL)
         return false;
     if (call->count > 0) {
         memcpy(takes, call->takes, call->count * sizeof *takes);
         memcpy(rules, call->rules, call->count * sizeof *rules);
+        memcpy(overrides, call->overrides, call->count * sizeof *overrides);
     }
     call->takes = takes;
     call->answers = answers;
     call->rules = rules;
+    call->overrides = overrides;
     call->room = room;
     return true;
 }
@@ -208,27 +216,32 @@ static uint64_t element_of(const struct limit_rule *r, const struct policy_facts
 }
 
 static void fill_in_rate(struct counter_take *take, const struct limit_rule *r,
-                         const struct policy_facts *f)
+                         const struct rate *rate, const struct policy_facts *f)
 {
     int64_t delay_us = r->action == LIMIT_DELAY ? r->max_delay_ms * 1000 - f->delayed_us : 0;
-    take->rate.increment_us = rate_increment(&r->rate, quantity(r, f));
-    take->rate.tolerance_us = rate_tolerance(&r->rate);
+    take->rate.increment_us = rate_increment(rate, quantity(r, f));
+    take->rate.tolerance_us = rate_tolerance(rate);
     take->rate.max_delay_us = delay_us > 0 ? delay_us : 0;
 }
 
-static void fill_in(struct counter_take *take, const struct limit_rule *r,
-                    const struct policy_facts *f)
+/* The last of the call's takes, of a rule and what is in force in its place. */
+static void fill_in(struct policy_call *call, const struct policy_facts *f)
 {
+    const size_t last = call->count - 1;
+    const struct limit_rule *r = call->rules[last];
+    const struct override *o = call->overrides[last];
+    const uint32_t max = (uint32_t)(o == NULL ? r->max : o->figure.count);
+    struct counter_take *take = &call->takes[last];
     take->kind = r->kind;
     switch (r->kind) {
-    case COUNTER_RATE: fill_in_rate(take, r, f); return;
+    case COUNTER_RATE: fill_in_rate(take, r, policy_rate(call, last), f); return;
     case COUNTER_AT_ONCE:
-        take->at_once.max = (uint32_t)r->max;
+        take->at_once.max = max;
         take->at_once.lease = f->lease;
         take->at_once.lease_us = POLICY_LEASE_US;
         return;
     case COUNTER_DISTINCT:
-        take->distinct.max = (uint32_t)r->max;
+        take->distinct.max = max;
         take->distinct.element = element_of(r, f);
         take->distinct.window_us = r->window_ms * 1000;
         return;
@@ -238,6 +251,19 @@ static void fill_in(struct counter_take *take, const struct limit_rule *r,
         take->ratio.window_us = r->window_ms * 1000;
         return;
     }
+}
+
+/* NULL: what the rule says. Without memory too. */
+static const struct override *override_of(struct policy_call *call, const struct limit_rule *r,
+                                          const struct policy_facts *f)
+{
+    struct override found;
+    if (r->overrides == NULL || !override_find(r, f, &found))
+        return NULL;
+    struct override *o = arena_alloc(call->arena, sizeof *o);
+    if (o != NULL)
+        *o = found;
+    return o;
 }
 
 static bool is_for(const struct limit_rule *r, const struct policy_facts *f)
@@ -258,11 +284,11 @@ static int ask(struct policy_call *call, const struct limit_rule *r, const struc
     const char *key = arena_copy(call->arena, span_make(text, size));
     if (key == NULL || !make_room(call))
         return -1;
-    struct counter_take *take = &call->takes[call->count];
-    *take =
+    call->takes[call->count] =
         (struct counter_take){.group = group, .needs = needs, .slot = r->slot, .key = {key, size}};
-    fill_in(take, r, f);
+    call->overrides[call->count] = override_of(call, r, f);
     call->rules[call->count++] = r;
+    fill_in(call, f);
     return 1;
 }
 
@@ -329,8 +355,11 @@ static void look_at(const struct policy_call *call, size_t i, struct verdict *ou
     bool waits_longer = a->is_taken && a->wait_us > out->wait_us;
     if (out->kind != VERDICT_PASS || (!a->is_refusing && !waits_longer))
         return;
-    *out = (struct verdict){
-        .kind = VERDICT_PASS, .rule = r, .key = call->takes[i].key, .wait_us = a->wait_us};
+    *out = (struct verdict){.kind = VERDICT_PASS,
+                            .rule = r,
+                            .override = call->overrides[i],
+                            .key = call->takes[i].key,
+                            .wait_us = a->wait_us};
     if (!a->is_refusing)
         return;
     out->is_too_large = r->kind == COUNTER_RATE && a->wait_us < 0;

@@ -33,11 +33,6 @@ static int check_account_or_group(const char *text, struct error *why)
     return is_group(text) ? 0 : check_account(text, why);
 }
 
-static int check_path(const char *path, struct error *why)
-{
-    return path[0] == '/' ? 0 : error_set(why, "\"%s\" is no absolute path; begin it with /", path);
-}
-
 const struct setting match_settings[] = {
     {"accounts", SETTING_TEXT_LIST, AT(accounts), .preset = "", .max = 10000,
      .check = check_account_or_group,
@@ -59,7 +54,7 @@ const struct setting account_group_settings[] = {
      .help = "ana@example.com, or @example.com for all of a domain",
      .example = "[\"ana@example.com\"]"},
     {"file", SETTING_TEXT, .offset = offsetof(struct account_group, file), .preset = "",
-     .check = check_path, .help = "watched: more of them, one a line",
+     .check = setting_check_path, .help = "watched: more of them, one a line",
      .example = "\"/etc/porteiro/plans/shop\""},
     {.name = NULL}};
 

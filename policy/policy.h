@@ -8,6 +8,7 @@
 #pragma once
 
 #include "policy/limit/store.h"
+#include "policy/overrides.h"
 #include "policy/rules/limit.h"
 
 struct arena;
@@ -40,6 +41,7 @@ struct policy {
     unsigned stages;          /* a bit for each enum policy_stage at which something is asked */
     unsigned counts;          /* likewise for each enum limit_count */
     struct text_list headers; /* names of fields that are keys */
+    struct override_file overrides;
 };
 
 /* Does the rule only say what it would do? */
@@ -58,8 +60,9 @@ enum { POLICY_LEASE_US = 120 * 1000000 };
 struct policy_call {
     struct arena *arena;
     struct counter_take *takes;
-    struct counter_answer *answers;  /* as many */
-    const struct limit_rule **rules; /* of each take */
+    struct counter_answer *answers;    /* as many */
+    const struct limit_rule **rules;   /* of each take */
+    const struct override **overrides; /* likewise; NULL: what the rule says is in force */
     size_t count, room;
     uint16_t groups;                       /* so far */
     const struct limit_rule *lacks_header; /* that refuses a message without its header */
@@ -67,6 +70,12 @@ struct policy_call {
 
 /* An empty one in `a`, of at most STORE_TAKES_MAX takes. What it needs is taken there. */
 void policy_call_begin(struct policy_call *call, struct arena *a);
+
+/* The rate in force for a take of that kind. */
+static inline const struct rate *policy_rate(const struct policy_call *call, size_t i)
+{
+    return call->overrides[i] == NULL ? &call->rules[i]->rate : &call->overrides[i]->figure;
+}
 
 enum { POLICY_NOTHING = -1, POLICY_FAILED = -2 };
 
@@ -81,8 +90,9 @@ enum verdict_kind { VERDICT_PASS, VERDICT_DEFER, VERDICT_REJECT };
 
 struct verdict {
     enum verdict_kind kind;
-    const struct limit_rule *rule; /* that refuses, or has it wait; NULL: none */
-    struct span key;               /* of its counter */
+    const struct limit_rule *rule;   /* that refuses, or has it wait; NULL: none */
+    const struct override *override; /* that is in force in its place; NULL: none */
+    struct span key;                 /* of its counter */
     int64_t wait_us;   /* PASS: to be held back so long; DEFER: try again after it; -1: unknown */
     bool is_too_large; /* it is more than the rule ever lets through at once */
     bool lacks_header; /* that the rule wants */

@@ -81,6 +81,19 @@ int account_canonical(struct span given, const char *realm, char out[ACCOUNT_SIZ
     return 0;
 }
 
+int account_or_domain(struct span given, const char *realm, char out[ACCOUNT_SIZE])
+{
+    char one[ACCOUNT_SIZE];
+    bool is_domain = given.size > 0 && given.data[0] == '@';
+    int size =
+        snprintf(one, sizeof one, "%s%.*s", is_domain ? "x" : "", (int)given.size, given.data);
+    if (size >= (int)sizeof one || account_canonical(span_of(one), realm, out) < 0)
+        return -1;
+    if (is_domain)
+        memmove(out, out + 1, strlen(out));
+    return 0;
+}
+
 int account_login_name(enum login_name how, struct span given, const char *account,
                        const char *realm, char out[ACCOUNT_SIZE])
 {

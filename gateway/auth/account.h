@@ -11,6 +11,9 @@ enum { ACCOUNT_SIZE = 320 }; /* with the closing NUL: local part 64, @, domain 2
  * \ % ! /, with two @, without local part, too long, or whose domain is none. */
 int account_canonical(struct span given, const char *realm, char out[ACCOUNT_SIZE]);
 
+/* The same for "@DOMAIN" as well, which stands for all of its accounts. */
+int account_or_domain(struct span given, const char *realm, char out[ACCOUNT_SIZE]);
+
 /* Writes what somebody who was called `given` and is `account` is called at the backend, and at a
  * server behind that is told his password. Returns 0; or -1: too long, or `how` is local and the
  * account's domain isn't `realm`: whoever picks a domain would be another account there. */

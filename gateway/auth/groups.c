@@ -3,37 +3,22 @@
 #include "auth/account.h"
 #include "config/listing.h"
 
-#include <stdio.h>
-
 struct parser {
     struct lookup_builder *builder;
     const char *realm;
     struct errors *errors;
 };
 
-/* A domain is that of whoever is in it. */
-static int key_of(struct span name, const char *realm, char out[ACCOUNT_SIZE], struct span *key)
-{
-    char one[ACCOUNT_SIZE];
-    bool is_domain = name.size > 0 && name.data[0] == '@';
-    int size = snprintf(one, sizeof one, "%s%.*s", is_domain ? "x" : "", (int)name.size, name.data);
-    if (size >= (int)sizeof one || account_canonical(span_of(one), realm, out) < 0)
-        return -1;
-    *key = span_of(out + is_domain);
-    return 0;
-}
-
 static void take_line(void *owner, const struct listing_line *line)
 {
     struct parser *p = owner;
-    char account[ACCOUNT_SIZE];
-    struct span key;
-    if (key_of(line->key, p->realm, account, &key) < 0)
+    char key[ACCOUNT_SIZE];
+    if (account_or_domain(line->key, p->realm, key) < 0)
         errors_add_at(p->errors, &line->at,
                       "\"%.*s\" is no account; write one a line, as ana@example.com, or "
                       "@example.com for all of a domain",
                       (int)line->key.size, line->key.data);
-    else if (lookup_add(p->builder, key, line->value, line->at.line) < 0)
+    else if (lookup_add(p->builder, span_of(key), line->value, line->at.line) < 0)
         errors_add_at(p->errors, &line->at, "out of memory");
 }
 

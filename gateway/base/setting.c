@@ -54,6 +54,11 @@ int setting_parse_size(const char *text, int64_t *bytes, struct error *why)
     return 0;
 }
 
+int setting_check_path(const char *path, struct error *why)
+{
+    return path[0] == '/' ? 0 : error_set(why, "\"%s\" is no absolute path; begin it with /", path);
+}
+
 /* A number in the largest unit that leaves no remainder. */
 static void format_with_unit(int64_t value, const struct unit *units, size_t count, char *out,
                              size_t room)
@@ -65,11 +70,17 @@ static void format_with_unit(int64_t value, const struct unit *units, size_t cou
     (void)snprintf(out, room, "%" PRId64 "%s", value / best->factor, best->name); /* fits */
 }
 
+const char *setting_format_duration(int64_t ms, char out[SETTING_DURATION_SIZE])
+{
+    format_with_unit(ms, duration_units, sizeof duration_units / sizeof *duration_units, out,
+                     SETTING_DURATION_SIZE);
+    return out;
+}
+
 static void format_number(const struct setting *s, int64_t value, char *out, size_t room)
 {
     if (s->kind == SETTING_DURATION && value != 0)
-        format_with_unit(value, duration_units, sizeof duration_units / sizeof *duration_units, out,
-                         room);
+        (void)setting_format_duration(value, out); /* all have room for it */
     else if (s->kind == SETTING_SIZE)
         format_with_unit(value, size_units, sizeof size_units / sizeof *size_units, out, room);
     else

@@ -62,3 +62,10 @@ int setting_print(const struct setting *s, const void *base, struct buffer *out)
 /* Durations and sizes by themselves, for command lines. Return 0, or -1 and why. */
 int setting_parse_duration(const char *text, int64_t *ms, struct error *why);
 int setting_parse_size(const char *text, int64_t *bytes, struct error *why);
+
+/* "1h": a duration in the largest unit that leaves no remainder. Returns `out`. */
+enum { SETTING_DURATION_SIZE = 32 };
+const char *setting_format_duration(int64_t ms, char out[SETTING_DURATION_SIZE]);
+
+/* Is it an absolute path? As `check` of a text. */
+int setting_check_path(const char *path, struct error *why);

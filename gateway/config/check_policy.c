@@ -51,12 +51,23 @@ static void check_limits(struct config *c, struct policy *p, struct errors *erro
         const char *path = arena_printf(c->arena, "policies.%s.limits.%s", p->name, r->name);
         if (path == NULL)
             abort(); /* out of memory at the start */
+        r->overrides = p->overrides.path[0] == '\0' ? NULL : &p->overrides;
         if (!r->enabled || limit_rule_check(r, path, errors) < 0)
             continue;
         p->stages |= 1u << r->stage;
         p->counts |= 1u << r->count;
         add_headers(c, p, r, errors);
     }
+}
+
+static void watch_overrides(struct config *c, struct policy *p, struct errors *errors)
+{
+    const char *key = arena_printf(c->arena, "policies.%s.overrides", p->name);
+    if (key == NULL)
+        abort(); /* out of memory at the start */
+    const struct watched_config file = {WATCHED_OVERRIDES, key, p->overrides.path, p->place,
+                                        &p->overrides.list};
+    config_watch(c, &file, errors);
 }
 
 static void find_policy(struct config *c, struct listener_config *l, struct errors *errors)
@@ -144,8 +155,10 @@ void config_check_policies(struct config *c, struct errors *errors)
     check_zone(c, errors);
     for (size_t i = 0; i < c->groups.count; i++)
         check_group(c, &c->groups.items[i], errors);
-    for (size_t i = 0; i < c->policy_count; i++)
+    for (size_t i = 0; i < c->policy_count; i++) {
         check_limits(c, &c->policies[i], errors);
+        watch_overrides(c, &c->policies[i], errors);
+    }
     for (size_t i = 0; i < c->listener_count; i++) {
         find_policy(c, &c->listeners[i], errors);
         check_bursts(&c->listeners[i], errors);

@@ -144,7 +144,7 @@ struct auth_config {
 
 /* Files that are watched: a new version is in force two seconds after its last change. Later ones
  * of a kind stand in their own keys. */
-enum watched_kind { WATCHED_ALIASES, WATCHED_GROUP, WATCHED_ZONE };
+enum watched_kind { WATCHED_ALIASES, WATCHED_GROUP, WATCHED_ZONE, WATCHED_OVERRIDES };
 
 struct watched_config {
     enum watched_kind kind;

@@ -7,11 +7,6 @@
 #include <sys/un.h>
 #include <syslog.h>
 
-static int check_absolute(const char *path, struct error *why)
-{
-    return path[0] == '/' ? 0 : error_set(why, "\"%s\" is no absolute path; begin it with /", path);
-}
-
 /* The path of a unix socket. */
 static int check_unix(const char *path, struct error *why)
 {
@@ -19,7 +14,7 @@ static int check_unix(const char *path, struct error *why)
     if (strlen(path) >= sizeof at.sun_path)
         return error_set(why, "\"%s\" is too long; a socket's path has at most %zu octets", path,
                          sizeof at.sun_path - 1);
-    return check_absolute(path, why);
+    return setting_check_path(path, why);
 }
 
 /* Is it for what -T must not print? */
@@ -101,7 +96,7 @@ static int check_fingerprint(const char *text, struct error *why)
 
 static int check_file(const char *path, struct error *why)
 {
-    return path[0] == '\0' ? 0 : check_absolute(path, why);
+    return path[0] == '\0' ? 0 : setting_check_path(path, why);
 }
 
 /* What goes into a line of a protocol. */
@@ -138,7 +133,7 @@ static int check_command(const char *text, struct error *why)
     if (strpbrk(text, "\"'`$|<>;&*?") != NULL)
         return error_set(
             why, "\"%s\" needs a shell, and there is none; write a script and name that", text);
-    return check_word(text, why) < 0 ? -1 : check_absolute(text, why);
+    return check_word(text, why) < 0 ? -1 : setting_check_path(text, why);
 }
 
 /* Where Redis is. */
@@ -201,13 +196,13 @@ static const struct setting top_settings[] = {
     {"workers", SETTING_INTEGER, AT(config, workers), .preset = "0", .max = 256,
      .help = "processes that serve clients; 0: one per CPU"},
     {"state_dir", SETTING_TEXT, AT(config, state_dir), .preset = "/var/lib/porteiro",
-     .check = check_absolute,
+     .check = setting_check_path,
      .help = "what is kept over restarts: counters in memory, bans, networks where accounts are "
              "known; and the secret where none is given"},
     {"spool_dir", SETTING_TEXT, AT(config, spool_dir), .preset = "/var/lib/porteiro/spool",
-     .check = check_absolute, .help = "unlinked files for large messages"},
+     .check = setting_check_path, .help = "unlinked files for large messages"},
     {"control", SETTING_TEXT, AT(config, control), .preset = "/run/porteiro/control.sock",
-     .check = check_absolute, .help = "porteiroctl's socket: for root and control_groups"},
+     .check = setting_check_path, .help = "porteiroctl's socket: for root and control_groups"},
     {"secret", SETTING_TEXT, AT(config, secret), .preset = "", .check = check_file,
      .help = "file, the same on all gateways: keys of session tickets; \"\": made in state_dir"},
     {"contact", SETTING_TEXT, AT(config, contact), .preset = "", .check = check_contact,
@@ -253,11 +248,11 @@ const struct section section_log = {"log", log_settings, "Where log lines go"};
 
 static const struct setting tls_settings[] = {
     {"certificate", SETTING_TEXT_LIST, AT(tls_config, certificate), .preset = "", .min = 1,
-     .max = 4, .check = check_absolute,
+     .max = 4, .check = setting_check_path,
      .help = "files with the full chain, PEM; an ECDSA and an RSA one may stand side by side",
      .example = "[\"/etc/porteiro/tls/fullchain.pem\"]", .is_required = true},
     {"key", SETTING_TEXT_LIST, AT(tls_config, key), .preset = "", .min = 1, .max = 4,
-     .check = check_absolute, .help = "files with the keys, PEM, in the same order",
+     .check = setting_check_path, .help = "files with the keys, PEM, in the same order",
      .example = "[\"/etc/porteiro/tls/privkey.pem\"]", .is_required = true},
     {"names", SETTING_TEXT_LIST, AT(tls_config, names), .preset = "",
      .help = "SNI names; []: those in the certificates"},
@@ -287,10 +282,10 @@ static const struct setting listener_settings[] = {
      .preset = "none", .choices = client_certificates,
      .help = "of the client: none, optional (but a wrong one is refused), or required"},
     {"client_ca", SETTING_TEXT, AT(listener_config, client_ca), .preset = "",
-     .check = check_absolute,
+     .check = setting_check_path,
      .help = "file with the authorities, PEM, whose certificates clients may show"},
     {"client_crl", SETTING_TEXT, AT(listener_config, client_crl), .preset = "",
-     .check = check_absolute,
+     .check = setting_check_path,
      .help = "file with a revocation list, PEM, of each of them; an expired one refuses all"},
     {"max_message_size", SETTING_SIZE, AT(listener_config, max_message_size), .preset = "50M",
      .min = 65536, .max = INT64_C(1) << 40, .help = "552 5.3.4 past it; announced as SIZE"},
@@ -392,7 +387,7 @@ static const struct setting auth_settings[] = {
              "behind lets the user in or not), with PLAIN and LOGIN alone; or auxprop, another "
              "plugin of libsasl2 (SQL, LDAP)"},
     {"sasldb", SETTING_TEXT, AT(auth_config, sasldb), .preset = "/etc/porteiro/sasldb2",
-     .check = check_absolute, .help = "file of saslpasswd2, readable by auth_user"},
+     .check = setting_check_path, .help = "file of saslpasswd2, readable by auth_user"},
     {"saslauthd", SETTING_TEXT, AT(auth_config, saslauthd), .preset = "/run/saslauthd/mux",
      .check = check_unix,
      .help = "its socket, which auth_user must reach: adduser it to group sasl"},
@@ -406,10 +401,10 @@ static const struct setting auth_settings[] = {
      .check = check_option,
      .help = "auxprop: what goes to the plugin, as [\"auxprop_plugin=sql\", \"sql_engine=pgsql\"]"},
     {"options_file", SETTING_TEXT, AT(auth_config, options_file), .preset = "",
-     .check = check_absolute,
+     .check = setting_check_path,
      .help =
          "auxprop: a file of more options that auth_user alone can read, as sql_passwd: secret"},
-    {"aliases", SETTING_TEXT, AT(auth_config, aliases), .preset = "", .check = check_absolute,
+    {"aliases", SETTING_TEXT, AT(auth_config, aliases), .preset = "", .check = setting_check_path,
      .help = "file, watched: other name: account; COMPANY\\*: *@example.com maps a pattern"},
     {"login_name", SETTING_CHOICE, AT(auth_config, login_name), .preset = "",
      .choices = login_names,

@@ -97,7 +97,7 @@ static void put_policies(struct printer *p, const struct config *c)
             const struct limit_rule *rule = &policy->limits[n];
             if (rule->enabled)
                 p->failed |= buffer_printf(p->out, "%*s# %s\n", p->depth * INDENT, "",
-                                           limit_rule_text(rule, text, sizeof text));
+                                           limit_rule_text(rule, NULL, text, sizeof text));
             put_open(p, rule->name);
             put_settings(p, &section_limit, rule);
             put_match(p, &section_when, &rule->when);

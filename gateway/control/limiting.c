@@ -233,17 +233,23 @@ static void tell_row(const struct question *q, size_t i, int64_t gateways)
     const struct policy_call *call = &q->decision->call;
     const struct limit_rule *r = call->rules[i];
     const struct policy *p = q->listeners[call->takes[i].group]->policy_rules;
-    const struct figures f = figures_of(&call->takes[i], &call->answers[i], &r->rate, gateways);
+    const struct override *o = call->overrides[i];
+    const struct rate *rate = policy_rate(call, i);
+    const struct figures f = figures_of(&call->takes[i], &call->answers[i], rate, gateways);
     char limit[160];
     json_t *row =
         json_pack("{s:s, s:s, s:s%, s:s, s:s, s:I, s:I}", "rule", r->name, "policy", p->name, "key",
                   call->takes[i].key.data, call->takes[i].key.size, "limit",
-                  limit_rule_text(r, limit, sizeof limit), "mode",
+                  limit_rule_text(r, o, limit, sizeof limit), "mode",
                   policy_is_monitored(p, r) ? "monitor" : "enforce", "used",
                   (json_int_t)(f.most > f.left ? f.most - f.left : 0), "left", (json_int_t)f.left);
     if (row == NULL)
         return; /* without memory; the others are told */
-    add_limit(row, &call->takes[i], &r->rate);
+    add_limit(row, &call->takes[i], rate);
+    (void)json_object_set_new(row, "override",
+                              json_string(o == NULL         ? ""
+                                          : o->is_of_domain ? "domain"
+                                                            : "account"));
     (void)json_object_set_new(row, "listeners", listeners_of(q, i));
     (void)json_object_set_new(row, "wait", seconds(f.wait_us));
     (void)json_object_set_new(row, "rest", seconds(f.rest_us));

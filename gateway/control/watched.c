@@ -2,6 +2,7 @@
 
 #include "auth/aliases.h"
 #include "auth/groups.h"
+#include "auth/overrides.h"
 #include "base/sealed.h"
 #include "config/listing.h"
 
@@ -17,6 +18,12 @@ static int build_group(const struct config *c, const struct watched_config *w, i
                        size_t *count, struct errors *errors)
 {
     return groups_build(fd, w->path, c->auth.realm, count, errors);
+}
+
+static int build_overrides(const struct config *c, const struct watched_config *w, int fd,
+                           size_t *count, struct errors *errors)
+{
+    return overrides_build(c, fd, w->path, count, errors);
 }
 
 /* As it is: its reader needs no more than the octets. */
@@ -41,9 +48,11 @@ int watched_build(const struct config *config, size_t index, int fd, size_t *cou
                   struct errors *errors)
 {
     static int (*const builders[])(const struct config *, const struct watched_config *, int,
-                                   size_t *, struct errors *) = {[WATCHED_ALIASES] = build_aliases,
-                                                                 [WATCHED_GROUP] = build_group,
-                                                                 [WATCHED_ZONE] = build_zone};
+                                   size_t *,
+                                   struct errors *) = {[WATCHED_ALIASES] = build_aliases,
+                                                       [WATCHED_GROUP] = build_group,
+                                                       [WATCHED_ZONE] = build_zone,
+                                                       [WATCHED_OVERRIDES] = build_overrides};
     const struct watched_config *w = &config->watched[index];
     return builders[w->kind](config, w, fd, count, errors);
 }

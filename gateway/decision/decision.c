@@ -98,15 +98,16 @@ void decision_destroy(struct decision **x)
 
 /* Each gateway lets through its part of what all of them may; but one at least, and a message that
  * is larger than its part, from rest. */
-static void divide(struct counter_take *take, const struct limit_rule *rule, int64_t gateways)
+static void divide(struct policy_call *call, size_t i, int64_t gateways)
 {
+    struct counter_take *take = &call->takes[i];
     if (take->kind == COUNTER_AT_ONCE) {
         int64_t part = take->at_once.max / gateways;
         take->at_once.max = part < 1 ? 1 : (uint32_t)part;
     }
     if (take->kind != COUNTER_RATE)
         return;
-    int64_t one = rate_increment(&rule->rate, 1);
+    int64_t one = rate_increment(policy_rate(call, i), 1);
     if (one < RATE_NEVER / gateways && take->rate.increment_us <= take->rate.tolerance_us) {
         int64_t least = one * gateways, most = take->rate.tolerance_us;
         take->rate.tolerance_us = most < least ? least : most;
@@ -133,7 +134,7 @@ static enum decision_outcome do_without(struct decision *x)
     switch ((enum redis_on_failure)config->on_failure) {
     case REDIS_FAILURE_MEMORY:
         for (size_t i = 0; i < call->count; i++)
-            divide(&call->takes[i], call->rules[i], config->gateways);
+            divide(call, i, config->gateways);
         return ask_memory(x);
     case REDIS_FAILURE_ACCEPT:
         memset(call->answers, 0,
@@ -173,10 +174,13 @@ int decision_ask(struct decision *x, const struct counter_take *take)
     call->takes = arena_alloc(x->arena, sizeof *call->takes);
     call->answers = arena_alloc(x->arena, sizeof *call->answers);
     call->rules = arena_alloc(x->arena, sizeof *call->rules);
-    if (call->takes == NULL || call->answers == NULL || call->rules == NULL)
+    call->overrides = arena_alloc(x->arena, sizeof *call->overrides);
+    if (call->takes == NULL || call->answers == NULL || call->rules == NULL ||
+        call->overrides == NULL)
         return -1;
     call->takes[0] = *take;
     call->rules[0] = NULL; /* only rates have to know it */
+    call->overrides[0] = NULL;
     call->count = call->room = 1;
     return 0;
 }

@@ -1,6 +1,7 @@
 #include "process/files.h"
 
 #include "base/file_watch.h"
+#include "base/lookup.h"
 #include "control/watched.h"
 #include "process/children.h"
 
@@ -71,6 +72,12 @@ const struct sealed *files_list(const struct watched *watched, const struct conf
 
 /* ---- the master ---- */
 
+static void refuse(const struct generation *g, const char *path, const char *reason)
+{
+    log_event(&g->master->log, EVENT_list_refused, field_text(KEY_file, path),
+              field_text(KEY_reason, reason));
+}
+
 /* Has control parse what is there now. */
 static void ask(struct generation *g, size_t index)
 {
@@ -82,8 +89,7 @@ static void ask(struct generation *g, size_t index)
         return; /* another is started, and asked in the next second */
     int fd = open_file(path);
     if (fd < 0) {
-        log_event(&g->master->log, EVENT_list_refused, field_text(KEY_file, path),
-                  field_text(KEY_reason, strerror(errno)));
+        refuse(g, path, strerror(errno));
         w->is_due = false;
         return;
     }
@@ -115,6 +121,14 @@ void files_ask_again(struct generation *g)
     }
 }
 
+/* Has a file of which a part may be missing lost half of what is in force? */
+static bool is_half(const struct watched *w, enum watched_kind kind, size_t count)
+{
+    const struct span is = w->list.bytes;
+    size_t before = lookup_count((struct lookup){is.data, is.size});
+    return kind == WATCHED_OVERRIDES && count < (before + 1) / 2;
+}
+
 void files_take(struct generation *g, const struct message *m)
 {
     const struct message_list *said = m->payload;
@@ -127,9 +141,13 @@ void files_take(struct generation *g, const struct message *m)
     w->is_asked = false;
     if (*m->fd < 0)
         return; /* control has said why */
-    if (sealed_map(&w->list, *m->fd, &why) < 0) {
-        log_event(&g->master->log, EVENT_list_refused, field_text(KEY_file, path),
-                  field_text(KEY_reason, why.text));
+    if (is_half(w, c->watched[said->index].kind, said->count))
+        (void)error_set(&why, "it has fewer than half of the lines in force; if that is meant, "
+                              "porteiroctl reload takes it");
+    else if (sealed_map(&w->list, *m->fd, &why) == 0)
+        why.text[0] = '\0';
+    if (why.text[0] != '\0') {
+        refuse(g, path, why.text);
         return;
     }
     for (size_t i = 0; i < g->post_count; i++)

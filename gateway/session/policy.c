@@ -38,7 +38,7 @@ const char *verdict_text(const struct verdict *v, char out[VERDICT_TEXT_SIZE])
                        header_wanted(v->rule)); /* fits */
         return out;
     }
-    (void)limit_rule_text(v->rule, limit, sizeof limit);
+    (void)limit_rule_text(v->rule, v->override, limit, sizeof limit);
     if (v->is_too_large)
         (void)snprintf(then, sizeof then, "; this is more than it ever lets through"); /* fits */
     else if (v->kind == VERDICT_DEFER && v->wait_us >= 0)

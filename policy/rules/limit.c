@@ -1,5 +1,7 @@
 #include "policy/rules/limit.h"
 
+#include "policy/overrides.h"
+
 #include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -35,8 +37,7 @@ static const char *const action_names[] = {"delay", "defer", "reject", "log", NU
 static const char *const missing_names[] = {"empty", "skip", "reject", NULL};
 static const char *const mode_names[] = {"enforce", "monitor", NULL};
 
-/* COUNT/PERIOD, as "600/1h" or "600/h"; octets as "1G/1d". */
-static int parse_rate(const char *text, struct rate *out, struct error *why)
+int limit_parse_rate(const char *text, struct rate *out, struct error *why)
 {
     struct span rest = span_of(text), count = span_split(&rest, '/');
     char number[32], period[32];
@@ -59,7 +60,7 @@ static int parse_rate(const char *text, struct rate *out, struct error *why)
 static int check_rate(const char *text, struct error *why)
 {
     struct rate rate;
-    return parse_rate(text, &rate, why);
+    return limit_parse_rate(text, &rate, why);
 }
 
 static const char header_key[] = "header:";
@@ -204,7 +205,7 @@ static void check_numbers(struct limit_rule *r, const char *path, struct errors 
                                               [BY_RATIO] = COUNTER_RATIO};
     bool has_rate = r->rate_text[0] != '\0', has_window = r->window_ms > 0;
     struct error why;
-    if (has_rate && parse_rate(r->rate_text, &r->rate, &why) < 0)
+    if (has_rate && limit_parse_rate(r->rate_text, &r->rate, &why) < 0)
         return; /* was told when it was read */
     r->rate.burst = r->burst > 0 ? r->burst : r->rate.count;
     unsigned form = (has_rate ? BY_RATE : 0u) |
@@ -272,30 +273,38 @@ const char *limit_header(const struct limit_rule *r, size_t key)
     return r->keys[key] == LIMIT_KEY_HEADER ? r->key.items[key] + strlen(header_key) : "";
 }
 
-static void rate_rule_text(const struct limit_rule *r, char *out, size_t room)
+struct rate limit_figure(const struct limit_rule *r)
 {
-    const char *slash = strchr(r->rate_text, '/'), *period = slash == NULL ? "" : slash + 1;
-    const char *one = ascii_is_digit(period[0]) ? "" : "1", *what = count_names[r->count];
-    if (r->rate.burst == r->rate.count)
-        (void)snprintf(out, room, "at most %" PRId64 " %s in %s%s", r->rate.count, what, one,
-                       period); /* cut to fit */
-    else
-        (void)snprintf(out, room, "at most %" PRId64 " %s in %s%s, %" PRId64 " at once",
-                       r->rate.count, what, one, period, r->rate.burst); /* likewise */
+    return r->kind == COUNTER_RATE ? r->rate : (struct rate){.count = r->max};
 }
 
-const char *limit_rule_text(const struct limit_rule *r, char *out, size_t room)
+static void rate_text(const struct limit_rule *r, const struct rate *rate, char *out, size_t room)
+{
+    char period[SETTING_DURATION_SIZE];
+    const char *what = count_names[r->count];
+    (void)setting_format_duration(rate->period_us / 1000, period);
+    if (rate->burst == rate->count)
+        (void)snprintf(out, room, "at most %" PRId64 " %s in %s", rate->count, what,
+                       period); /* cut to fit */
+    else
+        (void)snprintf(out, room, "at most %" PRId64 " %s in %s, %" PRId64 " at once", rate->count,
+                       what, period, rate->burst); /* likewise */
+}
+
+static void figure_text(const struct limit_rule *r, const struct rate *figure, char *out,
+                        size_t room)
 {
     const char *what = count_names[r->count];
     char window[40];
     (void)limit_wait_text(r->window_ms * 1000, window, sizeof window);
     switch (r->kind) {
-    case COUNTER_RATE: rate_rule_text(r, out, room); break;
+    case COUNTER_RATE: rate_text(r, figure, out, room); break;
     case COUNTER_AT_ONCE:
-        (void)snprintf(out, room, "at most %" PRId64 " %s at once", r->max, what); /* cut to fit */
+        (void)snprintf(out, room, "at most %" PRId64 " %s at once", figure->count,
+                       what); /* cut to fit */
         break;
     case COUNTER_DISTINCT:
-        (void)snprintf(out, room, "at most %" PRId64 " different %s in %s", r->max,
+        (void)snprintf(out, room, "at most %" PRId64 " different %s in %s", figure->count,
                        what + strlen("distinct_"), window); /* likewise */
         break;
     case COUNTER_RATIO:
@@ -304,6 +313,17 @@ const char *limit_rule_text(const struct limit_rule *r, char *out, size_t room)
                        r->ratio, window, r->min); /* likewise */
         break;
     }
+}
+
+const char *limit_rule_text(const struct limit_rule *r, const struct override *o, char *out,
+                            size_t room)
+{
+    const struct rate own = limit_figure(r);
+    figure_text(r, o == NULL ? &own : &o->figure, out, room);
+    size_t used = strlen(out);
+    if (o != NULL)
+        (void)snprintf(out + used, room - used, " (set for this %s)",
+                       o->is_of_domain ? "domain" : "account"); /* likewise */
     return out;
 }
 

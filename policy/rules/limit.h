@@ -7,6 +7,9 @@
 #include "policy/limit/store.h"
 #include "policy/match.h"
 
+struct override;
+struct override_file;
+
 /* What a counter goes by. */
 enum limit_key {
     LIMIT_KEY_ACCOUNT,
@@ -76,6 +79,7 @@ struct limit_rule {
     struct rate rate; /* of that kind */
     enum policy_stage stage;
     uint16_t slot; /* of its counters, by its name: the same in all processes */
+    const struct override_file *overrides; /* of its policy; NULL: it has none */
 };
 
 /* The keys of the file, for base/setting: ends with a NULL name. */
@@ -88,8 +92,17 @@ int limit_rule_check(struct limit_rule *r, const char *path, struct errors *erro
 /* The name of a header key, as it stands in the file; "": the key is none. */
 const char *limit_header(const struct limit_rule *r, size_t key);
 
-/* "at most 600 recipients in 1h, 100 at once": into `out`, cut to fit. Returns `out`. */
-const char *limit_rule_text(const struct limit_rule *r, char *out, size_t room);
+/* COUNT/PERIOD, as "600/1h" or "600/h"; octets as "1G/1d". The burst is left as it is. Returns 0,
+ * or -1 and why. */
+int limit_parse_rate(const char *text, struct rate *out, struct error *why);
+
+/* What it says: its rate; of one by max, that as the count. */
+struct rate limit_figure(const struct limit_rule *r);
+
+/* "at most 600 recipients in 1h, 100 at once": into `out`, cut to fit; what is in force in its
+ * place is said so, NULL: nothing. Returns `out`. */
+const char *limit_rule_text(const struct limit_rule *r, const struct override *o, char *out,
+                            size_t room);
 
 /* "40 seconds", "3 minutes", "2 hours": rounded up. Returns `out`. */
 const char *limit_wait_text(int64_t us, char *out, size_t room);

@@ -1,5 +1,6 @@
 #include "policy/rules/limit.h"
 
+#include "policy/overrides.h"
 #include "support/test.h"
 
 #include <string.h>
@@ -22,18 +23,34 @@ START_TEST(a_limit_is_told_in_figures)
          "at most 25% of recipients refused in 2 hours, of 20 or more"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        const struct limit_rule r = {.rate_text = cases[i].rate,
-                                     .kind = (enum counter_kind)cases[i].kind,
-                                     .count = cases[i].what,
-                                     .max = cases[i].max,
-                                     .ratio = 25,
-                                     .min = 20,
-                                     .window_ms = 7200000,
-                                     .rate = {cases[i].count, 3600, cases[i].burst}};
+        const struct limit_rule r = {
+            .rate_text = cases[i].rate,
+            .kind = (enum counter_kind)cases[i].kind,
+            .count = cases[i].what,
+            .max = cases[i].max,
+            .ratio = 25,
+            .min = 20,
+            .window_ms = 7200000,
+            .rate = {cases[i].count, INT64_C(3600) * 1000000, cases[i].burst}};
         char text[120], cut[8];
-        ck_assert_str_eq(limit_rule_text(&r, text, sizeof text), cases[i].text);
-        ck_assert_uint_eq(strlen(limit_rule_text(&r, cut, sizeof cut)), sizeof cut - 1);
+        ck_assert_str_eq(limit_rule_text(&r, NULL, text, sizeof text), cases[i].text);
+        ck_assert_uint_eq(strlen(limit_rule_text(&r, NULL, cut, sizeof cut)), sizeof cut - 1);
     }
+}
+END_TEST
+
+START_TEST(what_is_set_for_an_account_or_a_domain_is_told_as_that)
+{
+    const struct limit_rule hour = {.kind = COUNTER_RATE, .count = LIMIT_RECIPIENTS};
+    const struct limit_rule open = {.kind = COUNTER_AT_ONCE, .count = LIMIT_SESSIONS, .max = 4};
+    const struct override fast = {{1000, INT64_C(90) * 60000000, 50}, false};
+    const struct override many = {{.count = 20}, true};
+    char text[120], cut[8];
+    ck_assert_str_eq(limit_rule_text(&hour, &fast, text, sizeof text),
+                     "at most 1000 recipients in 90min, 50 at once (set for this account)");
+    ck_assert_str_eq(limit_rule_text(&open, &many, text, sizeof text),
+                     "at most 20 sessions at once (set for this domain)");
+    ck_assert_uint_eq(strlen(limit_rule_text(&open, &many, cut, sizeof cut)), sizeof cut - 1);
 }
 END_TEST
 
@@ -62,5 +79,6 @@ END_TEST
 SUITE(limit)
 {
     TEST(a_limit_is_told_in_figures);
+    TEST(what_is_set_for_an_account_or_a_domain_is_told_as_that);
     TEST(a_wait_is_told_in_the_unit_that_people_would_use);
 }

@@ -1,0 +1,40 @@
+/* Limits that are others for one account, or for all of a domain: what stands in a watched file of
+ * the policy. Pure. */
+#pragma once
+
+#include "base/error.h"
+#include "base/sealed.h"
+#include "policy/limit/gcra.h"
+
+struct limit_rule;
+struct policy_facts;
+
+/* What is in force in place of what the rule says. */
+struct override {
+    struct rate figure; /* of a limit by max that is the count, and the period is 0 */
+    bool is_of_domain;  /* else of the account itself */
+};
+
+/* The file of a policy. */
+struct override_file {
+    const char *path;          /* "": there is none */
+    const struct sealed *list; /* what is in force of it: a base/lookup by override_key */
+};
+
+enum { OVERRIDE_KEY_SIZE = 512, OVERRIDE_MAX = 1000000 /* of a limit by max */ };
+
+/* "LIMIT NAME", the name of an account or "@DOMAIN". Returns its length, or 0: too long. */
+size_t override_key(struct span limit, const char *name, char out[OVERRIDE_KEY_SIZE]);
+
+/* "1000/1h", with a burst ("": the count), or "20", for a limit by max. Returns 0, or -1 and why.
+ */
+int override_parse(struct span figure, struct span burst, struct rate *out, struct error *why);
+
+/* Could it be in force in place of what the rule says? Returns 0, or -1 and why not. */
+int override_check(const struct limit_rule *r, const struct rate *figure, bool is_of_domain,
+                   struct error *why);
+
+/* Hot, where there are any: what is in force for these facts: what is the account's own, else its
+ * domain's. The account is what the rule goes by: account, else login, else account_domain, of
+ * which the domain's alone is meant. False: what the rule says. */
+bool override_find(const struct limit_rule *r, const struct policy_facts *f, struct override *out);
