@@ -149,10 +149,18 @@ static void check_zone(struct config *c, struct errors *errors)
     config_watch(c, &file, errors);
 }
 
+static void check_countries(struct config *c, struct errors *errors)
+{
+    const struct watched_config file = {WATCHED_COUNTRIES, "geoip", c->geoip,
+                                        config_place(c, "geoip"), NULL};
+    config_watch(c, &file, errors);
+}
+
 /* When the whole file is known. */
 void config_check_policies(struct config *c, struct errors *errors)
 {
     check_zone(c, errors);
+    check_countries(c, errors);
     for (size_t i = 0; i < c->groups.count; i++)
         check_group(c, &c->groups.items[i], errors);
     for (size_t i = 0; i < c->policy_count; i++) {

@@ -144,7 +144,13 @@ struct auth_config {
 
 /* Files that are watched: a new version is in force two seconds after its last change. Later ones
  * of a kind stand in their own keys. */
-enum watched_kind { WATCHED_ALIASES, WATCHED_GROUP, WATCHED_ZONE, WATCHED_OVERRIDES };
+enum watched_kind {
+    WATCHED_ALIASES,
+    WATCHED_GROUP,
+    WATCHED_ZONE,
+    WATCHED_OVERRIDES,
+    WATCHED_COUNTRIES
+};
 
 struct watched_config {
     enum watched_kind kind;
@@ -210,6 +216,7 @@ struct config {
     size_t policy_count;
     struct account_groups groups;
     struct time_zone zone; /* of hours */
+    const char *geoip;
 };
 
 /* Reads and checks `file`, with all that it includes. Everything wrong is added to `errors`, with

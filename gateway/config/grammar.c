@@ -217,6 +217,8 @@ static const struct setting top_settings[] = {
      .help = "of an IPv4 address or an IPv6 /64, all ports together; past it 421 4.3.2"},
     {"timezone", SETTING_TEXT, AT(config, zone.name), .preset = "", .check = check_zone,
      .help = "of hours, as America/Sao_Paulo (package tzdata); \"\": the host's"},
+    {"geoip", SETTING_TEXT, AT(config, geoip), .preset = "", .check = check_file,
+     .help = "watched: a file of countries in MaxMind's format, as GeoLite2-Country.mmdb"},
     {"shared_networks", SETTING_TEXT_LIST, AT(config, shared_networks),
      .preset = "127.0.0.0/8 ::1/128", .check = network_check,
      .help =

@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 /* It is read by its offset: whoever has opened it may look at it, too. */
-char *listing_octets(int fd, const char *path, size_t *size, struct errors *errors)
+char *listing_octets(int fd, const char *path, size_t max, size_t *size, struct errors *errors)
 {
     const struct place at = {path, 0};
     struct stat is;
@@ -17,8 +17,8 @@ char *listing_octets(int fd, const char *path, size_t *size, struct errors *erro
         errors_add_at(errors, &at, "is no file");
         return NULL;
     }
-    if (is.st_size > LISTING_MAX) {
-        errors_add_at(errors, &at, "is larger than %d MiB", LISTING_MAX >> 20);
+    if ((size_t)is.st_size > max) {
+        errors_add_at(errors, &at, "is larger than %zu MiB", max >> 20);
         return NULL;
     }
     char *text = malloc((size_t)is.st_size + 1);
@@ -99,7 +99,7 @@ static void read_lines(int fd, const char *path, part_fn *fn,
 {
     struct listing_line line = {.at = {path, 0}};
     size_t size;
-    char *text = listing_octets(fd, path, &size, errors);
+    char *text = listing_octets(fd, path, LISTING_MAX, &size, errors);
     struct span rest = span_make(text == NULL ? "" : text, text == NULL ? 0 : size);
     if (rest.size >= 3 && memcmp(rest.data, "\xef\xbb\xbf", 3) == 0)
         span_skip(&rest, 3); /* as some editors begin a file */

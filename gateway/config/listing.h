@@ -25,9 +25,9 @@ void listing_read_names(int fd, const char *path,
                         void (*take)(void *owner, const struct listing_line *line), void *owner,
                         struct errors *errors);
 
-/* Its octets by themselves, whatever they are: the caller's to free. NULL, having added to `errors`
- * why not. */
-char *listing_octets(int fd, const char *path, size_t *size, struct errors *errors);
+/* Its octets by themselves, whatever they are, `max` at most: the caller's to free. NULL, having
+ * added to `errors` why not. */
+char *listing_octets(int fd, const char *path, size_t max, size_t *size, struct errors *errors);
 
 /* What was taken of it, as a sealed lookup called `title` in /proc, and how many lines count.
  * Returns the descriptor; or -1, having added to `errors` why not. */

@@ -5,8 +5,11 @@
 #include "auth/overrides.h"
 #include "base/sealed.h"
 #include "config/listing.h"
+#include "policy/country.h"
 
 #include <stdlib.h>
+
+enum { COUNTRIES_MAX = 256 * 1024 * 1024 }; /* of all that cities are in as well */
 
 static int build_aliases(const struct config *c, const struct watched_config *w, int fd,
                          size_t *count, struct errors *errors)
@@ -33,7 +36,7 @@ static int build_zone(const struct config *c, const struct watched_config *w, in
     const struct place at = {w->path, 0};
     struct error why;
     size_t size = 0;
-    char *octets = listing_octets(fd, w->path, &size, errors);
+    char *octets = listing_octets(fd, w->path, LISTING_MAX, &size, errors);
     int result = -1;
     (void)c; /* it says nothing about zones */
     *count = 1;
@@ -44,15 +47,36 @@ static int build_zone(const struct config *c, const struct watched_config *w, in
     return result;
 }
 
+/* A table of its own, so that nobody has to read the file's format again. */
+static int build_countries(const struct config *c, const struct watched_config *w, int fd,
+                           size_t *count, struct errors *errors)
+{
+    const struct place at = {w->path, 0};
+    struct error why;
+    size_t size = 0;
+    char *octets = listing_octets(fd, w->path, COUNTRIES_MAX, &size, errors);
+    char *table =
+        octets == NULL ? NULL : countries_build(span_make(octets, size), &size, count, &why);
+    int result = table == NULL ? -1 : sealed_make("countries", span_make(table, size), &why);
+    (void)c; /* it says nothing about countries */
+    if (octets != NULL && result < 0)
+        errors_add_at(errors, &at, "%s", why.text);
+    free(octets);
+    free(table);
+    return result;
+}
+
+typedef int build_fn(const struct config *c, const struct watched_config *w, int fd, size_t *count,
+                     struct errors *errors);
+
 int watched_build(const struct config *config, size_t index, int fd, size_t *count,
                   struct errors *errors)
 {
-    static int (*const builders[])(const struct config *, const struct watched_config *, int,
-                                   size_t *,
-                                   struct errors *) = {[WATCHED_ALIASES] = build_aliases,
-                                                       [WATCHED_GROUP] = build_group,
-                                                       [WATCHED_ZONE] = build_zone,
-                                                       [WATCHED_OVERRIDES] = build_overrides};
+    static build_fn *const builders[] = {[WATCHED_ALIASES] = build_aliases,
+                                         [WATCHED_GROUP] = build_group,
+                                         [WATCHED_ZONE] = build_zone,
+                                         [WATCHED_OVERRIDES] = build_overrides,
+                                         [WATCHED_COUNTRIES] = build_countries};
     const struct watched_config *w = &config->watched[index];
     return builders[w->kind](config, w, fd, count, errors);
 }

@@ -265,6 +265,8 @@ static void furnish(struct worker *w)
         .aliases = files_list(b->prepared->watched, w->role.config, WATCHED_ALIASES),
         .login_name = (enum login_name)w->role.config->auth.login_name,
         .lifetime_ns = w->role.config->auth.cache_ms * CLOCK_MS};
+    const struct sealed *countries =
+        files_list(b->prepared->watched, w->role.config, WATCHED_COUNTRIES);
     w->servers = servers_create(&upstream);
     w->tokens = w->servers == NULL ? NULL : tokens_create(w->servers);
     if (w->tokens == NULL)
@@ -282,7 +284,8 @@ static void furnish(struct worker *w)
                                           .servers = w->servers,
                                           .pool = pool_create(w->servers, w->tokens),
                                           .auth = auth_client_create(w->role.loop, &w->auth_cache),
-                                          .aliases = w->auth_cache.aliases};
+                                          .aliases = w->auth_cache.aliases,
+                                          .countries = countries};
     w->registry = registry_create(&w->context);
     w->ending = timeout_create(w->role.loop, on_ending, w);
     w->look = timeout_create(w->role.loop, on_look, w);

@@ -38,7 +38,7 @@ void session_arrive(struct session *s, int fd, const struct address *peer, conne
         return;
     }
     session_add(s, COUNTER_connections, 1);
-    session_event(s, EVENT_connected, field_text(KEY_account, ""));
+    session_event(s, EVENT_connected, field_text(KEY_country, s->country));
     session_show(s);
     (void)session_ask_policy(s, STAGE_CONNECT, judged); /* goes on by itself */
 }

@@ -133,13 +133,22 @@ void registry_on_empty(struct registry *r, loop_fn *fn, void *owner)
 
 /* ---- sessions ---- */
 
+/* Who the client is from now on. */
+static void be_client(struct session *s, const struct address *address)
+{
+    const struct sealed *countries = s->context->countries;
+    s->client_address = *address;
+    address_format(address, s->address);
+    if (countries != NULL)
+        countries_find(countries->bytes, address, s->country);
+}
+
 void session_begin(struct session *s, struct registry *r, const struct session_kind *kind,
                    const struct listener_config *listener, int row, const struct address *peer)
 {
-    s->client_address = *peer;
-    address_format(peer, s->address);
     s->registry = r;
     s->context = r->context;
+    be_client(s, peer);
     s->kind = kind;
     s->listener = listener;
     s->listener_slot = label_slot(r->context->labels, LABEL_LISTENER, listener->name);
@@ -245,8 +254,7 @@ void session_speaks_for(struct session *s, const struct address *other)
     session_event(s, EVENT_speaks_for, field_text(KEY_speaks_for, address));
     if (other == NULL)
         return;
-    s->client_address = *other;
-    memcpy(s->address, address, sizeof s->address);
+    be_client(s, other);
     session_show(s);
 }
 
@@ -293,7 +301,8 @@ int session_name(struct session *s, struct span account)
 void session_logged_in(struct session *s, const char *mechanism)
 {
     char certificate[CERTIFICATE_NAME_SIZE];
-    session_event(s, EVENT_login, field_text(KEY_mechanism, mechanism),
+    session_event(s, EVENT_login, field_text(KEY_country, s->country),
+                  field_text(KEY_mechanism, mechanism),
                   field_text(KEY_tls_version, connection_tls_version(s->client)),
                   field_text(KEY_cipher, connection_tls_cipher(s->client)),
                   field_text(KEY_certificate, connection_certificate_name(s->client, certificate)));
@@ -314,10 +323,11 @@ int64_t session_login_failed(struct session *s, const struct login *l, int code)
     const char *mechanism = login_mechanism(l);
     session_add(s, COUNTER_login_failures, 1);
     if (code == 0)
-        session_event(s, EVENT_login_failed, field_text(KEY_mechanism, mechanism));
+        session_event(s, EVENT_login_failed, field_text(KEY_country, s->country),
+                      field_text(KEY_mechanism, mechanism));
     else
-        session_event(s, EVENT_login_failed, field_text(KEY_mechanism, mechanism),
-                      field_number(KEY_code, code));
+        session_event(s, EVENT_login_failed, field_text(KEY_country, s->country),
+                      field_text(KEY_mechanism, mechanism), field_number(KEY_code, code));
     guard_failed(s, l);
     return (int64_t)LOGIN_DELAY_MS << s->login_failures++; /* three at most */
 }
@@ -325,8 +335,8 @@ int64_t session_login_failed(struct session *s, const struct login *l, int code)
 int64_t session_login_refused(struct session *s, const char *mechanism, const char *reason)
 {
     session_add(s, COUNTER_logins_refused, 1);
-    session_event(s, EVENT_login_refused, field_text(KEY_mechanism, mechanism),
-                  field_text(KEY_reason, reason));
+    session_event(s, EVENT_login_refused, field_text(KEY_country, s->country),
+                  field_text(KEY_mechanism, mechanism), field_text(KEY_reason, reason));
     return (int64_t)LOGIN_DELAY_MS << s->login_failures++; /* three at most */
 }
 

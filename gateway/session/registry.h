@@ -9,6 +9,7 @@
 #include "config/config.h"
 #include "net/connection.h"
 #include "net/tls.h"
+#include "policy/country.h"
 #include "policy/policy.h"
 #include "telemetry/counters.h"
 #include "telemetry/event.h"
@@ -35,7 +36,8 @@ struct session_context {
     struct servers *servers;
     struct pool *pool;
     struct auth_client *auth;
-    const struct sealed *aliases; /* other names of accounts, or NULL */
+    const struct sealed *aliases;   /* other names of accounts, or NULL */
+    const struct sealed *countries; /* see policy/country; NULL: nobody knows */
     struct decider *decider;
     const struct guessing *guessing; /* NULL: nobody counts guesses */
 };
@@ -95,6 +97,7 @@ struct session {
     bool is_polite;    /* the client's last reply is to arrive: session_finish */
     char id[ID_SIZE];
     char address[ADDRESS_TEXT_SIZE]; /* the same, for people */
+    char country[COUNTRY_SIZE];      /* where that is; "": not known */
 };
 
 struct registry;

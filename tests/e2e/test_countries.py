@@ -1,0 +1,90 @@
+"""geoip: where clients are."""
+import subprocess
+
+import pytest
+
+from fixtures.clients import plain_response, pop3, smtp
+from fixtures.mmdb import mmdb
+from fixtures.waiting import until
+
+BRAZIL, GERMANY, NOWHERE = "127.0.1.1", "127.0.2.1", "127.0.3.1"
+NETWORKS = {"127.0.1.0/24": "BR", "127.0.2.0/24": "DE", "203.0.113.0/24": "JP", "2001:db8::/32": "FR"}
+
+
+@pytest.fixture
+def countries(folder):
+    path = folder / "countries.mmdb"
+    path.write_bytes(mmdb(NETWORKS))
+    return path
+
+
+def replace(path, octets):
+    """At once, as geoipupdate does."""
+    new = path.with_suffix(".new")
+    new.write_bytes(octets)
+    new.rename(path)
+
+
+@pytest.mark.parametrize("record_size", [24, 28, 32])
+def test_the_files_of_these_tests_are_as_maxminds_own_reader_wants_them(folder, record_size):
+    path = folder / "countries.mmdb"
+    path.write_bytes(mmdb(NETWORKS, record_size))
+    for address, country in ((BRAZIL, "BR"), ("203.0.113.255", "JP"), ("2001:db8:1::", "FR")):
+        done = subprocess.run(["mmdblookup", "--file", path, "--ip", address, "country", "iso_code"],
+                              capture_output=True, text=True, check=True)
+        assert done.stdout.split() == [f'"{country}"', "<utf8_string>"]
+
+
+# ---- what is known ----
+
+def test_logins_are_logged_with_the_country_where_it_is_known(new_gateway, new_smtp, new_pop3, countries):
+    gateway = new_gateway(new_smtp(), new_pop3(), geoip=countries, log={"level": "debug"})
+    smtp(gateway, source=BRAZIL).quit()
+    pop3(gateway, source=GERMANY).quit()
+    smtp(gateway, source=NOWHERE).quit()
+    with smtp(gateway, user=None, source=BRAZIL) as client:
+        client.ask(f"AUTH PLAIN {plain_response('alice', 'wrong')}", "535 5.7.8 ")
+    for event in ("connected", "login"):
+        said = {e["client"].rpartition(":")[0]: e.get("country") for e in gateway.events(event)}
+        assert said == {BRAZIL: "BR", GERMANY: "DE", NOWHERE: None}
+    assert gateway.wait_event("login_failed")["country"] == "BR"
+
+
+@pytest.mark.parametrize("address, country", [("203.0.113.7", "JP"), ("IPV6:2001:db8::7", "FR"), ("198.51.100.1", None)])
+def test_whom_a_webmail_speaks_for_is_where_his_address_is(new_gateway, new_smtp, countries, address, country):
+    gateway = new_gateway(new_smtp(), geoip=countries, listener={"xclient_from": [BRAZIL]})
+    with smtp(gateway, user=None, source=BRAZIL) as client:
+        client.ask(f"XCLIENT ADDR={address}", "220 ")
+        client.hello()
+        client.login()
+    assert gateway.wait_event("login").get("country") == country
+
+
+# ---- the file ----
+
+def test_a_new_file_counts_without_a_reload_and_a_spoiled_one_does_not(new_gateway, new_smtp, countries):
+    gateway = new_gateway(new_smtp(), geoip=countries, workers=2)
+    replace(countries, mmdb({"127.0.1.0/24": "PT", "127.0.2.0/24": "DE"}))
+    assert gateway.wait_event("list_taken", file=str(countries))["count"] == "2"
+
+    def country():
+        before = len(gateway.events("login"))
+        with smtp(gateway, source=BRAZIL):
+            return gateway.wait_event("login", before + 1)["country"]
+    until(lambda: {country() for _ in range(4)} == {"PT"}, "both workers know it")
+    with countries.open("r+b") as file:
+        file.truncate(100)  # in place
+    assert f"{countries}: is no MaxMind database, or only a part of one" in gateway.wait_event("list_refused")["reason"]
+    assert country() == "PT", "the old one is in force"
+
+
+@pytest.mark.parametrize("octets, told", [
+    (None, "No such file"), (b"", "is no MaxMind database, or only a part of one"),
+    (mmdb({"127.0.0.0/8": {"autonomous_system_number": "x"}}), "has no countries; take a database of countries or cities")])
+def test_a_check_says_what_is_wrong_with_the_file(new_gateway, new_smtp, folder, octets, told):
+    path = folder / "asn.mmdb"
+    if octets is not None:
+        path.write_bytes(octets)
+    done = new_gateway(new_smtp(), start=False, geoip=path).check()
+    assert done.returncode == 1
+    assert f"{path}: {told}" in done.stderr
