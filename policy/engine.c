@@ -160,6 +160,51 @@ size_t limit_key_text(const struct limit_rule *r, const struct policy_facts *f,
     return k.size;
 }
 
+/* ---- whose turn it is ---- */
+
+static bool goes_by_account(const struct limit_rule *r)
+{
+    bool has_key = false;
+    for (size_t i = 0; i < r->key_count; i++)
+        has_key =
+            has_key || r->keys[i] == LIMIT_KEY_ACCOUNT || r->keys[i] == LIMIT_KEY_ACCOUNT_DOMAIN;
+    return has_key || r->when.accounts.count > 0 || r->except.accounts.count > 0;
+}
+
+/* Is it the rule's turn? At the end it is every rule's that hasn't had it. */
+static bool is_its_turn(const struct limit_rule *r, const struct policy_facts *f, bool is_end)
+{
+    switch (f->account_state) {
+    case ACCOUNT_KNOWN: break;
+    case ACCOUNT_TO_COME: return !goes_by_account(r);
+    case ACCOUNT_HAS_COME: return is_end || goes_by_account(r);
+    }
+    return true;
+}
+
+static bool goes_by_recipient(const struct limit_rule *r)
+{
+    bool has_key = r->count == LIMIT_DISTINCT_RECIPIENTS;
+    for (size_t i = 0; i < r->key_count; i++)
+        has_key = has_key || r->keys[i] == LIMIT_KEY_RECIPIENT ||
+                  r->keys[i] == LIMIT_KEY_RECIPIENT_DOMAIN;
+    return has_key;
+}
+
+/* Afterwards recipients are asked about together, where it makes no difference who they are: then
+ * it is known whether they can ever pass. */
+static bool are_together(const struct limit_rule *r, const struct policy_facts *f)
+{
+    return r->stage == STAGE_RCPT && f->account_state == ACCOUNT_HAS_COME && !goes_by_recipient(r);
+}
+
+static bool is_asked(const struct limit_rule *r, const struct policy_facts *f,
+                     enum policy_stage stage)
+{
+    return r->enabled && r->stage == stage && is_its_turn(r, f, stage == STAGE_END) &&
+           (stage != STAGE_RCPT || are_together(r, f) == (f->recipient == NULL));
+}
+
 /* ---- questions ---- */
 
 void policy_call_begin(struct policy_call *call, struct arena *a)
@@ -197,7 +242,8 @@ static uint64_t quantity(const struct limit_rule *r, const struct policy_facts *
 {
     if (r->count == LIMIT_BYTES)
         return f->bytes;
-    return r->count == LIMIT_RECIPIENTS && r->stage != STAGE_RCPT ? f->recipients : 1;
+    bool is_one = r->stage == STAGE_RCPT && !are_together(r, f);
+    return r->count == LIMIT_RECIPIENTS && !is_one ? f->recipients : 1;
 }
 
 /* FNV-1a, in lower case: which of the different ones it is. The store hashes it once more, with a
@@ -308,7 +354,7 @@ int policy_ask(struct policy_call *call, const struct policy *p, enum policy_sta
         return POLICY_FAILED;
     for (size_t i = 0; i < p->limit_count && asked >= 0; i++) {
         const struct limit_rule *r = &p->limits[i];
-        if (!r->enabled || r->stage != stage || policy_is_monitored(p, r))
+        if (!is_asked(r, f, stage) || policy_is_monitored(p, r))
             continue;
         asked = ask(call, r, f, call->groups, needs);
         if (asked > 0)
@@ -321,7 +367,7 @@ int policy_ask(struct policy_call *call, const struct policy *p, enum policy_sta
     /* Those that change nothing stand by themselves, and count only what the others let pass. */
     for (size_t i = 0; i < p->limit_count && asked >= 0; i++) {
         const struct limit_rule *r = &p->limits[i];
-        if (!r->enabled || r->stage != stage || !policy_is_monitored(p, r))
+        if (!is_asked(r, f, stage) || !policy_is_monitored(p, r))
             continue;
         asked = ask(call, r, f, call->groups, group >= 0 ? (uint16_t)group : needs);
         call->groups = (uint16_t)(call->groups + (asked > 0));
@@ -382,8 +428,11 @@ void policy_judge(const struct policy_call *call, int group, struct verdict *out
 
 /* ---- afterwards ---- */
 
-static bool is_settled(const struct limit_rule *r, enum policy_after what)
+static bool is_settled(const struct limit_rule *r, enum policy_after what,
+                       const struct policy_facts *f)
 {
+    if (!r->enabled || !is_its_turn(r, f, what == AFTER_MESSAGE))
+        return false;
     switch (what) {
     case AFTER_LOGIN: return r->count == LIMIT_DISTINCT_NETWORKS;
     case AFTER_ATTEMPT: return r->count == LIMIT_REJECTED_RECIPIENTS;
@@ -416,8 +465,7 @@ size_t policy_after(const struct policy *p, enum policy_after what, const struct
     size_t count = 0;
     for (size_t i = 0; i < p->limit_count && count < room; i++) {
         const struct limit_rule *r = &p->limits[i];
-        size_t size =
-            r->enabled && is_settled(r, what) && is_for(r, f) ? limit_key_text(r, f, text) : 0;
+        size_t size = is_settled(r, what, f) && is_for(r, f) ? limit_key_text(r, f, text) : 0;
         const char *key = size == 0 ? NULL : arena_copy(a, span_make(text, size));
         if (key == NULL)
             continue;

@@ -13,9 +13,15 @@
 
 struct arena;
 
+/* Whose message it is may be known only when its headers are. Rules that go by the account are
+ * passed over until then; afterwards they alone are asked, stage by stage, and at the end the rest:
+ * at STAGE_RCPT for each recipient, and without one for all of them. */
+enum policy_account { ACCOUNT_KNOWN, ACCOUNT_TO_COME, ACCOUNT_HAS_COME };
+
 /* What is known when something is to be decided. NULL: not known. */
 struct policy_facts {
     const char *account, *login; /* canonical; they differ where one sends for another */
+    enum policy_account account_state;
     const char *listener;
     const char *sender, *recipient; /* addresses; "" is the empty sender */
     const struct address *client;

@@ -1,5 +1,6 @@
 /* Who is believed without a password: by XCLIENT, or as a trusted network or login. */
 #include "config/check.h"
+#include "config/grammar.h"
 #include "config/networks.h"
 
 struct checker {
@@ -82,21 +83,37 @@ static void check_trusted_networks(const struct checker *k, const struct listene
         }
 }
 
+/* Who is told of each client is told before the headers are there. */
+static void check_told(const struct checker *k, const struct listener_config *l,
+                       const struct trusted_config *t)
+{
+    if (l->upstream_config != NULL && l->upstream_config->identity == IDENTITY_XCLIENT)
+        errors_warn_at(k->errors, &t->place,
+                       "listeners.%s.trusted.%s.account_from: upstream \"%s\" has identity = "
+                       "\"xclient\", and is told of the login, not of the account, which the "
+                       "headers name too late; account_from = \"mail-auth\" names it in time",
+                       l->name, t->name, l->upstream);
+}
+
 static void check_trusted(const struct checker *k, const struct listener_config *l)
 {
     for (size_t i = 0; i < l->trusted_count; i++) {
         struct trusted_config *t = &l->trusted[i];
         bool is_network = t->networks.count > 0, is_login = t->logins.count > 0;
         networks_read(&t->networks, k->config->arena, &t->network_list);
+        if (strncmp(t->account_from, header_prefix, strlen(header_prefix)) == 0)
+            t->header = t->account_from + strlen(header_prefix);
         if (is_network == is_login || is_network != (t->account[0] != '\0') ||
             is_login != (t->account_from[0] != '\0') || (is_network && t->fallback[0] != '\0'))
             errors_add_at(k->errors, &t->place,
                           "listeners.%s.trusted.%s: write either networks = [...] and account = "
                           "\"...\" (they send as that one), or logins = [...] and account_from = "
-                          "\"mail-auth\" (they send for whom they name)",
+                          "\"mail-auth\" or \"header:NAME\" (they send for whom they name)",
                           l->name, t->name);
         else if (is_network)
             check_trusted_networks(k, l, t);
+        else if (t->header != NULL)
+            check_told(k, l, t);
     }
 }
 

@@ -101,6 +101,7 @@ struct trusted_config {
     struct text_list networks, logins;
     const char *account, *account_from, *fallback;
     struct network_list network_list; /* of `networks` */
+    const char *header;               /* NAME of account_from = "header:NAME"; NULL: mail-auth */
 };
 
 struct listener_config {

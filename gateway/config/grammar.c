@@ -4,6 +4,7 @@
 #include "config/mechanisms.h"
 
 #include <string.h>
+#include <strings.h>
 #include <sys/un.h>
 #include <syslog.h>
 
@@ -99,13 +100,29 @@ static int check_file(const char *path, struct error *why)
     return path[0] == '\0' ? 0 : setting_check_path(path, why);
 }
 
-/* What goes into a line of a protocol. */
+const char header_prefix[] = "header:";
+
+/* It is taken away from the message: not what a message must have. */
 static int check_account_from(const char *text, struct error *why)
 {
-    return text[0] == '\0' || strcmp(text, "mail-auth") == 0 ? 0
-                                                             : error_set(why, "must be mail-auth");
+    static const char *const needed[] = {"From", "Date", "Message-ID", "Received"};
+    const char *name = strncmp(text, header_prefix, strlen(header_prefix)) == 0
+                           ? text + strlen(header_prefix)
+                           : "";
+    if (text[0] == '\0' || strcmp(text, "mail-auth") == 0)
+        return 0;
+    if (!limit_is_field_name(name))
+        return error_set(why, "must be mail-auth or header:NAME, as \"header:X-Account\"");
+    for (size_t i = 0; i < sizeof needed / sizeof *needed; i++)
+        if (strcasecmp(name, needed[i]) == 0)
+            return error_set(why,
+                             "the header is taken away, and no message may lack %s; name one "
+                             "of your own, as \"header:X-Account\"",
+                             needed[i]);
+    return 0;
 }
 
+/* What goes into a line of a protocol. */
 static int check_word(const char *text, struct error *why)
 {
     for (const char *c = text; *c != '\0'; c++)
@@ -363,7 +380,7 @@ static const struct setting trusted_settings[] = {
     {"account_from", SETTING_TEXT, AT(trusted_config, account_from), .preset = "",
      .check = check_account_from,
      .help = "how each message names its account: mail-auth (AUTH= of MAIL; Exim: "
-             "authenticated_sender)"},
+             "authenticated_sender) or header:NAME (taken away from the message)"},
     {"fallback", SETTING_TEXT, AT(trusted_config, fallback), .preset = "", .check = check_word,
      .help = "the account of a message that names none; \"\": 550 5.7.1"},
     {.name = NULL}};

@@ -15,6 +15,9 @@ extern const struct section section_top, section_log, section_redis, section_tls
     section_auth, section_guessing, section_upstream, section_server, section_trusted,
     section_policy, section_limit, section_when, section_except, section_group;
 
+/* "header:", of account_from. */
+extern const char header_prefix[];
+
 /* The values of control_groups. */
 extern const char *const control_role_names[];
 

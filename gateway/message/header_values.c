@@ -86,7 +86,11 @@ void header_values_take(struct header_values *h, struct span text)
 {
     for (size_t i = 0; i < text.size; i++) {
         char c = text.data[i];
-        if (h->state == AT_LINE)
+        if (h->state == AT_LINE && c == '.') {
+            h->state = BEHIND_DOT; /* the reader takes it away */
+            continue;
+        }
+        if (h->state <= BEHIND_DOT)
             begin_line(h, c);
         if (c == '\n')
             h->state = AT_LINE;

@@ -9,7 +9,7 @@ enum { HEADER_VALUES_MAX = 8, HEADER_VALUE_SIZE = 256, HEADER_VALUE_NAME_MAX = 6
 struct header_values {
     const char *const *names;
     size_t count;
-    enum { AT_LINE, IN_NAME, IN_VALUE, IN_REST } state;
+    enum { AT_LINE, BEHIND_DOT, IN_NAME, IN_VALUE, IN_REST } state;
     int current; /* the field that is being collected, or -1 */
     char name[HEADER_VALUE_NAME_MAX + 1];
     size_t name_size;
@@ -23,8 +23,9 @@ struct header_values {
 /* HEADER_VALUES_MAX names at most, which outlive it. */
 void header_values_init(struct header_values *h, const char *const *names, size_t count);
 
-/* Looks at the next octets of the header, cut anywhere. Of a field that comes twice the first
- * counts; what is longer than HEADER_VALUE_SIZE - 1 is cut; white space and folds are one space. */
+/* Looks at the next octets of the header, its dots doubled, cut anywhere. Of a field that comes
+ * twice the first counts; what is longer than HEADER_VALUE_SIZE - 1 is cut; white space and folds
+ * are one space. */
 void header_values_take(struct header_values *h, struct span text);
 
 /* NULL: there is none of that name. */

@@ -37,6 +37,7 @@ struct recipient {
     const char *denial;
     int denial_code;
     struct receipt *receipts; /* what its acceptance has taken of limits */
+    bool is_tried, is_nobody; /* the server behind has answered; there is no such mailbox */
 };
 
 /* Where the text of a message stands. */
@@ -78,11 +79,17 @@ struct transaction {
     int denial_code;
     bool is_batch_held; /* until its recipients are judged, and for as long as they have to wait */
     bool is_mail_due;   /* the answer to MAIL waits for the batch's decision */
+    bool is_at_end;     /* of the text: what is left is decided, and is the answer to all of it */
     bool is_denied;     /* MAIL was refused: nothing of it goes on */
     bool is_taken;      /* the upstream has it: what was taken of limits is kept */
     struct recipient *first_unjudged; /* of the batch; those behind it too */
     struct recipient *first_unanswered;
     struct receipt *receipts; /* what the message itself has taken */
+
+    /* Of a trusted login whose messages name their account by a header; NULL: they don't. */
+    const char *account_header;
+    bool is_named;      /* it is known by now */
+    struct buffer held; /* the headers, until they are all there */
 
     /* The envelope upstream. */
     struct pool_request request;
@@ -198,6 +205,14 @@ void smtp_trusted_begin(struct smtp_session *s);
 bool smtp_trusted_mail(struct smtp_session *s, const struct smtp_event *event);
 void smtp_trusted_mail_ended(struct smtp_session *s);
 
+/* The header that names the account of the session's messages; NULL: none does. */
+const char *smtp_trusted_header(const struct smtp_session *s);
+
+/* It came so often, first with that value, or NULL. Returns whether it is known now whose message
+ * it is; else the reply, which wants the header's name. */
+bool smtp_trusted_name(struct smtp_session *s, unsigned count, const char *value,
+                       enum smtp_reply_name *refusal);
+
 /* ---- smtp_auth ---- */
 
 void smtp_auth_begin(struct smtp_session *s, const struct smtp_event *event);
@@ -261,11 +276,18 @@ bool smtp_policy_asks(const struct smtp_session *s, enum policy_stage stage);
  * all of it; `t->denial` is the answer, or NULL. */
 void smtp_policy_ask(struct smtp_session *s, enum policy_stage stage, smtp_judged_fn *judged);
 
+/* Likewise when all of the text is there: about what is left to be asked, which is all that goes by
+ * the account where the headers have named it. */
+void smtp_policy_ask_end(struct smtp_session *s, smtp_judged_fn *judged);
+
+/* The headers have named the account: what was tried before is its own. */
+void smtp_policy_named(const struct smtp_session *s);
+
 /* The replies were held back long enough. */
 void smtp_policy_delayed(struct smtp_session *s);
 
 /* The server behind has answered for a recipient; it has taken the message. */
-void smtp_policy_attempted(const struct smtp_session *s, const struct recipient *r,
+void smtp_policy_attempted(const struct smtp_session *s, struct recipient *r,
                            const struct smtp_reply *reply);
 void smtp_policy_taken(const struct smtp_session *s);
 
@@ -303,9 +325,16 @@ void smtp_body_lost(struct smtp_session *s, const char *reason);
 /* Writes the trace line, which goes in front. Returns 0, or -1 without memory. */
 int smtp_text_begin(struct smtp_session *s);
 
+/* What comes behind a piece of text. */
+enum text_end {
+    TEXT_GOES_ON,
+    TEXT_WHOLE, /* nothing; but it can't be taken yet */
+    TEXT_DOT,   /* the final dot */
+};
+
 /* Hot: sends a piece of the text up, with what we add to it; or abandons it (DATA_DROPPED), when
- * something is wrong. One system call; no copy, no allocation. */
-void smtp_text_pass_on(struct smtp_session *s, struct span text, bool is_end);
+ * something is wrong. One system call; no copy, no allocation, but of headers that are held. */
+void smtp_text_pass_on(struct smtp_session *s, struct span text, enum text_end end);
 
 /* Abandons it: `t->refusal` will be the answer to its end; or it is more than max_message_size. */
 void smtp_text_denied(struct smtp_session *s);

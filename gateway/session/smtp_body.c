@@ -223,7 +223,7 @@ static void text_judged(struct smtp_session *s)
     struct transaction *t = s->transaction;
     if (t->data == DATA_JUDGED && t->denial == NULL) {
         t->data = DATA_OPEN;
-        smtp_text_pass_on(s, span_of(""), true);
+        smtp_text_pass_on(s, span_of(""), TEXT_DOT);
     } else if (t->data == DATA_JUDGED) {
         t->refusal = t->denial;
         t->refusal_code = t->denial_code;
@@ -236,12 +236,12 @@ static void text_judged(struct smtp_session *s)
 static void end_text(struct smtp_session *s, struct span text)
 {
     struct transaction *t = s->transaction;
-    bool is_asked = smtp_policy_asks(s, STAGE_END);
+    bool is_asked = smtp_policy_asks(s, STAGE_END) || t->account_header != NULL;
     if (t->data == DATA_OPEN)
-        smtp_text_pass_on(s, text, !is_asked);
+        smtp_text_pass_on(s, text, is_asked ? TEXT_WHOLE : TEXT_DOT);
     if (t->data == DATA_OPEN && is_asked) {
         t->data = DATA_JUDGED;
-        smtp_policy_ask(s, STAGE_END, text_judged);
+        smtp_policy_ask_end(s, text_judged);
     } else {
         text_ended(s);
     }
@@ -261,7 +261,7 @@ static bool take_text(struct smtp_session *s, struct span *in)
     if (t->data != DATA_OPEN)
         t->dropped += before - in->size;
     else if (result != BODY_WHOLE)
-        smtp_text_pass_on(s, text, false);
+        smtp_text_pass_on(s, text, TEXT_GOES_ON);
     if (result == BODY_WHOLE)
         end_text(s, text);
     else
@@ -305,7 +305,7 @@ static bool take_chunk(struct smtp_session *s, struct span *in)
     struct span piece = take_octets(s, in);
     if (t->data == DATA_OPEN) {
         body_take_chunk(&t->body, piece, loop_spare(s->base.context->loop), &text);
-        smtp_text_pass_on(s, text, false);
+        smtp_text_pass_on(s, text, TEXT_GOES_ON);
     } else {
         t->dropped += piece.size;
     }

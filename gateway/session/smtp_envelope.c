@@ -93,6 +93,7 @@ void smtp_mail(struct smtp_session *s, const struct smtp_event *event)
         smtp_give_up(s);
         return;
     }
+    s->transaction->account_header = smtp_trusted_header(s);
     s->transaction->is_mail_due = is_due;
     if (!is_due)
         smtp_say(s, SMTP_REPLY_sender_ok, NULL);
@@ -185,6 +186,7 @@ void smtp_transaction_end(struct smtp_session *s)
         pool_give_back(pool, &s->link);
     smtp_trusted_mail_ended(s);
     smtp_server_envelope_ended(&s->server);
+    buffer_clear(&t->held);
     struct arena *arena = t->arena;
     arena_destroy(&arena);
 }
@@ -342,7 +344,7 @@ void smtp_envelope_adopt(struct smtp_session *s, struct smtp_link *link)
 
 void smtp_envelope_lend(struct smtp_session *s)
 {
-    if (s->link == NULL || !s->transaction->is_mail_sent)
+    if (s->link == NULL || !s->transaction->is_mail_sent || smtp_link_is_in_text(s->link))
         return;
     s->transaction->is_mail_sent = false;
     if (smtp_link_is_told(s->link))

@@ -1,5 +1,6 @@
 /* What policy says of a message: limits are taken for MAIL and RCPT as they are accepted, for the
- * whole of it before DATA and before the final dot, and given back where it comes to nothing.
+ * whole of it before DATA and before the final dot, and given back where it comes to nothing. Where
+ * the headers name the account, what goes by it is asked at the end, for all that was accepted.
  *
  * The answer may take as long as Redis does, and a reply may be held back after it; the client is
  * not listened to meanwhile. */
@@ -25,6 +26,8 @@ static struct policy_facts facts_of(const struct smtp_session *s)
 {
     struct policy_facts f = session_facts(&s->base);
     const struct transaction *t = s->transaction;
+    if (t->account_header != NULL)
+        f.account_state = t->is_named ? ACCOUNT_HAS_COME : ACCOUNT_TO_COME;
     f.sender = t->sender;
     f.delayed_us = t->delayed_us;
     f.recipients = t->accepted;
@@ -47,9 +50,10 @@ static int ask_recipients(struct smtp_session *s, uint16_t needs)
         struct recipient *r = t->first_unjudged;
         if (!policy_has_room(call, p))
             return r == t->asked ? POLICY_FAILED : 0;
+        bool is_asked = !t->is_at_end || r->state == RECIPIENT_ACCEPTED;
         f.recipient = r->address;
         r->first_take = (uint16_t)call->count;
-        r->group = policy_ask(call, p, STAGE_RCPT, &f, needs);
+        r->group = is_asked ? policy_ask(call, p, STAGE_RCPT, &f, needs) : POLICY_NOTHING;
         r->end_take = (uint16_t)call->count;
         t->first_unjudged = r->next;
         if (r->group == POLICY_FAILED)
@@ -121,20 +125,28 @@ static const char *judge(struct smtp_session *s, int group, size_t first, size_t
     return NULL;
 }
 
-/* The answer to MAIL, which everything else of the batch stands behind. */
+/* The answer to MAIL, which everything else of the batch stands behind. At the end it was given. */
 static void answer_mail(struct smtp_session *s)
 {
     struct transaction *t = s->transaction;
     int code;
+    t->is_mail_due = false;
+    if (t->is_at_end)
+        return;
     const char *text =
         t->is_denied ? t->denial : smtp_own_text(s, SMTP_REPLY_sender_ok, NULL, &code);
-    t->is_mail_due = false;
     if (text == NULL || smtp_replies_answer(&s->replies, span_of(text)) < 0)
         s->is_quitting = true;
 }
 
-static void deny(struct recipient *r, const char *text, int code)
+/* He is refused; at the end, and with him, all of the message. */
+static void deny(struct transaction *t, struct recipient *r, const char *text, int code)
 {
+    if (t->is_at_end) {
+        t->denial = text;
+        t->denial_code = code;
+        return;
+    }
     r->state = RECIPIENT_DENIED;
     r->denial = text;
     r->denial_code = code;
@@ -155,7 +167,7 @@ static void judge_batch(struct smtp_session *s)
             denial =
                 judge(s, r->group, r->first_take, r->end_take, &r->receipts, r->address, &code);
         if (denial != NULL)
-            deny(r, denial, code);
+            deny(t, r, denial, code);
     }
 }
 
@@ -176,20 +188,59 @@ static void deny_all(struct smtp_session *s)
         answer_mail(s);
     }
     for (struct recipient *r = t->asked; r != NULL; r = r->next)
-        deny(r, t->denial, t->denial_code);
+        deny(t, r, t->denial, t->denial_code);
     t->first_unjudged = NULL;
 }
 
 /* ---- one stage ---- */
 
-/* All is decided: goes on, now or when the replies have been held back long enough. */
+/* The next stage at which something is left to be asked at the end; STAGE_COUNT: none is. */
+static enum policy_stage stage_behind(const struct smtp_session *s, enum policy_stage stage)
+{
+    const struct transaction *t = s->transaction;
+    bool is_mail = stage < STAGE_MAIL && smtp_policy_asks(s, STAGE_RCPT); /* each recipient */
+    if (t->is_named && is_mail)
+        return STAGE_MAIL;
+    stage++;
+    if (!t->is_named && stage < STAGE_END)
+        stage = STAGE_END;
+    for (; stage < STAGE_COUNT; stage++)
+        if (smtp_policy_asks(s, stage))
+            break;
+    return stage;
+}
+
+static void ask_stage(struct smtp_session *s, enum policy_stage stage)
+{
+    s->transaction->stage = stage;
+    s->transaction->wait_us = 0;
+    ask(s);
+}
+
+/* Of what is asked at the end the next part; or all is decided. */
+static void go_on(struct smtp_session *s)
+{
+    struct transaction *t = s->transaction;
+    enum policy_stage next = STAGE_COUNT;
+    if (t->is_at_end && t->denial == NULL)
+        next = stage_behind(s, t->stage);
+    if (next == STAGE_COUNT) {
+        t->judged(s);
+        return;
+    }
+    t->is_mail_due = next == STAGE_MAIL;
+    t->first_unjudged = next == STAGE_MAIL ? t->first : NULL;
+    ask_stage(s, next);
+}
+
+/* Goes on, now or when the replies have been held back long enough. */
 static void finish(struct smtp_session *s)
 {
     struct transaction *t = s->transaction;
     int64_t wait_ms = (t->wait_us + 999) / 1000;
     t->delayed_us += t->wait_us;
     if (wait_ms == 0) {
-        t->judged(s);
+        go_on(s);
         return;
     }
     if (t->stage == STAGE_MAIL)
@@ -232,17 +283,24 @@ static void ask(struct smtp_session *s)
 
 void smtp_policy_ask(struct smtp_session *s, enum policy_stage stage, smtp_judged_fn *judged)
 {
+    s->transaction->judged = judged;
+    s->transaction->denial = NULL;
+    ask_stage(s, stage);
+}
+
+void smtp_policy_ask_end(struct smtp_session *s, smtp_judged_fn *judged)
+{
     struct transaction *t = s->transaction;
-    t->stage = stage;
     t->judged = judged;
-    t->wait_us = 0;
     t->denial = NULL;
-    ask(s);
+    t->is_at_end = true;
+    t->stage = STAGE_LOGIN; /* the last one that isn't about a message */
+    go_on(s);
 }
 
 void smtp_policy_delayed(struct smtp_session *s)
 {
-    s->transaction->judged(s);
+    go_on(s);
 }
 
 /* ---- afterwards ---- */
@@ -267,21 +325,34 @@ static uint64_t taker(const struct smtp_session *s)
     return hash[0];
 }
 
-void smtp_policy_attempted(const struct smtp_session *s, const struct recipient *r,
+static void count_attempt(const struct smtp_session *s, const struct recipient *r)
+{
+    struct policy_facts f = facts_of(s);
+    f.recipient = r->address;
+    session_after(&s->base, AFTER_ATTEMPT, &f, r->is_nobody);
+}
+
+void smtp_policy_attempted(const struct smtp_session *s, struct recipient *r,
                            const struct smtp_reply *reply)
 {
     const struct policy *p = s->base.listener->policy_rules;
     struct health *health = servers_context(s->base.context->servers)->health;
     size_t server = pool_server_slot(s->link);
     int64_t now = loop_now(s->base.context->loop);
-    struct policy_facts f = facts_of(s);
     if (reply->code / 100 == 2)
         health_recipient_taken(health, server, taker(s), now);
     if (p == NULL || (p->counts >> LIMIT_REJECTED_RECIPIENTS & 1) == 0)
         return;
-    f.recipient = r->address;
-    session_after(&s->base, AFTER_ATTEMPT, &f,
-                  is_nobody(reply, health_takes_from_others(health, server, taker(s), now)));
+    r->is_tried = true;
+    r->is_nobody = is_nobody(reply, health_takes_from_others(health, server, taker(s), now));
+    count_attempt(s, r);
+}
+
+void smtp_policy_named(const struct smtp_session *s)
+{
+    for (const struct recipient *r = s->transaction->first; r != NULL; r = r->next)
+        if (r->is_tried)
+            count_attempt(s, r);
 }
 
 void smtp_policy_taken(const struct smtp_session *s)

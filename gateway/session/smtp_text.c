@@ -2,6 +2,7 @@
  * the rest; or nothing more, once something is wrong with it. */
 #include "base/arena.h"
 #include "base/clock.h"
+#include "message/headers_remove.h"
 #include "message/received.h"
 #include "session/smtp.h"
 
@@ -69,78 +70,7 @@ int smtp_text_begin(struct smtp_session *s)
     return t->received == NULL ? -1 : collect_headers(s);
 }
 
-/* ---- what goes up ---- */
-
-/* What goes up in one write. */
-struct parts {
-    struct span spans[PARTS_MAX];
-    size_t count;
-    char missing[MISSING_MAX]; /* in front of what ends the headers */
-};
-
-/* Adds what stands behind what is there; where it lies behind it too, to the last of them. */
-static void add_part(struct parts *p, struct span part)
-{
-    struct span *last = p->count == 0 ? NULL : &p->spans[p->count - 1];
-    if (part.size == 0)
-        return;
-    if (last != NULL && last->data + last->size == part.data)
-        last->size += part.size;
-    else
-        p->spans[p->count++] = part;
-}
-
-/* The headers end here: with what they lack. */
-static void add_missing(const struct smtp_session *s, bool needs_line, struct parts *p)
-{
-    const struct headers *h = &s->transaction->headers;
-    char from[LITERAL_SIZE], date[CLOCK_RFC5322_SIZE];
-    if (!s->base.listener->complete_headers)
-        return;
-    if (h->count[HEADER_DATE] == 0 || h->count[HEADER_MESSAGE_ID] == 0) {
-        const struct received r = origin(s, from, date);
-        add_part(p, span_make(p->missing, missing_write(h, &r, p->missing)));
-    }
-    if (needs_line)
-        add_part(p, span_of("\r\n"));
-}
-
-/* The headers, as far as they stand in this piece of text, and what stands behind them. */
-static void add_headers(struct smtp_session *s, struct span text, struct parts *p)
-{
-    struct headers_cut cut;
-    enum headers_result result = headers_take(&s->transaction->headers, text, &cut);
-    add_part(p, cut.headers[0]);
-    add_part(p, cut.headers[1]);
-    if (s->transaction->header_values != NULL) {
-        header_values_take(s->transaction->header_values, cut.headers[0]);
-        header_values_take(s->transaction->header_values, cut.headers[1]);
-    }
-    if (result != HEADERS_MORE)
-        add_missing(s, result == HEADERS_NO_LINE, p);
-    add_part(p, cut.behind[0]);
-    add_part(p, cut.behind[1]);
-}
-
-/* Hot: no copy, no allocation; nothing is looked at once the headers are over. */
-static void add_text(struct smtp_session *s, struct span text, bool is_end, struct parts *p)
-{
-    struct transaction *t = s->transaction;
-    p->count = 0;
-    if (t->received != NULL)
-        add_part(p, span_of(t->received));
-    t->received = NULL;
-    if (t->headers.is_over)
-        add_part(p, text);
-    else
-        add_headers(s, text, p);
-    if (is_end && !t->headers.is_over)
-        add_missing(s, false, p); /* nothing but headers */
-    if (is_end)
-        add_part(p, span_of(".\r\n"));
-}
-
-/* ---- may it go up? ---- */
+/* ---- what can't go on ---- */
 
 /* The text can't go on: what has gone up is abandoned by closing. */
 void smtp_text_denied(struct smtp_session *s)
@@ -169,11 +99,129 @@ void smtp_text_too_big(struct smtp_session *s)
     refuse_size(s, SMTP_REPLY_too_big, s->base.listener->max_message_size);
 }
 
+/* ---- what goes up ---- */
+
+/* What goes up in one write. */
+struct parts {
+    struct span spans[PARTS_MAX];
+    size_t count;
+    char missing[MISSING_MAX]; /* in front of what ends the headers */
+};
+
+/* Adds what stands behind what is there; where it lies behind it too, to the last of them. */
+static void add_part(struct parts *p, struct span part)
+{
+    struct span *last = p->count == 0 ? NULL : &p->spans[p->count - 1];
+    if (part.size == 0)
+        return;
+    if (last != NULL && last->data + last->size == part.data)
+        last->size += part.size;
+    else
+        p->spans[p->count++] = part;
+}
+
+/* May say whose message it is: nothing of them goes up before all are there. */
+static void hold(struct smtp_session *s, struct headers_cut *cut)
+{
+    struct transaction *t = s->transaction;
+    t->held.limit = (size_t)s->base.listener->max_header_size;
+    if (t->headers.size > t->held.limit)
+        refuse_size(s, SMTP_REPLY_headers_too_big, s->base.listener->max_header_size);
+    else if (buffer_append(&t->held, cut->headers[0]) < 0 ||
+             buffer_append(&t->held, cut->headers[1]) < 0)
+        abandon(s, SMTP_REPLY_upstream_busy, NULL); /* out of memory */
+    cut->headers[0].size = cut->headers[1].size = 0;
+}
+
+/* Those that were held are all there: the account's name is taken out of them. */
+static void end_held(struct smtp_session *s, struct parts *p)
+{
+    struct transaction *t = s->transaction;
+    struct header_values found;
+    enum smtp_reply_name refusal;
+    header_values_init(&found, &t->account_header, 1);
+    header_values_take(&found, buffer_bytes(&t->held));
+    unsigned count = headers_remove(&t->held, t->account_header);
+    t->is_named =
+        smtp_trusted_name(s, count, header_values_find(&found, t->account_header), &refusal);
+    if (t->is_named)
+        smtp_policy_named(s);
+    else
+        abandon(s, refusal, t->account_header);
+    add_part(p, buffer_bytes(&t->held));
+}
+
+/* What the headers lack stands at their end. */
+static void add_missing(const struct smtp_session *s, bool needs_line, struct parts *p)
+{
+    const struct headers *h = &s->transaction->headers;
+    char from[LITERAL_SIZE], date[CLOCK_RFC5322_SIZE];
+    if (!s->base.listener->complete_headers)
+        return;
+    if (h->count[HEADER_DATE] == 0 || h->count[HEADER_MESSAGE_ID] == 0) {
+        const struct received r = origin(s, from, date);
+        add_part(p, span_make(p->missing, missing_write(h, &r, p->missing)));
+    }
+    if (needs_line)
+        add_part(p, span_of("\r\n"));
+}
+
+static void end_headers(struct smtp_session *s, bool needs_line, struct parts *p)
+{
+    if (s->transaction->account_header != NULL && s->transaction->data == DATA_OPEN)
+        end_held(s, p);
+    add_missing(s, needs_line, p);
+}
+
+/* The headers, as far as they stand in this piece of text, and what stands behind them. */
+static void add_headers(struct smtp_session *s, struct span text, struct parts *p)
+{
+    struct headers_cut cut;
+    struct transaction *t = s->transaction;
+    enum headers_result result = headers_take(&t->headers, text, &cut);
+    if (t->header_values != NULL) {
+        header_values_take(t->header_values, cut.headers[0]);
+        header_values_take(t->header_values, cut.headers[1]);
+    }
+    if (t->account_header != NULL)
+        hold(s, &cut);
+    add_part(p, cut.headers[0]);
+    add_part(p, cut.headers[1]);
+    if (result != HEADERS_MORE)
+        end_headers(s, result == HEADERS_NO_LINE, p);
+    add_part(p, cut.behind[0]);
+    add_part(p, cut.behind[1]);
+}
+
+/* Hot: no copy, no allocation; nothing is looked at once the headers are over. */
+static void add_text(struct smtp_session *s, struct span text, enum text_end end, struct parts *p)
+{
+    struct transaction *t = s->transaction;
+    p->count = 0;
+    if (t->received != NULL)
+        add_part(p, span_of(t->received));
+    t->received = NULL;
+    if (t->headers.is_over)
+        add_part(p, text);
+    else
+        add_headers(s, text, p);
+    if (end != TEXT_GOES_ON && !t->headers.is_over) {
+        end_headers(s, false, p); /* nothing but headers */
+        t->headers.is_over = true;
+    }
+    if (end == TEXT_DOT)
+        add_part(p, span_of(".\r\n"));
+}
+
+/* ---- may it go up? ---- */
+
 /* Hot: may the text go on, as far as it has been seen? Else it is abandoned. */
 static bool is_good(struct smtp_session *s)
 {
     const struct transaction *t = s->transaction;
     const struct listener_config *l = s->base.listener;
+    if (t->data != DATA_OPEN)
+        return false; /* which was found on the way */
     if (t->body.size > (uint64_t)l->max_message_size)
         smtp_text_too_big(s);
     else if (t->headers.size > (uint64_t)l->max_header_size)
@@ -187,13 +235,15 @@ static bool is_good(struct smtp_session *s)
     return t->data == DATA_OPEN;
 }
 
-void smtp_text_pass_on(struct smtp_session *s, struct span text, bool is_end)
+void smtp_text_pass_on(struct smtp_session *s, struct span text, enum text_end end)
 {
     struct parts parts;
-    add_text(s, text, is_end, &parts);
+    add_text(s, text, end, &parts);
     if (!is_good(s))
         return;
     if (parts.count > 0)
-        smtp_link_text(s->link, parts.spans, parts.count, is_end);
+        smtp_link_text(s->link, parts.spans, parts.count, end == TEXT_DOT);
+    if (s->transaction->is_named && s->transaction->held.size > 0)
+        buffer_clear(&s->transaction->held); /* they have gone up */
     s->base.bytes += text.size;
 }

@@ -65,8 +65,7 @@ static int check_rate(const char *text, struct error *why)
 
 static const char header_key[] = "header:";
 
-/* RFC 5322 section 2.2: the name of a field. */
-static bool is_field_name(const char *name)
+bool limit_is_field_name(const char *name)
 {
     size_t size = strlen(name);
     bool is_good = size > 0 && size <= LIMIT_HEADER_MAX;
@@ -78,7 +77,7 @@ static bool is_field_name(const char *name)
 static int key_of(const char *text)
 {
     if (strncmp(text, header_key, strlen(header_key)) == 0)
-        return is_field_name(text + strlen(header_key)) ? LIMIT_KEY_HEADER : -1;
+        return limit_is_field_name(text + strlen(header_key)) ? LIMIT_KEY_HEADER : -1;
     for (int k = 0; k < LIMIT_KEY_HEADER; k++)
         if (strcmp(text, key_names[k]) == 0)
             return k;

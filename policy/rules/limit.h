@@ -89,6 +89,9 @@ extern const struct setting limit_settings[];
  * added to `errors`, with the rule's place and `path`. */
 int limit_rule_check(struct limit_rule *r, const char *path, struct errors *errors);
 
+/* Can it be the name of a field that a message's header has (RFC 5322 section 2.2)? */
+bool limit_is_field_name(const char *name);
+
 /* The name of a header key, as it stands in the file; "": the key is none. */
 const char *limit_header(const struct limit_rule *r, size_t key);
 

@@ -52,6 +52,16 @@ START_TEST(of_a_field_that_comes_twice_the_first_counts)
 }
 END_TEST
 
+/* The reader takes one dot away: where there are two, one is the name's. */
+START_TEST(a_dot_that_begins_a_line_is_passed_over)
+{
+    take(".X-Site: a\r\n. b\r\n..X-Script: c\r\n.X-Empty: .d\r\n\r\n");
+    is("X-Site", "a b");
+    is("X-Script", NULL);
+    is("X-Empty", ".d");
+}
+END_TEST
+
 START_TEST(what_is_no_field_is_none)
 {
     take(" X-Script: folded\r\nX-Site\r\n: a\r\nX-Sit: b\r\nX-Sitee: c\r\nA X-Empty: d\r\n\r\n");
@@ -87,6 +97,7 @@ SUITE(header_values)
     TEST(the_value_of_a_field_is_found_whatever_its_case);
     TEST(folds_and_white_space_are_one_space);
     TEST(of_a_field_that_comes_twice_the_first_counts);
+    TEST(a_dot_that_begins_a_line_is_passed_over);
     TEST(what_is_no_field_is_none);
     TEST(a_header_that_ends_without_an_empty_line_is_read_too);
     TEST(a_name_or_a_value_that_is_too_long_is_bounded);

@@ -364,6 +364,64 @@ START_TEST(what_is_looked_at_before_is_added_to_afterwards)
 }
 END_TEST
 
+/* ---- an account that the headers name ---- */
+
+/* Rules by their names, as far as they are asked at the stage. */
+static void are_asked(enum policy_account state, enum policy_stage stage, const char *names)
+{
+    char asked[100] = "";
+    facts.account_state = state;
+    policy_call_begin(&call, arena);
+    (void)policy_ask(&call, &policy, stage, &facts, STORE_NO_GROUP);
+    for (size_t i = 0; i < call.count; i++)
+        strcat(strcat(asked, call.rules[i]->name), " ");
+    ck_assert_str_eq(asked, names);
+}
+
+START_TEST(what_goes_by_the_account_is_asked_when_it_has_come)
+{
+    static const char *some[] = {"@example.com"};
+    rules[0].stage = STAGE_RCPT;
+    rules[3].mode = RULE_ENFORCE;
+    are_asked(ACCOUNT_KNOWN, STAGE_RCPT, "messages hour domain watched ");
+    are_asked(ACCOUNT_TO_COME, STAGE_RCPT, "domain watched ");
+    are_asked(ACCOUNT_HAS_COME, STAGE_RCPT, "");
+    facts.recipient = NULL;
+    facts.recipients = 5;
+    are_asked(ACCOUNT_HAS_COME, STAGE_RCPT, "messages hour ");
+    ck_assert_int_eq(call.takes[1].rate.increment_us, 500000);
+    facts.recipient = "bob@example.net";
+    rules[2].when.accounts = rules[3].except.accounts = (struct text_list){some, 1};
+    are_asked(ACCOUNT_TO_COME, STAGE_RCPT, "");
+    are_asked(ACCOUNT_HAS_COME, STAGE_RCPT, "domain ");
+}
+END_TEST
+
+START_TEST(at_the_end_everything_is_asked_that_was_not)
+{
+    policy.stages = 1u << STAGE_END;
+    for (size_t i = 0; i < 4; i++)
+        rules[i].stage = STAGE_END;
+    are_asked(ACCOUNT_HAS_COME, STAGE_END, "messages hour domain watched ");
+}
+END_TEST
+
+START_TEST(what_is_counted_afterwards_waits_for_the_account_too)
+{
+    struct counter_settle settles[4];
+    rules[0] = limit("washing", LIMIT_KEY_ACCOUNT, LIMIT_REJECTED_RECIPIENTS);
+    rules[1] = limit("listener", LIMIT_KEY_LISTENER, LIMIT_REJECTED_RECIPIENTS);
+    facts.account_state = ACCOUNT_TO_COME;
+    ck_assert_uint_eq(policy_after(&policy, AFTER_ATTEMPT, &facts, true, arena, settles, 4), 1);
+    ck_assert(span_equals(settles[0].key, "listener submission"));
+    facts.account_state = ACCOUNT_HAS_COME;
+    ck_assert_uint_eq(policy_after(&policy, AFTER_ATTEMPT, &facts, true, arena, settles, 4), 1);
+    ck_assert(span_equals(settles[0].key, "washing ana@example.com"));
+    rules[0].count = rules[1].count = LIMIT_DISTINCT_RECIPIENTS;
+    ck_assert_uint_eq(policy_after(&policy, AFTER_MESSAGE, &facts, true, arena, settles, 4), 2);
+}
+END_TEST
+
 START_TEST(more_than_a_call_can_hold_is_told)
 {
     int last = 0;
@@ -393,5 +451,8 @@ SUITE(engine)
     TEST(messages_without_the_header_share_a_counter_or_pass_or_do_not);
     TEST(a_rule_that_watches_or_is_for_others_refuses_nobody_for_a_header);
     TEST(what_is_looked_at_before_is_added_to_afterwards);
+    TEST(what_goes_by_the_account_is_asked_when_it_has_come);
+    TEST(at_the_end_everything_is_asked_that_was_not);
+    TEST(what_is_counted_afterwards_waits_for_the_account_too);
     TEST(more_than_a_call_can_hold_is_told);
 }
