@@ -1,5 +1,6 @@
 /* porteirod: the gateway, in the foreground. */
 #include "base/title.h"
+#include "net/tls_memory.h"
 #include "process/live.h"
 #include "process/master.h"
 
@@ -80,6 +81,7 @@ int main(int argc, char **argv)
     bool is_live = false;
     int option;
     title_prepare(argc, argv);
+    tls_memory_begin();
     while ((option = getopt_long(argc, argv, "c:tTV", words, NULL)) != -1) {
         switch (option) {
         case 'l': is_live = true; break;
