@@ -425,7 +425,7 @@ END_TEST
 START_TEST(greeting_and_ehlo_take_no_longer_than_command_timeout)
 {
     open_link("");
-    upstream()->command_timeout_ms = 50;
+    upstream()->command_timeout_ms = 300;
     struct peer *p = next_client(0);
     if (_i == 1) {
         turns_for(20);
@@ -440,15 +440,15 @@ END_TEST
 START_TEST(a_reply_takes_no_longer_than_command_timeout)
 {
     struct peer *p = open_ready(PIPELINING);
-    upstream()->command_timeout_ms = 50;
+    upstream()->command_timeout_ms = 300;
     command(SMTP_COMMAND_MAIL, "MAIL FROM:<>\r\n");
     command(SMTP_COMMAND_RCPT, "RCPT TO:<a@example.com>\r\n");
-    turns_for(30);
+    turns_for(200);
     peer_say(p, "250 ok\r\n"); /* the next has its own time */
     UNTIL(heard.replies == 1);
     int64_t since_ns = clock_monotonic_ns();
     is_lost(LOSS_NETWORK, "no reply in time");
-    ck_assert_int_ge(clock_monotonic_ns() - since_ns, 40 * CLOCK_MS);
+    ck_assert_int_ge(clock_monotonic_ns() - since_ns, 290 * CLOCK_MS);
 }
 END_TEST
 
