@@ -77,6 +77,11 @@ void buffer_consume(struct buffer *b, size_t count)
         buffer_clear(b);
 }
 
+void buffer_empty(struct buffer *b)
+{
+    b->start = b->size = 0;
+}
+
 void buffer_clear(struct buffer *b)
 {
     if (b->data != NULL)

@@ -30,5 +30,8 @@ int buffer_printf(struct buffer *b, const char *format, ...) __attribute__((form
 /* Drops `count` bytes, at most the size, from the front; frees the memory with the last of them. */
 void buffer_consume(struct buffer *b, size_t count);
 
+/* Drops all bytes and keeps the memory, for what is written next. */
+void buffer_empty(struct buffer *b);
+
 /* Overwrites what is there, for secrets, and frees the memory. The limit stays. */
 void buffer_clear(struct buffer *b);

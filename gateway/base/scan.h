@@ -67,3 +67,47 @@ static inline const char *scan_field_name(const char *at, const char *end)
         at++;
     return at;
 }
+
+/* Hot: the first byte in [at, end) that a word of a log line doesn't have: anything but printable
+ * ASCII, a space, a quote, an equals sign, a backslash; or `end`. The price likewise. */
+static inline const char *scan_word(const char *at, const char *end)
+{
+#ifdef __SSE2__
+    const __m128i space = _mm_set1_epi8(' '), rubout = _mm_set1_epi8(0x7f),
+                  quote = _mm_set1_epi8('"'), equals = _mm_set1_epi8('='),
+                  backslash = _mm_set1_epi8('\\');
+    for (; end - at >= 16; at += 16) {
+        __m128i block = _mm_loadu_si128((const __m128i *)(const void *)at);
+        __m128i printed = _mm_cmpgt_epi8(block, space); /* signed: above 0x7f is below it */
+        __m128i one = _mm_or_si128(_mm_cmpeq_epi8(block, quote), _mm_cmpeq_epi8(block, equals));
+        __m128i two = _mm_or_si128(_mm_cmpeq_epi8(block, backslash), _mm_cmpeq_epi8(block, rubout));
+        unsigned word =
+            (unsigned)_mm_movemask_epi8(_mm_andnot_si128(_mm_or_si128(one, two), printed));
+        if (word != 0xffff)
+            return at + __builtin_ctz(~word);
+    }
+#endif
+    while (at < end && (unsigned char)*at > ' ' && (unsigned char)*at < 0x7f && *at != '"' &&
+           *at != '=' && *at != '\\')
+        at++;
+    return at;
+}
+
+/* Hot: the first control character (below a space, or DEL) in [at, end), or `end`. */
+static inline const char *scan_control(const char *at, const char *end)
+{
+#ifdef __SSE2__
+    const __m128i last = _mm_set1_epi8(' ' - 1), rubout = _mm_set1_epi8(0x7f);
+    for (; end - at >= 16; at += 16) {
+        __m128i block = _mm_loadu_si128((const __m128i *)(const void *)at);
+        __m128i low = _mm_cmpeq_epi8(_mm_min_epu8(block, last), block);
+        unsigned mask =
+            (unsigned)_mm_movemask_epi8(_mm_or_si128(low, _mm_cmpeq_epi8(block, rubout)));
+        if (mask != 0)
+            return at + __builtin_ctz(mask);
+    }
+#endif
+    while (at < end && (unsigned char)*at >= ' ' && *at != 0x7f)
+        at++;
+    return at;
+}

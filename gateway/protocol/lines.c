@@ -1,5 +1,7 @@
 #include "protocol/lines.h"
 
+#include "base/scan.h"
+
 static enum line_result take_without_end(struct line_reader *r, size_t max, struct span *in)
 {
     if (r->is_skipping || in->size >= max) {
@@ -29,10 +31,8 @@ enum line_result line_take(struct line_reader *r, size_t max, struct span *in, s
 
 bool line_has_control(struct span line)
 {
-    for (size_t i = 0; i < line.size; i++)
-        if ((unsigned char)line.data[i] < ' ' || line.data[i] == 0x7f)
-            return true;
-    return false;
+    const char *end = line.data + line.size;
+    return scan_control(line.data, end) != end;
 }
 
 bool line_is_foreign(struct span verb, const char **name)

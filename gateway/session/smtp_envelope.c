@@ -450,40 +450,44 @@ static void add_parameter(struct smtp_session *s, struct buffer *line, const cha
         s->transaction->is_parameter_dropped = true;
 }
 
-static int send_mail(struct smtp_session *s)
+/* `verb` with the address and the bracket behind it begin the line. */
+static int begin_line(struct buffer *line, const char *verb, const char *address)
+{
+    buffer_empty(line);
+    return buffer_append(line, span_of(verb)) | buffer_append(line, span_of(address)) |
+           buffer_append(line, span_of(">"));
+}
+
+static int send_mail(struct smtp_session *s, struct buffer *line)
 {
     struct transaction *t = s->transaction;
-    struct buffer line = {.limit = LINE_MAX_SIZE};
     char size[24] = "";
     int failed = 0;
     if (s->base.listener->upstream_config->identity == IDENTITY_XFORWARD)
         failed = smtp_identity_forward(s);
-    failed |= buffer_printf(&line, "MAIL FROM:<%s>", t->sender);
+    failed |= begin_line(line, "MAIL FROM:<", t->sender);
     if (t->declared_size > 0 && has(s, SMTP_SIZE))
         (void)snprintf(size, sizeof size, "%" PRIu64,
                        t->declared_size + RECEIVED_MAX + MISSING_MAX); /* fits */
-    add_parameter(s, &line, "SIZE", size, SMTP_SIZE);
-    add_parameter(s, &line, "BODY", t->body_type, SMTP_8BITMIME);
-    add_parameter(s, &line, "RET", t->ret, SMTP_DSN);
-    add_parameter(s, &line, "ENVID", t->envid, SMTP_DSN);
+    add_parameter(s, line, "SIZE", size, SMTP_SIZE);
+    add_parameter(s, line, "BODY", t->body_type, SMTP_8BITMIME);
+    add_parameter(s, line, "RET", t->ret, SMTP_DSN);
+    add_parameter(s, line, "ENVID", t->envid, SMTP_DSN);
     if (t->is_smtputf8)
-        failed |= buffer_append(&line, span_of(" SMTPUTF8"));
-    failed |= buffer_append(&line, span_of("\r\n"));
-    failed |= smtp_link_command(s->link, SMTP_COMMAND_MAIL, buffer_bytes(&line));
-    buffer_clear(&line);
+        failed |= buffer_append(line, span_of(" SMTPUTF8"));
+    failed |= buffer_append(line, span_of("\r\n"));
+    failed |= smtp_link_command(s->link, SMTP_COMMAND_MAIL, buffer_bytes(line));
     t->is_mail_sent = true;
     return failed;
 }
 
-static int send_rcpt(struct smtp_session *s, struct recipient *r)
+static int send_rcpt(struct smtp_session *s, struct buffer *line, struct recipient *r)
 {
-    struct buffer line = {.limit = LINE_MAX_SIZE};
-    int failed = buffer_printf(&line, "RCPT TO:<%s>", r->address);
-    add_parameter(s, &line, "NOTIFY", r->notify, SMTP_DSN);
-    add_parameter(s, &line, "ORCPT", r->orcpt, SMTP_DSN);
-    failed |= buffer_append(&line, span_of("\r\n"));
-    failed |= smtp_link_command(s->link, SMTP_COMMAND_RCPT, buffer_bytes(&line));
-    buffer_clear(&line);
+    int failed = begin_line(line, "RCPT TO:<", r->address);
+    add_parameter(s, line, "NOTIFY", r->notify, SMTP_DSN);
+    add_parameter(s, line, "ORCPT", r->orcpt, SMTP_DSN);
+    failed |= buffer_append(line, span_of("\r\n"));
+    failed |= smtp_link_command(s->link, SMTP_COMMAND_RCPT, buffer_bytes(line));
     r->state = RECIPIENT_ASKED;
     s->transaction->due++;
     return failed;
@@ -522,6 +526,7 @@ static void give_up_link(struct smtp_session *s)
 static void send_envelope(struct smtp_session *s)
 {
     struct transaction *t = s->transaction;
+    struct buffer line = {.limit = LINE_MAX_SIZE};
     bool is_repeated = false;
     int failed = 0;
     if (refuse_utf8(s))
@@ -533,10 +538,11 @@ static void send_envelope(struct smtp_session *s)
         if (r->state != RECIPIENT_NEW)
             continue;
         if (!t->is_mail_sent)
-            failed = send_mail(s);
+            failed = send_mail(s, &line);
         is_repeated = is_repeated || r->is_repeated;
-        failed |= send_rcpt(s, r);
+        failed |= send_rcpt(s, &line, r);
     }
+    buffer_clear(&line);
     if (!failed && may_send_data(s, is_repeated)) {
         failed = smtp_link_command(s->link, SMTP_COMMAND_DATA, span_of("DATA\r\n"));
         t->is_data_sent = true;

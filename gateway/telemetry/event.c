@@ -1,6 +1,7 @@
 #include "telemetry/event.h"
 
 #include "base/clock.h"
+#include "base/scan.h"
 #include "base/utf8.h"
 
 #include <stdio.h>
@@ -14,11 +15,12 @@ static const struct {
 #undef EVENT
 };
 
+/* A key as it stands before its value, and by itself. */
 static const struct {
-    const char *name;
+    const char *name, *text, *json;
     size_t size;
 } keys[] = {
-#define LOG_KEY(name, help) {#name, sizeof #name - 1},
+#define LOG_KEY(name, help) {#name, " " #name "=", ",\"" #name "\":", sizeof #name - 1},
 #include "telemetry/log_keys.def"
 #undef LOG_KEY
 };
@@ -42,21 +44,6 @@ static void put(struct line *l, struct span bytes)
 static void put_byte(struct line *l, char c)
 {
     put(l, span_make(&c, 1));
-}
-
-/* Bytes that need no quotes: printable ASCII but for space, quote, equal sign and backslash. */
-static bool is_plain(struct span text)
-{
-    static const uint64_t plain[4] = {
-        ~UINT64_C(0) << 33 & ~(UINT64_C(1) << '"' | UINT64_C(1) << '='),
-        ~UINT64_C(0) >> 1 & ~(UINT64_C(1) << ('\\' - 64)),
-    };
-    for (size_t i = 0; i < text.size; i++) {
-        unsigned char c = (unsigned char)text.data[i];
-        if ((plain[c >> 6] >> (c & 63) & 1) == 0)
-            return false;
-    }
-    return true;
 }
 
 /* Inside quotes. Control characters never reach a terminal; what isn't UTF-8 is shown by byte. */
@@ -84,31 +71,36 @@ static void put_escaped(struct line *l, struct span text)
 
 static void put_key(struct line *l, enum log_key key)
 {
-    if (l->used > 0 && !(l->is_json && l->used == 1))
-        put_byte(l, l->is_json ? ',' : ' ');
+    bool is_first = l->used == 0 || (l->is_json && l->used == 1);
+    if (l->is_json)
+        put(l, span_make(keys[key].json + is_first, keys[key].size + 4 - is_first));
+    else
+        put(l, span_make(keys[key].text + is_first, keys[key].size + 2 - is_first));
+}
+
+/* A text that has nothing to be escaped. */
+static void put_word(struct line *l, enum log_key key, struct span word)
+{
+    put_key(l, key);
     if (l->is_json)
         put_byte(l, '"');
-    put(l, span_make(keys[key].name, keys[key].size));
+    put(l, word);
     if (l->is_json)
         put_byte(l, '"');
-    put_byte(l, l->is_json ? ':' : '=');
 }
 
 static void put_text(struct line *l, enum log_key key, struct span text)
 {
+    const char *end = text.data + text.size;
     if (text.size == 0)
         return;
-    put_key(l, key);
-    bool is_bare = is_plain(text);
-    if (is_bare && !l->is_json) {
-        put(l, text);
+    if (scan_word(text.data, end) == end) {
+        put_word(l, key, text);
         return;
     }
+    put_key(l, key);
     put_byte(l, '"');
-    if (is_bare)
-        put(l, text);
-    else
-        put_escaped(l, text);
+    put_escaped(l, text);
     put_byte(l, '"');
 }
 
@@ -156,9 +148,9 @@ void log_event_fields(const struct event_log *log, enum event event, const struc
     if (l.is_json)
         put_byte(&l, '{');
     clock_format_iso(clock_wall_ns(), time);
-    put_text(&l, KEY_time, span_of(time));
-    put_text(&l, KEY_level, span_of(log_level_names[events[event].level]));
-    put_text(&l, KEY_event, span_of(events[event].name));
+    put_word(&l, KEY_time, span_of(time));
+    put_word(&l, KEY_level, span_of(log_level_names[events[event].level]));
+    put_word(&l, KEY_event, span_of(events[event].name));
     put_text(&l, KEY_process, span_of(log->process));
     for (; fields->kind != FIELD_END; fields++) {
         size_t before = l.used;

@@ -32,6 +32,21 @@ static const char *naive_field_name(const char *at, const char *end)
     return at;
 }
 
+static const char *naive_word(const char *at, const char *end)
+{
+    while (at != end && (unsigned char)*at >= 33 && (unsigned char)*at <= 126 &&
+           strchr("\"=\\", *at) == NULL)
+        at++;
+    return at;
+}
+
+static const char *naive_control(const char *at, const char *end)
+{
+    while (at != end && (unsigned char)*at >= 32 && *at != 127)
+        at++;
+    return at;
+}
+
 static uint32_t next_random(uint32_t *seed)
 {
     *seed = *seed * UINT32_C(1664525) + UINT32_C(1013904223);
@@ -96,25 +111,32 @@ START_TEST(a_pair_across_either_end_is_not_found)
 }
 END_TEST
 
-/* RFC 5322 section 3.6.8: ftext = %d33-57 / %d59-126. */
-START_TEST(a_field_name_ends_where_any_other_byte_stands)
+/* Each byte at each place among others, that end nothing. */
+START_TEST(a_byte_that_ends_what_is_scanned_ends_it_wherever_it_stands)
 {
+    static const struct {
+        const char *(*scan)(const char *at, const char *end);
+        const char *(*naive)(const char *at, const char *end);
+    } scans[] = {{scan_field_name, naive_field_name}, /* RFC 5322 section 3.6.8: ftext */
+                 {scan_word, naive_word},
+                 {scan_control, naive_control}};
     alignas(64) char area[AREA_SIZE];
-    for (int byte = 0; byte < 256; byte++)
-        for (size_t length = 1; length <= 40; length++)
-            for (size_t place = 0; place < length; place++) {
-                bool is_name = byte >= 33 && byte <= 126 && byte != ':';
-                memset(area, 'x', sizeof area);
-                area[place] = (char)byte;
-                if (scan_field_name(area, area + length) != area + (is_name ? length : place))
-                    ck_abort_msg("byte %d, length %zu, place %zu", byte, length, place);
-            }
+    for (size_t i = 0; i < sizeof scans / sizeof *scans; i++)
+        for (int byte = 0; byte < 256; byte++)
+            for (size_t length = 1; length <= 40; length++)
+                for (size_t place = 0; place < length; place++) {
+                    memset(area, 'x', sizeof area);
+                    area[place] = (char)byte;
+                    if (scans[i].scan(area, area + length) != scans[i].naive(area, area + length))
+                        ck_abort_msg("scan %zu, byte %d, length %zu, place %zu", i, byte, length,
+                                     place);
+                }
 }
 END_TEST
 
 START_TEST(scanning_agrees_with_a_loop_over_single_bytes)
 {
-    static const char bytes[] = {'\r', '\n', '.',    'x',    'x',    'x',   'x',
+    static const char bytes[] = {'\r', '\n', '.',    '"',    '=',    ' ',   'x',
                                  ':',  '\0', '\x7f', '\x8d', '\x8a', '\xff'};
     alignas(64) char area[AREA_SIZE];
     uint32_t seed = 1;
@@ -131,6 +153,10 @@ START_TEST(scanning_agrees_with_a_loop_over_single_bytes)
                     ck_abort_msg("line break: start %zu, length %zu", start, length);
                 if (scan_field_name(at, end) != naive_field_name(at, end))
                     ck_abort_msg("field name: start %zu, length %zu", start, length);
+                if (scan_word(at, end) != naive_word(at, end))
+                    ck_abort_msg("word: start %zu, length %zu", start, length);
+                if (scan_control(at, end) != naive_control(at, end))
+                    ck_abort_msg("control: start %zu, length %zu", start, length);
                 if (scan_pair(at, end, a, b) != naive_pair(at, end, a, b))
                     ck_abort_msg("pair: start %zu, length %zu", start, length);
             }
@@ -150,6 +176,8 @@ START_TEST(no_byte_at_the_end_or_behind_it_is_read)
         ck_assert(scan_line_break(end - length, end) == end);
         ck_assert(scan_pair(end - length, end, 'x', '.') == end);
         ck_assert(scan_field_name(end - length, end) == end);
+        ck_assert(scan_word(end - length, end) == end);
+        ck_assert(scan_control(end - length, end) == end);
     }
     ck_assert_int_eq(munmap(area, 2 * page), 0);
 }
@@ -161,7 +189,7 @@ SUITE(scan)
     TEST(a_line_break_outside_the_bytes_is_not_found);
     TEST(a_pair_is_found_wherever_it_stands);
     TEST(a_pair_across_either_end_is_not_found);
-    TEST(a_field_name_ends_where_any_other_byte_stands);
+    TEST(a_byte_that_ends_what_is_scanned_ends_it_wherever_it_stands);
     TEST(scanning_agrees_with_a_loop_over_single_bytes);
     TEST(no_byte_at_the_end_or_behind_it_is_read);
 }
