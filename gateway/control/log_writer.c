@@ -1,6 +1,3 @@
-/* Lines are read a hundredth of a second after the first of them has come, all at once: a process
- * that has something to say under load doesn't wake this one up each time, and what it has said is
- * safe in the socket meanwhile, whoever of both may die. */
 #include "control/log_writer.h"
 
 #include "base/clock.h"
@@ -20,7 +17,6 @@ enum {
     PENDING_MAX = 1024 * 1024,
     WRITE_MAX = 4096, /* PIPE_BUF: what poll calls writable takes so much without waiting */
 };
-#define GATHER_NS (CLOCK_SECOND / 100)
 
 struct source {
     struct source *next;
@@ -32,18 +28,15 @@ struct source {
 struct log_writer {
     struct log_writer_options options;
     struct source *sources;
-    struct buffer pending;  /* lines that the target did not take yet */
-    struct timeout *gather; /* until all sources are read */
-    struct timeout *retry;  /* until the target takes something */
+    struct buffer pending; /* lines that the target did not take yet */
+    struct timeout *retry; /* until the target takes something */
     int64_t last_lost_ns;
-    int target; /* -1: none yet */
-    bool is_gathering;
+    int target;                /* -1: none yet */
     bool is_syslog, is_stream; /* is_stream: it may take nothing for a while */
     char datagram[LOG_DATAGRAM_MAX];
 };
 
 static void write_pending(void *owner);
-static void read_all(void *owner);
 
 struct log_writer *log_writer_create(const struct log_writer_options *options)
 {
@@ -55,9 +48,8 @@ struct log_writer *log_writer_create(const struct log_writer_options *options)
     w->pending.limit = PENDING_MAX;
     w->is_syslog = span_equals(span_of(options->config->target), "syslog");
     w->is_stream = span_equals(span_of(options->config->target), "stderr");
-    w->gather = timeout_create(options->loop, read_all, w);
     w->retry = timeout_create(options->loop, write_pending, w);
-    if (w->gather == NULL || w->retry == NULL)
+    if (w->retry == NULL)
         log_writer_destroy(&w);
     return w;
 }
@@ -160,29 +152,9 @@ static void read_source(struct source *s)
 static void on_lines(void *owner, bool is_readable, bool is_writable_too)
 {
     struct source *s = owner;
-    struct log_writer *w = s->writer;
     (void)is_readable, (void)is_writable_too;
-    (void)watch_want(s->watch, false, false); /* taking out does not fail */
-    if (w->is_gathering)
-        return;
-    w->is_gathering = true;
-    timeout_set(w->gather, loop_now(w->options.loop) + GATHER_NS);
-}
-
-static void read_all(void *owner)
-{
-    struct log_writer *w = owner;
-    bool failed = false;
-    w->is_gathering = false;
-    for (struct source *s = w->sources; s != NULL; s = s->next) {
-        read_source(s);
-        write_pending(w); /* the next one's lines need the room */
-        failed = watch_want(s->watch, true, false) < 0 || failed;
-    }
-    if (!failed)
-        return;
-    w->is_gathering = true; /* without memory it goes on by the clock */
-    timeout_set(w->gather, loop_now(w->options.loop) + GATHER_NS);
+    read_source(s);
+    write_pending(s->writer); /* the next one's lines need the room */
 }
 
 void log_writer_destroy(struct log_writer **writer)
@@ -199,7 +171,6 @@ void log_writer_destroy(struct log_writer **writer)
         (void)close(s->fd); /* was only read */
         free(s);
     }
-    timeout_destroy(&w->gather);
     timeout_destroy(&w->retry);
     buffer_clear(&w->pending);
     if (w->target >= 0)

@@ -262,6 +262,7 @@ static void forget_child(struct post *p)
     const struct master_state *m = p->generation->master;
     const uint64_t one = 1;
     channel_destroy(&p->child.channel);
+    log_rescue(mapping_log(&m->mapping, p->child.slot), m->log_pairs[p->child.slot][1]);
     mapping_release(&m->mapping, p->child.slot);
     (void)!write(m->bell, &one, sizeof one); /* what it held, others may wait for */
     p->child = (struct child){.pid = 0};

@@ -20,6 +20,7 @@ int mapping_create(struct mapping *m, size_t max_connections, struct error *why)
     size_t limits = shared_reserve(&layout, memory_size());
     size_t bans = shared_reserve(&layout, bans_size());
     size_t known = shared_reserve(&layout, known_size());
+    size_t logs = shared_reserve(&layout, PROCESS_SLOT_MAX * log_memory_size());
     uint64_t seed;
     char *base = shared_map(&layout, why);
     if (base == NULL)
@@ -35,6 +36,7 @@ int mapping_create(struct mapping *m, size_t max_connections, struct error *why)
         .limits = (void *)(base + limits),
         .bans = (void *)(base + bans),
         .known = (void *)(base + known),
+        .logs = base + logs,
     };
     if (getrandom(m->auth_cache_key, sizeof m->auth_cache_key, 0) != sizeof m->auth_cache_key ||
         getrandom(m->sasl_secret, sizeof m->sasl_secret, 0) != sizeof m->sasl_secret ||
@@ -43,6 +45,11 @@ int mapping_create(struct mapping *m, size_t max_connections, struct error *why)
         return error_set(why, "getrandom: %s", strerror(errno));
     bans_begin(m->bans, seed);
     return 0;
+}
+
+struct log_memory *mapping_log(const struct mapping *m, size_t slot)
+{
+    return (void *)(m->logs + slot * log_memory_size());
 }
 
 static void release(void *owner, const struct session_lease *lease)

@@ -4,6 +4,7 @@
 
 #include "auth/cache.h"
 #include "base/error.h"
+#include "base/log.h"
 #include "decision/bans.h"
 #include "decision/guessing.h"
 #include "decision/memory.h"
@@ -25,6 +26,7 @@ struct mapping {
     struct memory_region *limits;
     struct bans *bans;
     struct known *known;
+    char *logs; /* of all slots: mapping_log */
     /* Inherited, and not in the mapping. */
     unsigned char auth_cache_key[AUTH_CACHE_KEY_SIZE], sasl_secret[SASL_SECRET_SIZE];
     uint64_t limits_key[2], guessing_key[GUESSING_KEY_SIZE];
@@ -32,6 +34,9 @@ struct mapping {
 
 /* Lays it out for `max_connections` sessions. Returns 0, or -1 and why. */
 int mapping_create(struct mapping *m, size_t max_connections, struct error *why);
+
+/* Where the process in `slot` gathers its lines. */
+struct log_memory *mapping_log(const struct mapping *m, size_t slot);
 
 /* What a process that has ended held: its sessions, its permits, its locks, its row. */
 void mapping_release(const struct mapping *m, size_t slot);

@@ -31,7 +31,15 @@ static void on_turn_end(void *owner)
     struct role *r = owner;
     counter_add(r->counters, COUNTER_log_lines_dropped, 0, log_take_dropped(r->lines));
     counters_flush(r->counters);
-    log_flush(r->lines);
+    int64_t due_ns = log_turn(r->lines, loop_now(r->loop));
+    if (due_ns != INT64_MAX)
+        timeout_set(r->flush, due_ns); /* costs nothing when it is set already */
+}
+
+/* The turn that it begins has an end. */
+static void on_flush(void *owner)
+{
+    (void)owner;
 }
 
 static void on_master(void *owner, const struct message *m)
@@ -75,11 +83,14 @@ void role_begin(struct role *r, const struct birth *birth,
     r->loop = loop_create(&why);
     if (r->loop == NULL)
         fail("starting", &why);
-    r->lines = log_create(birth->log, (enum log_level)r->config->log.level);
+    r->lines = log_create_in(mapping_log(birth->mapping, birth->slot), birth->log,
+                             (enum log_level)r->config->log.level);
     r->counters = counters_create(birth->mapping->counters);
     r->tick = timeout_create(r->loop, on_tick, r);
+    r->flush = timeout_create(r->loop, on_flush, r);
     r->master = channel_create(r->loop, birth->master, on_master, r);
-    if (r->lines == NULL || r->counters == NULL || r->tick == NULL || r->master == NULL)
+    if (r->lines == NULL || r->counters == NULL || r->tick == NULL || r->flush == NULL ||
+        r->master == NULL)
         abort(); /* out of memory at the start */
     r->log = (struct event_log){
         .lines = r->lines, .is_json = r->config->log.format == LOG_FORMAT_JSON, .process = r->name};
@@ -123,7 +134,9 @@ void role_run(struct role *r)
 void role_end(struct role *r)
 {
     on_turn_end(r);
+    log_flush(r->lines);
     timeout_destroy(&r->tick);
+    timeout_destroy(&r->flush);
     channel_destroy(&r->master);
     loop_destroy(&r->loop);
     counters_destroy(&r->counters);

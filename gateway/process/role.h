@@ -28,8 +28,8 @@ struct role {
     struct log *lines;
     struct event_log log;
     struct counters *counters;
-    struct channel *master; /* NULL when the master is gone */
-    struct timeout *tick;
+    struct channel *master;       /* NULL when the master is gone */
+    struct timeout *tick, *flush; /* flush: lines are due */
     enum process_state state;
     char name[32];
     void (*on_message)(struct role *r, const struct message *m); /* NULL: the master is gone */

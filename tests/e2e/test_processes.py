@@ -208,6 +208,18 @@ def test_sessions_of_other_workers_do_not_notice_a_killed_one(new_gateway, new_s
         client.text(message())
 
 
+def test_what_a_killed_worker_had_to_say_is_in_the_log(new_gateway, new_smtp):
+    """Lines wait a moment for others; the last ones before a crash are those that are looked for."""
+    gateway = new_gateway(new_smtp(), workers=1)
+    gateway.may_lose = {"process_died"}
+    worker, = gateway.pids("worker")
+    client = smtp(gateway).envelope()
+    client.text(message())
+    os.kill(worker, signal.SIGKILL)
+    gateway.wait_event("message_accepted", sender="alice@example.com")
+    gateway.wait_event("process_died", pid=worker)
+
+
 def test_sessions_of_a_killed_worker_are_listed_no_more(new_gateway, new_smtp):
     gateway = new_gateway(new_smtp(), workers=1)
     gateway.may_lose = {"process_died"}

@@ -288,6 +288,114 @@ START_TEST(without_a_socket_a_line_goes_to_standard_error_at_once)
 }
 END_TEST
 
+/* ---- turns ---- */
+
+#define MS INT64_C(1000000)
+
+START_TEST(lines_wait_ten_milliseconds_for_others_and_no_longer)
+{
+    struct log *log = log_create(ends.writer, LOG_LEVEL_DEBUG);
+    ck_assert_int_eq(log_turn(log, 5 * MS), INT64_MAX);
+    log_line(log, LOG_LEVEL_INFO, span_of("one"));
+    ck_assert_int_eq(log_turn(log, 7 * MS), 17 * MS);
+    log_line(log, LOG_LEVEL_INFO, span_of("two"));
+    ck_assert_int_eq(log_turn(log, 17 * MS - 1), 17 * MS);
+    read_all();
+    ck_assert_uint_eq(ends.datagrams, 0);
+    ck_assert_int_eq(log_turn(log, 17 * MS), INT64_MAX);
+    read_all();
+    ck_assert_uint_eq(ends.datagrams, 1);
+    ck_assert_uint_eq(ends.lines, 2);
+    log_line(log, LOG_LEVEL_INFO, span_of("three"));
+    ck_assert_int_eq(log_turn(log, 100 * MS), 110 * MS);
+    log_destroy(&log);
+}
+END_TEST
+
+START_TEST(what_fills_a_datagram_does_not_wait)
+{
+    struct log *log = log_create(ends.writer, LOG_LEVEL_DEBUG);
+    for (unsigned i = 0; i < LOG_DATAGRAM_MAX / 1000 + 1; i++)
+        log_line(log, LOG_LEVEL_INFO, numbered(i, 1000));
+    ck_assert_int_eq(log_turn(log, MS), INT64_MAX);
+    read_all();
+    ck_assert_uint_eq(ends.lines, LOG_DATAGRAM_MAX / 1000 + 1);
+    log_destroy(&log);
+}
+END_TEST
+
+START_TEST(what_the_socket_does_not_take_is_due_again)
+{
+    struct log *log = log_create(ends.writer, LOG_LEVEL_DEBUG);
+    for (unsigned i = 0; i < 20000; i++)
+        log_line(log, LOG_LEVEL_INFO, numbered(i, 1000));
+    ck_assert_int_eq(log_turn(log, 5 * MS), 15 * MS);
+    read_all();
+    ck_assert_int_eq(log_turn(log, 15 * MS), INT64_MAX);
+    log_destroy(&log);
+}
+END_TEST
+
+/* ---- what a process leaves ---- */
+
+START_TEST(what_a_process_leaves_is_sent_by_another)
+{
+    struct log_memory *memory = calloc(1, log_memory_size());
+    struct log *log = log_create_in(memory, ends.writer, LOG_LEVEL_DEBUG);
+    log_line(log, LOG_LEVEL_INFO, span_of("one"));
+    log_line(log, LOG_LEVEL_ERROR, span_of("last words"));
+    log_destroy(&log);
+    log_rescue(memory, ends.writer);
+    log_rescue(memory, ends.writer); /* once is all */
+    read_all();
+    ck_assert_uint_eq(ends.lines, 2);
+    ck_assert(span_equals(span_make(ends.last, ends.last_size), "last words"));
+    free(memory);
+}
+END_TEST
+
+START_TEST(the_next_process_begins_with_nothing)
+{
+    struct log_memory *memory = calloc(1, log_memory_size());
+    struct log *log = log_create_in(memory, ends.writer, LOG_LEVEL_DEBUG);
+    log_line(log, LOG_LEVEL_INFO, span_of("one"));
+    log_destroy(&log);
+    log = log_create_in(memory, ends.writer, LOG_LEVEL_DEBUG);
+    log_flush(log);
+    read_all();
+    ck_assert_uint_eq(ends.lines, 0);
+    log_destroy(&log);
+    free(memory);
+}
+END_TEST
+
+/* Whatever stands there, it ends, and what is sent has the right size. */
+START_TEST(spoiled_memory_is_sent_as_far_as_it_holds_records)
+{
+    size_t size = log_memory_size();
+    unsigned char *memory = malloc(size); /* of the exact size, for ASan */
+    uint32_t seed = 1;
+    for (int round = 0; round < 300; round++) {
+        uint32_t spread = round % 3 == 0 ? 0xff : round % 3 == 1 ? 0x03 : 0x1f;
+        for (size_t i = 0; i < size; i++) {
+            seed = seed * UINT32_C(1664525) + UINT32_C(1013904223);
+            memory[i] = (unsigned char)(seed >> 24 & spread);
+        }
+        if (round % 2 == 0)
+            memset(memory + 4, 0, 4); /* the high half of how much there is */
+        log_rescue((void *)memory, ends.writer);
+        static char datagram[2 * LOG_DATAGRAM_MAX];
+        while (recv(ends.reader, datagram, sizeof datagram, MSG_DONTWAIT) > 0)
+            ;
+        log_rescue((void *)memory, ends.writer);
+        ck_assert_int_lt(recv(ends.reader, datagram, sizeof datagram, MSG_DONTWAIT), 0);
+    }
+    free(memory);
+}
+END_TEST
+
+/* ---- the reader's side ---- */
+
 /* A datagram as log.c describes it: level and size of 16 bits each, then the line. */
 static size_t put_record(char *at, uint16_t level, uint16_t size, const char *line)
 {
@@ -437,6 +545,12 @@ SUITE(log)
     TEST(once_somebody_reads_lines_arrive_again);
     TEST(a_reader_that_is_gone_neither_kills_nor_stops_the_writer);
     TEST(without_a_socket_a_line_goes_to_standard_error_at_once);
+    TEST(lines_wait_ten_milliseconds_for_others_and_no_longer);
+    TEST(what_fills_a_datagram_does_not_wait);
+    TEST(what_the_socket_does_not_take_is_due_again);
+    TEST(what_a_process_leaves_is_sent_by_another);
+    TEST(the_next_process_begins_with_nothing);
+    TEST(spoiled_memory_is_sent_as_far_as_it_holds_records);
     TEST(a_datagram_is_read_as_its_format_says);
     TEST(a_datagram_cut_short_gives_its_whole_lines_alone);
     TEST(a_size_past_the_end_gives_no_line);

@@ -285,23 +285,6 @@ START_TEST(without_a_target_a_mebibyte_is_kept_and_the_rest_counted)
 }
 END_TEST
 
-START_TEST(lines_that_come_together_wake_it_once)
-{
-    struct log *log = add_speaker();
-    write_to_file();
-    turns_for(15);
-    uint64_t before = turns.count;
-    for (int n = 0; n < 100; n++)
-        log_line(log, LOG_LEVEL_INFO, span_of("line"));
-    log_flush(log);
-    for (int n = 0; n < 5; n++)
-        say(log, LOG_LEVEL_INFO, "line");
-    turns_for(30);
-    ck_assert_uint_le(turns.count - before, 5); /* they come, they are read, the test's own */
-    ck_assert_uint_eq(strlen(file()), 105 * 5);
-}
-END_TEST
-
 /* ---- to standard error ---- */
 
 START_TEST(who_does_not_read_standard_error_delays_nobody_and_gets_all_later)
@@ -490,7 +473,6 @@ SUITE(log_writer)
     TEST(a_datagram_that_is_no_log_is_passed_over);
     TEST(a_file_that_takes_nothing_costs_lines_that_are_counted);
     TEST(without_a_target_a_mebibyte_is_kept_and_the_rest_counted);
-    TEST(lines_that_come_together_wake_it_once);
     TEST(who_does_not_read_standard_error_delays_nobody_and_gets_all_later);
     TEST(a_line_longer_than_a_pipe_takes_at_once_arrives_whole);
     TEST(a_pipe_that_nobody_reads_any_more_costs_lines_that_are_counted);
