@@ -323,13 +323,10 @@ static void check_listener_upstream(const struct checker *k, struct listener_con
 
 static void check_listener_tls(const struct checker *k, struct listener_config *l)
 {
-    l->tls_block = config_find_tls(k->config, l->certificate);
     if (l->tls == LISTENER_TLS_NONE)
-        errors_add_at(k->errors, &l->place,
-                      "listeners.%s.tls: nobody can log in without TLS; write \"implicit\" "
-                      "or \"starttls\"",
-                      l->name);
-    else if (l->tls_block == NULL)
+        return;
+    l->tls_block = config_find_tls(k->config, l->certificate);
+    if (l->tls_block == NULL)
         errors_add_at(k->errors, &l->place,
                       "listeners.%s.certificate: \"%s\" is not in tls; write "
                       "tls = { %s = { certificate = [...]  key = [...] } }",

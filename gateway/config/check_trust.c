@@ -117,12 +117,46 @@ static void check_trusted(const struct checker *k, const struct listener_config 
     }
 }
 
+static bool has_trusted_network(const struct listener_config *l)
+{
+    for (size_t i = 0; i < l->trusted_count; i++)
+        if (l->trusted[i].networks.count > 0)
+            return true;
+    return false;
+}
+
+/* Without TLS nobody logs in: is there somebody who needn't, and nobody who must? */
+static void check_plain(const struct checker *k, const struct listener_config *l)
+{
+    if (l->tls != LISTENER_TLS_NONE)
+        return;
+    if (l->role == ROLE_POP3)
+        errors_add_at(k->errors, &l->place,
+                      "listeners.%s.tls: who reads mail logs in, and nobody can without TLS; write "
+                      "\"implicit\" or \"starttls\"",
+                      l->name);
+    else if (!has_trusted_network(l) && l->xclient_login_networks.count == 0)
+        errors_add_at(
+            k->errors, &l->place,
+            "listeners.%s.tls: nobody can log in without TLS, and here is nobody who "
+            "needn't; write \"implicit\" or \"starttls\", or trusted = { NAME = { networks "
+            "= [...]  account = \"...\" } }",
+            l->name);
+    if (l->client_certificate != CLIENT_CERTIFICATE_NONE)
+        errors_add_at(k->errors, &l->place,
+                      "listeners.%s.client_certificate: with tls = \"none\" nobody shows one",
+                      l->name);
+    for (size_t i = 0; i < l->trusted_count; i++)
+        if (l->trusted[i].logins.count > 0)
+            errors_add_at(k->errors, &l->trusted[i].place,
+                          "listeners.%s.trusted.%s.logins: with tls = \"none\" nobody can log in",
+                          l->name, l->trusted[i].name);
+}
+
 /* The server behind wants each user's own password, and here is none to repeat. */
 static void check_identity(const struct checker *k, const struct listener_config *l)
 {
-    bool has_network = false;
-    for (size_t i = 0; i < l->trusted_count; i++)
-        has_network = has_network || l->trusted[i].networks.count > 0;
+    bool has_network = has_trusted_network(l);
     if (l->upstream_config == NULL || l->upstream_config->identity != IDENTITY_PASSWORD ||
         l->role != ROLE_SUBMISSION)
         return;
@@ -140,5 +174,6 @@ void config_check_trust(struct config *config, struct listener_config *l, struct
     const struct checker k = {config, errors};
     check_xclient(&k, l);
     check_trusted(&k, l);
+    check_plain(&k, l);
     check_identity(&k, l);
 }

@@ -290,7 +290,8 @@ static const struct setting listener_settings[] = {
     {"role", SETTING_CHOICE, AT(listener_config, role), .preset = "submission", .choices = roles,
      .help = "submission, pop3, or refuse (greets with 554 and the ports to use)"},
     {"tls", SETTING_CHOICE, AT(listener_config, tls), .preset = "implicit", .choices = listener_tls,
-     .help = "implicit, starttls, or none (role refuse alone)"},
+     .help =
+         "implicit, starttls, or none (role refuse; role submission for trusted networks alone)"},
     {"certificate", SETTING_TEXT, AT(listener_config, certificate), .preset = "default",
      .help = "the tls block for clients that name no other"},
     {"upstream", SETTING_TEXT, AT(listener_config, upstream), .preset = "",

@@ -38,8 +38,8 @@ void mechanisms_check(struct config *c, struct errors *errors)
 {
     for (size_t i = 0; i < c->listener_count; i++) {
         struct listener_config *l = &c->listeners[i];
-        if (l->upstream_config == NULL)
-            continue; /* role refuse, or an error already */
+        if (l->upstream_config == NULL || l->tls == LISTENER_TLS_NONE)
+            continue; /* role refuse, or an error already; or nobody logs in there */
         l->mechanisms = wanted(&c->auth.mechanisms);
         if (c->auth.backend == BACKEND_SASLAUTHD)
             leave_out(l, ~(MECHANISMS_PASSWORD | 1U << MECHANISM_EXTERNAL),

@@ -59,8 +59,9 @@ int smtp_session_create(struct registry *r, const struct listener_config *listen
         return -1;
     }
     smtp_replies_init(&s->replies);
-    s->server =
-        (struct smtp_server){.state = SMTP_CONNECTED, .needs_tls = true, .needs_auth = true};
+    bool is_plain = listener->tls == LISTENER_TLS_NONE;
+    s->server = (struct smtp_server){
+        .state = SMTP_CONNECTED, .needs_tls = !is_plain, .needs_auth = true, .is_plain = is_plain};
     login_init(&s->login, &s->base, AUTH_SMTP, smtp_auth_answered, s);
     s->take = smtp_take_commands;
     session_begin(&s->base, r, &smtp_kind, listener, row, peer);

@@ -11,8 +11,8 @@ enum {
 
 enum {
     IN_MESSAGE = SMTP_IN_ENVELOPE | SMTP_IN_CHUNKS,
-    SECURE = SMTP_GREETED | SMTP_READY | IN_MESSAGE,
-    HELLO_SAID = SMTP_CLEAR | SECURE,
+    SETTLED = SMTP_GREETED | SMTP_READY | SMTP_STRANGER | IN_MESSAGE, /* but for a login */
+    HELLO_SAID = SMTP_CLEAR | SETTLED,
     ANY = SMTP_CONNECTED | HELLO_SAID,
 };
 
@@ -42,11 +42,11 @@ static const struct verb {
     {"RCPT", SMTP_IN_ENVELOPE, on_rcpt, RCPT_LINE, false, 0, 0},
     {"DATA", SMTP_IN_ENVELOPE, on_data, LINE, true, 0, 0},
     {"BDAT", IN_MESSAGE, on_bdat, LINE, true, 0, 0},
-    {"RSET", SECURE | SMTP_CONNECTED, on_rset, LINE, false, 0, 0},
+    {"RSET", SETTLED | SMTP_CONNECTED, on_rset, LINE, false, 0, 0},
     {"NOOP", ANY, on_noop, LINE, true, 0, 0},
     {"VRFY", SMTP_CONNECTED | SMTP_READY | IN_MESSAGE, on_vrfy, LINE, true, SMTP_GREETED,
      SMTP_REPLY_auth_first},
-    {"HELP", SECURE | SMTP_CONNECTED, on_help, LINE, true, 0, 0},
+    {"HELP", SETTLED | SMTP_CONNECTED, on_help, LINE, true, 0, 0},
     {"QUIT", ANY, on_quit, LINE, true, 0, 0},
     {"XCLIENT", ANY & ~IN_MESSAGE, on_xclient, LINE, true, 0, 0},
 };
@@ -58,6 +58,7 @@ static enum smtp_reply_name refusal_of(enum smtp_state state)
     case SMTP_CLEAR: return SMTP_REPLY_starttls_first;
     case SMTP_GREETED: return SMTP_REPLY_auth_first;
     case SMTP_READY: return SMTP_REPLY_mail_first;
+    case SMTP_STRANGER: return SMTP_REPLY_not_trusted;
     case SMTP_IN_ENVELOPE:
     case SMTP_IN_CHUNKS:
     case SMTP_IN_AUTH: break;
@@ -97,6 +98,8 @@ static void dispatch(struct smtp_server *s, struct span line, struct smtp_event 
             refuse(event, SMTP_REPLY_bad_chunk, span_of(""));
         else if (line_size > verbs[i].line_max)
             refuse(event, SMTP_REPLY_line_too_long, span_of(""));
+        else if (s->is_plain && (verbs[i].handle == on_starttls || verbs[i].handle == on_auth))
+            refuse(event, SMTP_REPLY_not_offered, span_of(""));
         else if ((verbs[i].states & s->state) != 0)
             verbs[i].handle(s, line, event);
         else if ((s->state & SMTP_CLEAR) != 0 && verbs[i].handle == on_auth)
@@ -310,6 +313,8 @@ static void on_xclient(struct smtp_server *s, struct span argument, struct smtp_
 static enum smtp_state rest(const struct smtp_server *s)
 {
     enum smtp_state state = s->needs_tls ? SMTP_CLEAR : s->needs_auth ? SMTP_GREETED : SMTP_READY;
+    if (s->is_plain)
+        return s->needs_auth && !s->is_trusted ? SMTP_STRANGER : SMTP_READY;
     return s->is_trusted ? state | SMTP_READY : state;
 }
 

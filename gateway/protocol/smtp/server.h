@@ -17,13 +17,16 @@ enum smtp_state {
     SMTP_IN_ENVELOPE = 1 << 4, /* MAIL was taken */
     SMTP_IN_AUTH = 1 << 5,     /* lines are responses to challenges */
     SMTP_IN_CHUNKS = 1 << 6,   /* BDAT was taken, the last one not yet answered */
+    SMTP_STRANGER = 1 << 7,    /* EHLO, but nobody logs in here, and it isn't trusted */
 };
 
-/* { .needs_tls, .needs_auth, .offered } with state SMTP_CONNECTED is one at its beginning. */
+/* { .needs_tls, .needs_auth, .is_plain, .offered } with state SMTP_CONNECTED is one at its
+ * beginning. */
 struct smtp_server {
     enum smtp_state state;
     bool needs_tls;   /* until STARTTLS is done */
     bool needs_auth;  /* until AUTH is done */
+    bool is_plain;    /* neither is there: who isn't trusted can't send */
     bool is_trusted;  /* may send without either */
     bool may_tell;    /* for whom it speaks, by XCLIENT */
     bool may_vouch;   /* who that is, too: LOGIN */

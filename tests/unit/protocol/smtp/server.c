@@ -974,6 +974,27 @@ START_TEST(who_is_trusted_sends_without_tls_or_a_login_and_may_use_both)
 }
 END_TEST
 
+START_TEST(where_nobody_logs_in_only_who_is_trusted_sends)
+{
+    static const char lines[] = "AUTH PLAIN Z29vZA==\r\nMAIL FROM:<a@b>\r\nEHLO c\r\nSTARTTLS\r\n"
+                                "AUTH PLAIN Z29vZA==\r\nNOOP\r\nVRFY x\r\nMAIL FROM:<a@b>\r\n"
+                                "RSET\r\nXCLIENT ADDR=192.0.2.1\r\nQUIT\r\n";
+    static struct talk t;
+    t.door = IMPLICIT;
+    restart(&t);
+    t.server.is_plain = true;
+    talk(&t, lines);
+    ck_assert_str_eq(t.said.text, "502 5.5.1\n503 5.5.1\nEHLO c\n502 5.5.1\n502 5.5.1\nNOOP\n"
+                                  "550 5.7.1\n550 5.7.1\nRSET\n550 5.7.0\nQUIT\n");
+    restart(&t);
+    t.server.is_plain = t.server.is_trusted = true;
+    talk(&t, lines);
+    ck_assert_str_eq(t.said.text, "502 5.5.1\n503 5.5.1\nEHLO c\n502 5.5.1\n502 5.5.1\nNOOP\n"
+                                  "VRFY\nMAIL <a@b>\nRSET\n550 5.7.0\nQUIT\n");
+    leftover_drop(&t.in);
+}
+END_TEST
+
 START_TEST(random_words_say_the_same_however_they_are_cut)
 {
     static const char *const words[] = {
@@ -1042,5 +1063,6 @@ SUITE(smtp_server)
     TEST(a_refused_mail_lets_another_begin);
     TEST(the_end_of_an_envelope_is_no_login);
     TEST(who_is_trusted_sends_without_tls_or_a_login_and_may_use_both);
+    TEST(where_nobody_logs_in_only_who_is_trusted_sends);
     TEST(random_words_say_the_same_however_they_are_cut);
 }
