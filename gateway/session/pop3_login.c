@@ -303,17 +303,11 @@ static void on_capa(struct pop3_session *s, const struct pop3_event *event)
 {
     bool is_secure = s->server.state != POP3_CLEAR;
     char mechanisms[LOGIN_LIST_MAX];
-    uint64_t size;
-    unsigned offered =
-        servers_offer(s->base.context->servers, s->base.listener->upstream_config, &size);
+    const struct pop3_capabilities behind =
+        servers_pop3_offer(s->base.context->servers, s->base.listener->upstream_config);
     (void)event;
-    if (offered == 0)
-        offered = POP3_CAPABILITIES_OLD; /* who is told that there is no UIDL may read all again */
     int failed = buffer_append(&s->replies, span_of("+OK Capability list follows\r\n"));
-    if ((offered & POP3_TOP) != 0)
-        failed |= buffer_append(&s->replies, span_of("TOP\r\n"));
-    if ((offered & POP3_UIDL) != 0)
-        failed |= buffer_append(&s->replies, span_of("UIDL\r\n"));
+    failed |= pop3_capabilities_append(&behind, &s->replies);
     failed |= buffer_append(&s->replies, span_of("RESP-CODES\r\nAUTH-RESP-CODE\r\nPIPELINING\r\n"
                                                  "IMPLEMENTATION Porteiro\r\n"));
     if (!is_secure)

@@ -31,9 +31,9 @@ static void moved(struct pop3_session *s)
 void pop3_tunnel_begin(struct pop3_session *s)
 {
     uint32_t offered;
-    uint64_t size;
+    uint64_t told;
     health_offer(servers_context(s->base.context->servers)->health, s->permit->slot, &offered,
-                 &size);
+                 &told);
     s->tunnel.is_one_by_one = (offered & POP3_PIPELINING) == 0;
     s->take = take_commands;
     session_state(&s->base, SESSION_MAILBOX);

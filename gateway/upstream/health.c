@@ -14,7 +14,7 @@ enum { TAKE_TRIES = 4 };
 
 struct row {
     _Atomic uint32_t state, extensions;
-    _Atomic uint64_t max_size;
+    _Atomic uint64_t told; /* with these */
     _Atomic uint32_t lowered_to;
     _Atomic int64_t lowered_until_ns;
     _Atomic uint32_t login_proven, login_refused; /* with which secret; 0: none */
@@ -46,7 +46,7 @@ void health_clear(struct health *h, size_t server)
     struct row *r = row_at(h, server);
     atomic_store(&r->state, SERVER_UNKNOWN);
     atomic_store(&r->extensions, 0);
-    atomic_store(&r->max_size, 0);
+    atomic_store(&r->told, 0);
     atomic_store(&r->lowered_until_ns, 0);
     atomic_store(&r->login_proven, 0);
     atomic_store(&r->login_refused, 0);
@@ -161,17 +161,17 @@ enum server_state health_state(const struct health *h, size_t server)
     return state <= SERVER_DOWN ? (enum server_state)state : SERVER_UNKNOWN;
 }
 
-void health_set_offer(struct health *h, size_t server, uint32_t extensions, uint64_t max_size)
+void health_set_offer(struct health *h, size_t server, uint32_t extensions, uint64_t told)
 {
     struct row *r = row_at(h, server);
     atomic_store(&r->extensions, extensions);
-    atomic_store(&r->max_size, max_size);
+    atomic_store(&r->told, told);
 }
 
-void health_offer(const struct health *h, size_t server, uint32_t *extensions, uint64_t *max_size)
+void health_offer(const struct health *h, size_t server, uint32_t *extensions, uint64_t *told)
 {
     *extensions = atomic_load(&h->rows[server].extensions);
-    *max_size = atomic_load(&h->rows[server].max_size);
+    *told = atomic_load(&h->rows[server].told);
 }
 
 /* ---- logins ---- */

@@ -63,9 +63,9 @@ void health_recipient_taken(struct health *h, size_t server, uint64_t account, i
 bool health_takes_from_others(const struct health *h, size_t server, uint64_t account,
                               int64_t now_ns);
 
-/* What it offered at the last probe: enum smtp_extension or
- * pop3_capability, with HEALTH_PROBED, and the limit told
- * with SIZE; 0 before the first answer. */
+/* What it offered at the last probe: enum smtp_extension or pop3_capability, with HEALTH_PROBED,
+ * and what was told with them: the limit of SIZE; or the days of EXPIRE, and in the lower half the
+ * seconds of LOGIN-DELAY. 0 before the first answer. */
 #define HEALTH_PROBED (UINT32_C(1) << 31)
-void health_set_offer(struct health *h, size_t server, uint32_t extensions, uint64_t max_size);
-void health_offer(const struct health *h, size_t server, uint32_t *extensions, uint64_t *max_size);
+void health_set_offer(struct health *h, size_t server, uint32_t extensions, uint64_t told);
+void health_offer(const struct health *h, size_t server, uint32_t *extensions, uint64_t *told);

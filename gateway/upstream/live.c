@@ -200,7 +200,8 @@ static void on_pop3(void *owner, struct pop3_link *l, const struct pop3_link_eve
         pop3_link_capa(l);
         return;
     case POP3_LINK_CAPA:
-        tell(k, "PIPELINING", (pop3_link_offered(l) & POP3_PIPELINING) != 0 ? "yes" : "no");
+        tell(k, "PIPELINING",
+             (pop3_link_capabilities(l)->offered & POP3_PIPELINING) != 0 ? "yes" : "no");
         tell(k, "XCLIENT", pop3_link_takes_xclient(l) ? "offered to us" : "not offered to us");
         if (is_told && !pop3_link_takes_xclient(l))
             tell_wrong(k, "identity = \"xclient\" needs it; in Dovecot: login_trusted_networks");

@@ -17,7 +17,8 @@ struct pop3_link {
     struct connection *connection;
     struct line_reader lines;
     enum phase phase;
-    unsigned capa_lines, offered;
+    unsigned capa_lines;
+    struct pop3_capabilities capabilities;
     bool takes_xclient;
     bool is_closed;         /* freed at the end of this turn */
     struct buffer password; /* "PASS ...", until it is answered */
@@ -104,7 +105,7 @@ void pop3_link_quit(struct pop3_link **link)
 void pop3_link_capa(struct pop3_link *l)
 {
     l->capa_lines = 0;
-    l->offered = 0;
+    l->capabilities = (struct pop3_capabilities){0};
     send_line(l, span_of("CAPA\r\n"), CAPA);
 }
 
@@ -136,9 +137,9 @@ void pop3_link_login(struct pop3_link *l, struct span user, struct span password
     buffer_clear(&line);
 }
 
-unsigned pop3_link_offered(const struct pop3_link *l)
+const struct pop3_capabilities *pop3_link_capabilities(const struct pop3_link *l)
 {
-    return l->offered;
+    return &l->capabilities;
 }
 
 const struct connection *pop3_link_connection(const struct pop3_link *l)
@@ -265,11 +266,11 @@ static int take_capa(struct pop3_link *l, struct span *in)
         return 0;
     }
     if (!is_refused && !span_equals(line, ".")) {
-        l->offered |= pop3_capability_of(line);
+        pop3_capabilities_take(&l->capabilities, line);
         return 1;
     }
     if (is_refused)
-        l->offered = POP3_CAPABILITIES_OLD;
+        l->capabilities.offered = POP3_CAPABILITIES_OLD;
     l->phase = IDLE;
     connection_set_deadline(l->connection, 0);
     tell(l, POP3_LINK_CAPA, NULL);

@@ -40,8 +40,8 @@ void pop3_link_quit(struct pop3_link **l);
 
 void pop3_link_capa(struct pop3_link *l);
 
-/* What it has answered to it: enum pop3_capability. */
-unsigned pop3_link_offered(const struct pop3_link *l);
+/* What it has answered to it. */
+const struct pop3_capabilities *pop3_link_capabilities(const struct pop3_link *l);
 
 /* Has its greeting offered XCLIENT to us? */
 bool pop3_link_takes_xclient(const struct pop3_link *l);

@@ -80,8 +80,9 @@ static void on_pop3(void *owner, struct pop3_link *l, const struct pop3_link_eve
     if (event->kind == POP3_LINK_READY) {
         pop3_link_capa(l);
     } else if (event->kind == POP3_LINK_CAPA) {
-        health_set_offer(p->probes->context.health, p->slot, pop3_link_offered(l) | HEALTH_PROBED,
-                         0);
+        const struct pop3_capabilities *found = pop3_link_capabilities(l);
+        health_set_offer(p->probes->context.health, p->slot, found->offered | HEALTH_PROBED,
+                         (uint64_t)found->expire_days << 32 | found->login_delay_s);
         ended(p, SERVER_UP, "");
         pop3_link_quit(&p->pop3);
     } else if (event->kind == POP3_LINK_LOST) {

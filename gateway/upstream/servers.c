@@ -301,3 +301,25 @@ unsigned servers_offer(const struct servers *s, const struct upstream_config *up
     }
     return is_any ? common : 0;
 }
+
+struct pop3_capabilities servers_pop3_offer(const struct servers *s,
+                                            const struct upstream_config *upstream)
+{
+    const struct upstream *u = find(s, upstream);
+    struct pop3_capabilities common = {.offered = POP3_CAPABILITIES_OLD};
+    bool is_any = false;
+    for (size_t i = 0; i < upstream->server_count; i++) {
+        uint32_t offered;
+        uint64_t told;
+        health_offer(s->context.health, u->servers[i].slot, &offered, &told);
+        const struct pop3_capabilities its = {offered, (uint32_t)(told >> 32), (uint32_t)told};
+        if (offered == 0)
+            continue; /* not probed yet */
+        if (is_any)
+            pop3_capabilities_narrow(&common, &its);
+        else
+            common = its;
+        is_any = true;
+    }
+    return common;
+}

@@ -5,6 +5,7 @@
 #include "config/config.h"
 #include "net/loop.h"
 #include "net/tls.h"
+#include "protocol/pop3/capabilities.h"
 #include "telemetry/counters.h"
 #include "telemetry/event.h"
 #include "upstream/account.h"
@@ -96,8 +97,12 @@ void servers_on_bell(struct servers *s, loop_fn *fn, void *owner);
 bool servers_have(const struct servers *s, const struct upstream_config *upstream,
                   unsigned extension);
 
-/* What every server of the upstream that was probed offers, enum smtp_extension or
- * pop3_capability; none before the
+/* What every server of the upstream that was probed offers, enum smtp_extension; none before the
  * first answer. `max_size` is the smallest limit told, 0: none. */
 unsigned servers_offer(const struct servers *s, const struct upstream_config *upstream,
                        uint64_t *max_size);
+
+/* The same of POP3 servers; before the first answer what nearly all have: who is told that there is
+ * no UIDL may read all again. */
+struct pop3_capabilities servers_pop3_offer(const struct servers *s,
+                                            const struct upstream_config *upstream);

@@ -405,7 +405,7 @@ START_TEST(capa_is_answered_by_lines_up_to_a_dot)
     ck_assert_uint_eq(heard.capa, 0);
     peer_say(p, ".\r\n");
     UNTIL(heard.capa == 1);
-    ck_assert_uint_eq(pop3_link_offered(heard.link), POP3_TOP);
+    ck_assert_uint_eq(pop3_link_capabilities(heard.link)->offered, POP3_TOP);
 }
 END_TEST
 
@@ -416,7 +416,7 @@ START_TEST(a_server_that_does_not_know_capa_has_answered)
     hears(p, "CAPA\r\n");
     peer_say(p, "-ERR what?\r\n");
     UNTIL(heard.capa == 1);
-    ck_assert_uint_eq(pop3_link_offered(heard.link), POP3_CAPABILITIES_OLD);
+    ck_assert_uint_eq(pop3_link_capabilities(heard.link)->offered, POP3_CAPABILITIES_OLD);
     log_in();
     hears(p, "USER ana\r\n");
 }
