@@ -10,9 +10,7 @@ static bool is_shared(const struct session_context *c, const struct address *cli
     return networks_hold(&c->config->shared, client);
 }
 
-/* `account` NULL: is anybody? */
-static bool is_known(const struct session_context *c, const char *account,
-                     const struct address *client)
+bool guard_knows(const struct session_context *c, const char *account, const struct address *client)
 {
     const struct guessing *g = c->guessing;
     return g != NULL && known_has(g->known, g->key, account, client,
@@ -23,7 +21,7 @@ bool guard_at_door(const struct session_context *c, const struct address *client
                    struct ban_verdict *out)
 {
     return !is_shared(c, client) && bans_hold(c->bans, client, 0, clock_wall_ns(), out) &&
-           !(out->is_by_rule && is_known(c, NULL, client));
+           !(out->is_by_rule && guard_knows(c, NULL, client));
 }
 
 bool guard_at_login(const struct session_context *c, const struct address *client,
@@ -33,7 +31,7 @@ bool guard_at_login(const struct session_context *c, const struct address *clien
     bool is_banned = !is_shared(c, client) && bans_hold(c->bans, client, 0, now, out);
     if (!is_banned && c->guessing != NULL)
         is_banned = bans_hold(c->bans, client, guessing_account(c->guessing, account), now, out);
-    return is_banned && !(out->is_by_rule && is_known(c, account, client));
+    return is_banned && !(out->is_by_rule && guard_knows(c, account, client));
 }
 
 /* Who has logged in is known where he is; a trusted client may be banned for whom it speaks for. */
@@ -41,7 +39,8 @@ static bool is_unwelcome(const struct session *s, const struct address *client)
 {
     struct ban_verdict verdict;
     return guard_at_door(s->context, client, &verdict) &&
-           !(s->account != NULL && verdict.is_by_rule && is_known(s->context, s->account, client));
+           !(s->account != NULL && verdict.is_by_rule &&
+             guard_knows(s->context, s->account, client));
 }
 
 bool guard_session(const struct session *s)

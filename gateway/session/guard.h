@@ -23,6 +23,10 @@ bool guard_at_login(const struct session_context *c, const struct address *clien
 /* Is a session to end, now that somebody was banned? */
 bool guard_session(const struct session *s);
 
+/* Has the account logged in from there lately? `account` NULL: has anybody? */
+bool guard_knows(const struct session_context *c, const char *account,
+                 const struct address *client);
+
 /* The session has logged in: its account is known there from now on. */
 void guard_logged_in(const struct session *s);
 

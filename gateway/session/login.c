@@ -324,11 +324,35 @@ static struct plain said(const struct login *l)
     return plain;
 }
 
-int login_account(const struct login *l, char out[ACCOUNT_SIZE])
+static struct span given_name(const struct login *l)
 {
     struct span given = login_user(l);
-    if (given.size == 0)
-        given = buffer_bytes(&l->name);
+    return given.size > 0 ? given : buffer_bytes(&l->name);
+}
+
+/* "ana@example.com"; "P@ssw0rd" is none. */
+static bool has_domain(struct span name)
+{
+    (void)span_split(&name, '@');
+    return name.size > 0 && memchr(name.data, '.', name.size) != NULL;
+}
+
+bool login_shows_account(const struct login *l, char out[ACCOUNT_SIZE])
+{
+    const struct session *s = l->session;
+    struct span given = given_name(l);
+    char itself[ACCOUNT_SIZE];
+    if (auth_account(s->context->auth, given, out) < 0)
+        return false;
+    bool is_alias = account_canonical(given, s->context->config->auth.realm, itself) < 0 ||
+                    strcmp(itself, out) != 0;
+    return has_domain(given) || is_alias || l->mechanism == MECHANISM_EXTERNAL ||
+           guard_knows(s->context, out, &s->client_address);
+}
+
+int login_account(const struct login *l, char out[ACCOUNT_SIZE])
+{
+    struct span given = given_name(l);
     if (auth_account(l->session->context->auth, given, out) < 0)
         (void)span_copy(given, out, ACCOUNT_SIZE); /* cut: it is nobody's anyway */
     return out[0] == '\0' ? -1 : 0;

@@ -85,6 +85,11 @@ struct span login_password(const struct login *l);
  * name. Returns 0, or -1: nobody was named. Valid until login_end, as above. */
 int login_account(const struct login *l, char out[ACCOUNT_SIZE]);
 
+/* The same, where it is canonical and may be shown: what was typed in the place of the name may be
+ * a password. So it was written with a domain, or stands for an account by an alias, or has logged
+ * in from there lately. A certificate's name nobody types. */
+bool login_shows_account(const struct login *l, char out[ACCOUNT_SIZE]);
+
 /* What the backend is told, and a server behind that is told the password: writes the name of
  * `account` there. Returns 0, or -1: it can't be told. */
 int login_name(const struct login *l, const char *account, char out[ACCOUNT_SIZE]);

@@ -321,12 +321,15 @@ int session_login(struct session *s, struct span account, const char *mechanism)
 int64_t session_login_failed(struct session *s, const struct login *l, int code)
 {
     const char *mechanism = login_mechanism(l);
+    char account[ACCOUNT_SIZE];
+    const struct field tried =
+        field_text(KEY_account, login_shows_account(l, account) ? account : "");
     session_add(s, COUNTER_login_failures, 1);
     if (code == 0)
-        session_event(s, EVENT_login_failed, field_text(KEY_country, s->country),
+        session_event(s, EVENT_login_failed, tried, field_text(KEY_country, s->country),
                       field_text(KEY_mechanism, mechanism));
     else
-        session_event(s, EVENT_login_failed, field_text(KEY_country, s->country),
+        session_event(s, EVENT_login_failed, tried, field_text(KEY_country, s->country),
                       field_text(KEY_mechanism, mechanism), field_number(KEY_code, code));
     guard_failed(s, l);
     return (int64_t)LOGIN_DELAY_MS << s->login_failures++; /* three at most */
@@ -374,7 +377,8 @@ void session_event_fields(const struct session *s, enum event event, const struc
     if (!event_is_logged(s->context->log, event))
         return;
     all[count++] = field_text(KEY_client, s->address);
-    all[count++] = field_text(KEY_account, session_account(s));
+    if (fields->kind == FIELD_END || fields->key != KEY_account) /* else it is about another */
+        all[count++] = field_text(KEY_account, session_account(s));
     if (s->sends_for != NULL)
         all[count++] = field_text(KEY_login, s->account);
     for (; fields->kind != FIELD_END && count < FIELDS_MAX - 1; fields++)

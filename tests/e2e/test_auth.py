@@ -440,3 +440,40 @@ def test_of_shared_networks_any_number_may_wait(held):
     held.go_on()
     for client in others:
         client.expect("235 2.7.0 ")
+
+
+# ---- who it was that failed ----
+
+def failed_as(gateway, user, password="wrong-password"):
+    """What the log names after a failed login as `user`."""
+    count = len(gateway.events("login_failed"))
+    with smtp(gateway, user=None) as client:
+        client.ask(f"AUTH PLAIN {plain_response(user, password)}", "535 5.7.8 ")
+    return gateway.wait_event("login_failed", count=count + 1).get("account")
+
+
+@pytest.mark.parametrize("user, shown", [
+    ("Alice@Example.COM", "alice@example.com"), ("nobody@elsewhere.example", "nobody@elsewhere.example"),
+    ("ana@b\u00fccher.example", "ana@xn--bcher-kva.example"), ("sales", "alice@example.com"),
+    ("alice", None), ("Summer2024", None), ("P@ssw0rd", None), ("a b@example.com", None), ("x" * 65 + "@example.com", None)])
+def test_a_failed_login_names_the_account_but_nothing_that_may_be_a_password(new_gateway, new_smtp, folder, user, shown):
+    """People type passwords in the place of names."""
+    (folder / "aliases").write_text("sales: alice@example.com\n")
+    gateway = new_gateway(new_smtp(), auth={"aliases": str(folder / "aliases")})
+    assert failed_as(gateway, user) == shown
+    assert shown is not None or user not in gateway.log_text().split("event=started")[-1]
+
+
+def test_a_name_without_a_domain_is_shown_where_its_owner_has_logged_in(new_gateway, new_smtp, new_pop3):
+    gateway = new_gateway(new_smtp(), pop3=new_pop3())
+    with smtp(gateway):
+        pass
+    assert failed_as(gateway, "alice") == "alice@example.com" and failed_as(gateway, "bob") is None
+    with pop3(gateway, user=None) as client:
+        client.ask("USER alice", "+OK")
+        client.ask("PASS wrong-password", "-ERR [AUTH]")
+    assert gateway.wait_event("login_failed", listener="pop3s")["account"] == "alice@example.com"
+    with smtp(gateway, user=None) as client:
+        client.ask(f"AUTH SCRAM-SHA-256 {encoded('n,,n=alice,r=abcdefgh')}", "334 ")
+        client.ask(encoded("c=biws,r=abcdefgh,p=AAAA"), "535 5.7.8 ")
+    assert gateway.wait_event("login_failed", mechanism="SCRAM-SHA-256")["account"] == "alice@example.com"
