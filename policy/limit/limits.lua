@@ -1,10 +1,12 @@
 -- The counters of policy/limit/store.h in Redis. What a call asks and is answered is said there; who
 -- speaks to this script is gateway/decision/redis_store.c.
 --
--- ARGV[1] is "take" or "settle"; "bans" is told below. A call is one atomic step: all that its groups take is seen by all
--- gateways together, or not at all. Time is the server's. Whole microseconds of today need 51 bits,
--- which a Lua number holds exactly; but what is written as text must be written by whole(), since
--- Lua's own way keeps 14 digits.
+-- ARGV[1] is "take" or "settle"; "bans" is told below. A call is one atomic step: all that its
+-- groups take is seen by all gateways together, or not at all. Time is the server's. Whole
+-- microseconds of today need 51 bits, which a Lua number holds exactly, and which call() writes with
+-- all their digits; Lua's own way to make text of a number keeps 14 of them.
+--
+-- Each call runs all of the script: what makes no take stands behind the end of those that do.
 --
 -- Each counter has its keys in KEYS, from the index that the call names:
 --   rate      1: the theoretical arrival time
@@ -14,83 +16,75 @@
 -- Of three halves the one that began last is added to, it and the one before are counted, and the
 -- third is gone or about to be: each ends by itself before its key's turn comes again.
 
+local KEYS, ARGV = KEYS, ARGV -- a local is found faster
 local call = redis.call
-local max, min, floor, ceil = math.max, math.min, math.floor, math.ceil
+local floor, ceil = math.floor, math.ceil
 
 local clock = call('TIME')
 local now = clock[1] * 1000000 + clock[2]
 
-local function whole(number)
-    return string.format('%.0f', number)
-end
-
 -- ---- rates: see policy/limit/gcra.c ----
 
-local tats = {}    -- by index of key, as they stand; what is written is written at the end
-local changed = {} -- indices of those that are to be written
+local stored = {} -- by index of key, as they stand
+local tats = {}   -- likewise, as they are to be written at the end
+local mine = {}   -- likewise, as they will be if the group that is tried is taken
 
 local function tat_of(k)
-    local tat = tats[k]
+    local tat = tats[k] or stored[k]
     if not tat then
         tat = tonumber(call('GET', KEYS[k])) or 0
-        tats[k] = tat
+        stored[k] = tat
     end
     return tat
 end
 
-local function set_tat(k, tat)
-    tats[k] = tat
-    changed[k] = true
-end
-
 local function write_tats()
-    for k in pairs(changed) do
-        local tat = tats[k]
+    for k, tat in pairs(tats) do
         if tat > now then
-            call('SET', KEYS[k], whole(tat), 'PX', whole(ceil((tat - now) / 1000)))
+            call('SET', KEYS[k], tat, 'PX', ceil((tat - now) / 1000))
         else
             call('DEL', KEYS[k])
         end
     end
 end
 
-local function take_rate(undo, k, increment, tolerance, delay)
-    increment, tolerance, delay = tonumber(increment), tonumber(tolerance), tonumber(delay)
-    local stored, ahead = tat_of(k), tolerance + delay
-    if increment > ahead then
-        return false, stored, -1
+-- Most of all calls are these. What it is given is text, which arithmetic takes for numbers.
+local function take_rate(k, increment, tolerance, delay)
+    local before, due = mine[k] or tat_of(k), now + tolerance
+    local last, after = due + delay, before > now and before or now
+    if increment + now > last then
+        return false, before, -1
     end
-    local after = min(max(stored, now), now + ahead) + increment
-    if after > now + ahead then
-        return false, stored, after - ahead - now
+    after = (after < last and after or last) + increment
+    if after > last then
+        return false, before, after - last
     end
-    undo[#undo + 1] = function()
-        tats[k] = stored
-    end
-    set_tat(k, after)
-    return true, after, max(after - tolerance - now, 0)
+    mine[k] = after
+    return true, after, after > due and after - due or 0
 end
 
 -- ---- at once ----
 
 local function held(k)
-    call('ZREMRANGEBYSCORE', KEYS[k], '-inf', whole(now))
+    call('ZREMRANGEBYSCORE', KEYS[k], '-inf', now)
     return call('ZCARD', KEYS[k])
 end
 
 local function expire_with_leases(k)
     local last = call('ZRANGE', KEYS[k], -1, -1, 'WITHSCORES')
     if last[2] then
-        call('PEXPIREAT', KEYS[k], whole(ceil(last[2] / 1000)))
+        call('PEXPIREAT', KEYS[k], ceil(last[2] / 1000))
     end
 end
 
 local function lend(k, lease, lease_us)
-    call('ZADD', KEYS[k], whole(now + lease_us), lease)
+    call('ZADD', KEYS[k], now + lease_us, lease)
     expire_with_leases(k)
 end
 
-local function take_at_once(undo, k, most, lease, lease_us)
+local undo = {} -- what else the group that is tried has to put back if it isn't taken
+
+local function take_at_once(k, most, lease, lease_us)
     local count = held(k)
     local before = call('ZSCORE', KEYS[k], lease)
     if not before and count >= tonumber(most) then
@@ -117,7 +111,7 @@ end
 
 -- The half that began last counts until the one behind it has ended.
 local function expire_with_half(key, number, half)
-    call('PEXPIREAT', key, whole(ceil((number + 2) * half / 1000)))
+    call('PEXPIREAT', key, ceil((number + 2) * half / 1000))
 end
 
 -- Is the element one of those counted there? A HyperLogLog tells only by being added to.
@@ -133,7 +127,7 @@ local function is_in(key, element)
     return false
 end
 
-local function take_distinct(undo, k, most, element, half)
+local function take_distinct(k, most, element, half)
     local current, previous = halves(k, tonumber(half))
     local count = call('PFCOUNT', current, previous)
     most = tonumber(most)
@@ -142,7 +136,7 @@ local function take_distinct(undo, k, most, element, half)
     return passes, count, passes and 0 or -1
 end
 
-local function take_ratio(undo, k, percent, least, half)
+local function take_ratio(k, percent, least, half)
     local current, previous = halves(k, tonumber(half))
     local a, b = call('HMGET', current, 'tried', 'bad'), call('HMGET', previous, 'tried', 'bad')
     local tried, bad = (a[1] or 0) + (b[1] or 0), (a[2] or 0) + (b[2] or 0)
@@ -159,22 +153,28 @@ local kinds = { r = take_rate, a = take_at_once, d = take_distinct, q = take_rat
 local TAKEN, REFUSED, NEITHER = 1, 2, 0
 local answer, size = { now }, 1
 
--- As it stands without the group: `first` is the index of the group's first take in ARGV.
-local function forget_group(undo, first)
+-- As it stands without the group, whose takes are in ARGV from `first` up to `next`.
+local function forget_group(first, next)
     for i = #undo, 1, -1 do
         undo[i]()
     end
-    for at = first, first + 7 * undo.count - 7, 7 do
-        local i = 2 + (at - 2) / 7 * 4
+    for at = first, next - 7, 7 do
+        local i, k = 2 + (at - 2) / 7 * 4, tonumber(ARGV[at + 3])
         if answer[i] == TAKEN then
             answer[i], answer[i + 2] = NEITHER, 0
             if ARGV[at] == 'a' then
-                answer[i + 1] = call('ZCARD', KEYS[tonumber(ARGV[at + 3])])
+                answer[i + 1] = call('ZCARD', KEYS[k])
             end
         end
         if ARGV[at] == 'r' then
-            answer[i + 1] = max(tats[tonumber(ARGV[at + 3])], now)
+            answer[i + 1] = math.max(tat_of(k), now)
         end
+    end
+end
+
+local function keep_group()
+    for k, tat in pairs(mine) do
+        tats[k] = tat
     end
 end
 
@@ -183,28 +183,34 @@ local LOOK = '65534' -- STORE_LOOK: a group that is never there
 local function take()
     local at, last, taken = 2, #ARGV, { [LOOK] = false }
     while at <= last do
-        local group, first, undo = ARGV[at + 1], at, { count = 0 }
+        local group, first = ARGV[at + 1], at
         local is_tried = taken[ARGV[at + 2]] ~= false
         local is_good = is_tried
-        while ARGV[at + 1] == group do
+        mine, undo = {}, {}
+        repeat
             local passes, used, wait, bad = kinds[ARGV[at]](
-                undo, tonumber(ARGV[at + 3]), ARGV[at + 4], ARGV[at + 5], ARGV[at + 6])
+                ARGV[at + 3] + 0, ARGV[at + 4], ARGV[at + 5], ARGV[at + 6])
             answer[size + 1] = passes and TAKEN or is_tried and REFUSED or NEITHER
             answer[size + 2] = used
             answer[size + 3] = is_tried and wait or 0
             answer[size + 4] = bad or 0
             is_good = is_good and passes
-            undo.count = undo.count + 1
             size = size + 4
             at = at + 7
-        end
+        until ARGV[at + 1] ~= group
         taken[group] = is_good
-        if not is_good then
-            forget_group(undo, first)
+        if is_good then
+            keep_group()
+        else
+            forget_group(first, at)
         end
     end
     write_tats()
     return answer
+end
+
+if ARGV[1] == 'take' then
+    return take()
 end
 
 -- ---- settling: each is KIND KEY and three numbers ----
@@ -212,9 +218,9 @@ end
 local settles = {}
 
 function settles.g(k, increment, taken)
-    local stored = tat_of(k)
-    if stored > now then
-        set_tat(k, max(stored - min(tonumber(increment), max(taken - now, 0)), now))
+    local max, tat = math.max, tat_of(k)
+    if tat > now then
+        tats[k] = max(tat - math.min(tonumber(increment), max(taken - now, 0)), now)
     end
 end
 
@@ -242,11 +248,11 @@ end
 function settles.f(k, count)
     for i = k, k + count - 1 do
         call('DEL', KEYS[i])
-        tats[i], changed[i] = 0, nil
+        stored[i], tats[i] = 0, nil
     end
 end
 
-local function settle()
+if ARGV[1] == 'settle' then
     for at = 2, #ARGV, 5 do
         settles[ARGV[at]](tonumber(ARGV[at + 1]), ARGV[at + 2], ARGV[at + 3], ARGV[at + 4])
     end
@@ -265,7 +271,7 @@ end
 local ROWS, YEARS = 64, 2 * 366 * 86400
 
 local function end_bans()
-    local ms = whole(floor(now / 1000))
+    local ms = floor(now / 1000)
     for _, name in ipairs(call('ZRANGEBYSCORE', KEYS[3], '-inf', ms, 'LIMIT', 0, 100)) do
         call('HDEL', KEYS[1], name)
         call('ZREM', KEYS[2], name)
@@ -274,7 +280,7 @@ local function end_bans()
 end
 
 local function put_bans()
-    call('HSETNX', KEYS[1], '@', whole(now))
+    call('HSETNX', KEYS[1], '@', now)
     for at = 4, #ARGV, 3 do
         if call('HGET', KEYS[1], ARGV[at]) ~= ARGV[at + 1] then
             call('HSET', KEYS[1], ARGV[at], ARGV[at + 1])
@@ -297,7 +303,7 @@ local function bans()
     if id ~= ARGV[2] or known > changes then
         known = 0
     end
-    local names = call('ZRANGEBYSCORE', KEYS[2], '(' .. whole(known), '+inf', 'WITHSCORES', 'LIMIT', 0, ROWS)
+    local names = call('ZRANGEBYSCORE', KEYS[2], string.format('(%.0f', known), '+inf', 'WITHSCORES', 'LIMIT', 0, ROWS)
     local rows = { id, changes, #names == 2 * ROWS and tonumber(names[#names]) or changes }
     for i = 1, #names, 2 do
         rows[#rows + 1] = names[i]
@@ -306,7 +312,4 @@ local function bans()
     return rows
 end
 
-if ARGV[1] == 'bans' then
-    return bans()
-end
-return ARGV[1] == 'take' and take() or settle()
+return bans()

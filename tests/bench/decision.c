@@ -244,7 +244,7 @@ static void measure_redis(struct bench *b, size_t sessions, unsigned long before
     for (size_t i = 0; i < ROUNDS; i++)
         both[i] = r->workers[i] + r->servers[i];
     double unit = REDIS_DECISIONS * 1000.0, server_us = (double)median(r->servers) / unit;
-    printf("four limits in Redis, %2zu sessions at a time    %6.2f us, %lu failed; worker %.2f, "
+    printf("four limits in Redis, %2zu at a time             %6.2f us, %lu failed; worker %.2f, "
            "Redis %.2f: %.0f a second\n",
            sessions, (double)median(both) / unit, b->failed, (double)median(r->workers) / unit,
            server_us, 1e6 / server_us);
