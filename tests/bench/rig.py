@@ -38,16 +38,27 @@ def output(*command, **options):
     return done.stdout
 
 
+def version(program):
+    """Of a program that tells it, each in its way."""
+    said = subprocess.run([program, "--version" if "redis" in program else "-v"],
+                          capture_output=True, text=True, check=True)
+    return f"{program} {re.search(r'[0-9]+(?:[.][0-9]+)+', said.stdout + said.stderr)[0]}"
+
+
 def free_port():
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
         return s.getsockname()[1]
 
 
-def wait_for(port, process, what):
+def wait_for(at, process, what):
+    """Until it listens at a port of 127.0.0.1, or at a path."""
     end = time.monotonic() + 15
+    family, to = (socket.AF_INET, ("127.0.0.1", at)) if isinstance(at, int) \
+        else (socket.AF_UNIX, str(at))
     while process.poll() is None and time.monotonic() < end:
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+        with contextlib.suppress(OSError), socket.socket(family) as s:
+            s.connect(to)
             return
         time.sleep(0.05)
     raise Failed(f"{what} does not listen")
@@ -181,12 +192,17 @@ class Place:
         for i in range(16):
             output("saslpasswd2", "-p", "-c", "-f", self.dir / "sasldb2", "-u", "example.com",
                    f"user{i}", input="secret")
-        for folder in ("state", "spool"):
-            (self.dir / folder).mkdir(mode=0o700)
         if os.geteuid() == 0:
             shutil.chown(self.dir / "sasldb2", self.users[1].pw_uid)
-            for folder in ("state", "spool"):
-                shutil.chown(self.dir / folder, self.users[0].pw_uid)
+
+    def folder(self, name, *inside):
+        """A folder for a peer, with some in it that its processes write to."""
+        made = self.dir / name
+        for path in (made, *(made / n for n in inside)):
+            path.mkdir(mode=0o755 if path == made else 0o700, exist_ok=True)
+            if os.geteuid() == 0 and path != made:
+                shutil.chown(path, self.users[0].pw_uid)
+        return made
 
     def start(self, stack, command, **options):
         tree = Tree(list(map(str, command)), self.log, **options)
@@ -196,9 +212,9 @@ class Place:
     def last_words(self):
         self.log.flush()
         lines = []
-        for name in ("log", "porteiro.log"):
+        for path in (self.dir / "log", *sorted(self.dir.glob("*/porteiro.log"))):
             with contextlib.suppress(OSError):
-                lines += (self.dir / name).read_text(errors="replace").splitlines()[-8:]
+                lines += path.read_text(errors="replace").splitlines()[-8:]
         return "\n".join(lines)
 
 
@@ -227,15 +243,29 @@ class Sink:
         return {name: int(value) for name, value in re.findall(r"(\w+)=(\d+)", words)}
 
 
+POLICIES = '''
+policies = { outbound = { limits = {
+  account-hour = { key = ["account"] count = "recipients" rate = "100/1h" burst = 1000000000 }
+  account-day = { key = ["account"] count = "recipients" rate = "1000/1d" burst = 1000000000 }
+  domain-hour = { key = ["recipient_domain"] count = "recipients" rate = "100/1h"
+                  burst = 1000000000 }
+  address-hour = { key = ["ip"] count = "recipients" rate = "100/1h" burst = 1000000000 }
+} } }
+'''
+
+
 class Gateway:
     """porteirod as users have it, but for the ports: its log is on, at the level info."""
     name = "gateway"
+    policy = redis = ""    # what limits add to the listeners, and to the file
+    beside = None          # what runs for it without being part of it
 
     def __init__(self, place, stack, sink, clients, is_told):
         self.ports = {"smtp": free_port(), "pop3": free_port()}
         doors = "\n".join(
             f'  {protocol} = {{ bind = ["127.0.0.1:{self.ports[protocol]}"] role = "{role}"'
-            f' tls = "implicit" upstream = "{protocol}" }}'
+            f' tls = "implicit" upstream = "{protocol}"'
+            f' {self.policy if role == "submission" else ""} }}'
             for protocol, role in (("smtp", "submission"), ("pop3", "pop3")))
         behind = "\n".join(
             f'  {protocol} = {{ protocol = "{protocol}" tls = "none" identity = "{identity}"'
@@ -244,15 +274,15 @@ class Gateway:
             for protocol, identity in (("smtp", "xclient" if is_told else "none"),
                                        ("pop3", "password")))
         user, auth_user, helper_user = (u.pw_name for u in place.users)
-        d = place.dir
-        config = d / "porteiro.conf"
+        d, own = place.dir, place.folder(self.name, "state", "spool")
+        config = own / "porteiro.conf"
         config.write_text(f'''\
 hostname = "mail.example.com"
 user = "{user}"  auth_user = "{auth_user}"  helper_user = "{helper_user}"
 workers = {WORKERS}
-state_dir = "{d}/state"  spool_dir = "{d}/spool"  control = "{d}/control.sock"
+state_dir = "{own}/state"  spool_dir = "{own}/spool"  control = "{own}/control.sock"
 http = []
-log = {{ target = "{d}/porteiro.log" }}
+log = {{ target = "{own}/porteiro.log" }}
 tls = {{ default = {{ certificate = ["{d}/cert.pem"]  key = ["{d}/key.pem"] }} }}
 auth = {{ backend = "sasldb"  sasldb = "{d}/sasldb2" }}
 listeners = {{
@@ -261,14 +291,37 @@ listeners = {{
 upstreams = {{
 {behind}
 }}
+{POLICIES if self.policy else ""}
+{self.redis}
 ''')
         self.tree = place.start(stack, [place.porteirod, "-c", config], stdout=place.log)
         wait_for(self.ports["smtp"], self.tree.process, "the gateway")
 
 
+class GatewayLimits(Gateway):
+    """With four limits, counted in memory. None is ever reached: what is refused is cheaper."""
+    name = "memory"
+    policy = 'policy = "outbound"'
+
+
+class GatewayRedis(GatewayLimits):
+    """With the same, counted in a Redis of its own on a unix socket."""
+    name = "Redis"
+
+    def __init__(self, place, stack, sink, clients, is_told):
+        path = place.folder(self.name) / "redis.sock"
+        self.beside = place.start(stack, ["redis-server", "--port", 0, "--unixsocket", path,
+                                          "--unixsocketperm", 777, "--save", "",
+                                          "--dir", place.dir], stdout=place.log)
+        self.redis = f'redis = {{ address = ["unix:{path}"] }}'
+        wait_for(path, self.beside.process, "redis-server")
+        super().__init__(place, stack, sink, clients, is_told)
+
+
 class HAProxy:
     """A blind TLS terminator, with as many threads as the gateway has workers. It logs nothing."""
     name = "HAProxy"
+    beside = None
 
     def __init__(self, place, stack, sink, clients, _is_told):
         self.ports = {"smtp": free_port(), "pop3": free_port()}
@@ -298,6 +351,7 @@ class Nginx:
     """nginx' mail proxy: it reads the login, and passes bytes on from then. Who may log in, and where
     to, is asked by HTTP; its own HTTP server says the same to all of them."""
     name = "nginx"
+    beside = None
     modules = pathlib.Path("/usr/lib/nginx/modules")
 
     def __init__(self, place, stack, sink, clients, is_told):
@@ -306,8 +360,7 @@ class Nginx:
         doors = "\n".join(
             f"  server {{ listen 127.0.0.1:{port} ssl; protocol {protocol};"
             f" {protocol}_auth plain; }}" for protocol, port in self.ports.items())
-        folder = place.dir / "nginx"
-        folder.mkdir(exist_ok=True)
+        folder = place.folder(self.name)
         config = folder / "nginx.conf"
         config.write_text(f'''\
 load_module {self.modules}/ngx_mail_module.so;
