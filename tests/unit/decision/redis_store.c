@@ -1,7 +1,7 @@
 #include "decision/redis_store.h"
 
 #include "redis/server.h"
-#include "support/store_vectors.h"
+#include "support/store_model.h"
 
 #define SECOND INT64_C(1000000)
 
@@ -451,11 +451,30 @@ static void advance(int64_t us)
     turns_for(us / 1000);
 }
 
+static const struct store_driver driver = {take_for, settle_for, advance};
+
 START_TEST(it_answers_as_every_store_does)
 {
-    static const struct store_driver driver = {take_for, settle_for, advance};
     begin();
     store_vectors_run(&driver);
+    end();
+}
+END_TEST
+
+START_TEST(no_schedule_lets_more_through_than_burst_and_rate)
+{
+    begin();
+    for (uint64_t seed = 1; seed <= 2; seed++)
+        store_model_run(&driver, seed, SECOND / 1000, 300);
+    end();
+}
+END_TEST
+
+/* One register for two of 32 is one in thirty. */
+START_TEST(any_set_of_different_ones_is_counted_within_the_sketchs_bounds)
+{
+    begin();
+    store_model_distinct(&driver, 1, 0.0081);
     end();
 }
 END_TEST
@@ -484,4 +503,6 @@ SUITE(redis_store)
     TEST(a_value_that_is_none_of_ours_is_no_answer);
     TEST(without_a_server_there_is_no_answer_at_once);
     TEST(it_answers_as_every_store_does);
+    TEST(no_schedule_lets_more_through_than_burst_and_rate);
+    TEST(any_set_of_different_ones_is_counted_within_the_sketchs_bounds);
 }

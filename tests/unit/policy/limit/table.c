@@ -1,8 +1,6 @@
 #include "policy/limit/table.h"
 
-#include "policy/limit/gcra.h"
-
-#include "support/store_vectors.h"
+#include "support/store_model.h"
 
 #include <stdlib.h>
 
@@ -65,9 +63,10 @@ static void advance(int64_t us)
     now += us;
 }
 
+static const struct store_driver driver = {take, settle, advance};
+
 START_TEST(it_answers_as_every_store_does)
 {
-    static const struct store_driver driver = {take, settle, advance};
     for (int64_t phase = 0; phase < 10; phase++) { /* wherever a window's half begins */
         end();
         begin();
@@ -435,130 +434,15 @@ END_TEST
 
 /* ---- against a model ---- */
 
-enum { MODEL_KEYS = 5, OPEN_MAX = 64, PASSED_MAX = 4000 };
-#define DELAY (40 * SECOND) /* a take stands undecided no longer */
-
-/* What passed for good of a key, and when. */
-static int64_t passed[MODEL_KEYS][PASSED_MAX];
-static size_t passed_count[MODEL_KEYS];
-
-struct undecided {
-    int64_t at, tats[MODEL_KEYS];
-    bool has[MODEL_KEYS];
-};
-
-static const struct rate model_rates[MODEL_KEYS] = {
-    {1, SECOND, 5},      {2, SECOND, 3},          {60, 60 * SECOND, 10},
-    {7, 10 * SECOND, 7}, {100, 300 * SECOND, 20},
-};
-
-/* A group of some of the keys, once each, against a second model of each key's TAT. */
-static bool model_take(int64_t *tats, const bool *has, struct undecided *out)
+START_TEST(no_schedule_lets_more_through_than_burst_and_rate)
 {
-    struct counter_take takes[MODEL_KEYS];
-    struct counter_answer answers[MODEL_KEYS];
-    size_t count = 0, at = 0;
-    bool all = true;
-    int64_t after[MODEL_KEYS], wait;
-    for (size_t k = 0; k < MODEL_KEYS; k++) {
-        const struct gcra_take g = {rate_increment(&model_rates[k], 1),
-                                    rate_tolerance(&model_rates[k]), 0};
-        after[k] = tats[k];
-        if (!has[k])
-            continue;
-        all = gcra_take(&after[k], &g, now, &wait) && all;
-        takes[count] = rate(count, (uint16_t)k, k, 0);
-        takes[count].rate.increment_us = g.increment_us;
-        takes[count++].rate.tolerance_us = g.tolerance_us;
-    }
-    if (count == 0)
-        return false;
-    take(takes, count, answers);
-    for (size_t k = 0; k < MODEL_KEYS; k++) {
-        if (!has[k])
-            continue;
-        ck_assert(answers[at].is_taken == all);
-        if (all)
-            ck_assert_int_eq(answers[at].tat_us, after[k]);
-        out->tats[k] = after[k];
-        tats[k] = all ? after[k] : tats[k];
-        at++;
-    }
-    return all;
+    store_model_run(&driver, (uint64_t)_i + 1, SECOND, 3000);
 }
+END_TEST
 
-static void model_give_back(int64_t *tats, const struct undecided *u)
+START_TEST(any_set_of_different_ones_is_counted_exactly_or_within_the_sketchs_bounds)
 {
-    for (size_t k = 0; k < MODEL_KEYS; k++) {
-        const struct counter_settle s = {.kind = SETTLE_GIVE_BACK,
-                                         .of = COUNTER_RATE,
-                                         .slot = (uint16_t)k,
-                                         .key = key_text(0, k),
-                                         .rate = {rate_increment(&model_rates[k], 1), u->tats[k]}};
-        if (!u->has[k])
-            continue;
-        settle(&s, 1);
-        gcra_give_back(&tats[k], s.rate.increment_us, s.rate.tat_us, now);
-    }
-}
-
-static void model_keep(const struct undecided *u)
-{
-    for (size_t k = 0; k < MODEL_KEYS; k++)
-        if (u->has[k] && passed_count[k] < PASSED_MAX)
-            passed[k][passed_count[k]++] = u->at;
-}
-
-/* Half of what is undecided is kept, half is given back, in any order, never later than DELAY. */
-static size_t decide(struct undecided *open, size_t count, int64_t *tats, bool is_all)
-{
-    for (size_t i = 0; i < count;) {
-        if (!is_all && open[i].at + DELAY > now && any(6) > 0) {
-            i++;
-            continue;
-        }
-        if (any(2))
-            model_keep(&open[i]);
-        else
-            model_give_back(tats, &open[i]);
-        open[i] = open[--count];
-    }
-    return count;
-}
-
-START_TEST(no_stretch_lets_more_through_than_burst_and_rate_however_groups_come_and_go)
-{
-    struct undecided open[OPEN_MAX];
-    int64_t tats[MODEL_KEYS] = {0};
-    size_t count = 0;
-    seed = (uint64_t)_i + 1;
-    memset(passed_count, 0, sizeof passed_count);
-    for (int n = 0; n < 6000; n++) {
-        advance(any(10) == 0 ? any(20000000) : any(300000));
-        count = decide(open, count, tats, count == OPEN_MAX);
-        struct undecided u = {.at = now};
-        for (size_t k = 0; k < MODEL_KEYS; k++)
-            u.has[k] = any(2);
-        if (model_take(tats, u.has, &u))
-            open[count++] = u;
-    }
-    (void)decide(open, count, tats, true);
-    for (size_t k = 0; k < MODEL_KEYS; k++) {
-        const struct rate *r = &model_rates[k];
-        ck_assert_uint_gt(passed_count[k], 100);
-        for (size_t i = 0; i < passed_count[k]; i++)
-            for (size_t j = 0; j < passed_count[k]; j++) {
-                size_t within = 0;
-                int64_t stretch = passed[k][j] - passed[k][i];
-                if (stretch < 0 || j > i + 200 || j < i)
-                    continue;
-                for (size_t m = i; m <= j; m++)
-                    within += passed[k][m] >= passed[k][i] && passed[k][m] <= passed[k][j];
-                ASSERT_OFTEN(((int64_t)within - r->burst) * (r->period_us / r->count) - DELAY <=
-                                 stretch + r->burst,
-                             "%zu of key %zu in %lld us", within, k, (long long)stretch);
-            }
-    }
+    store_model_distinct(&driver, 0, 0.065);
 }
 END_TEST
 
@@ -736,8 +620,8 @@ SUITE(table)
     TEST(blocks_come_back);
     TEST(what_a_dead_holder_had_is_given_back_by_name);
     TEST(leases_that_nobody_renews_end);
-    tcase_add_loop_test(
-        tests, no_stretch_lets_more_through_than_burst_and_rate_however_groups_come_and_go, 0, 8);
+    tcase_add_loop_test(tests, no_schedule_lets_more_through_than_burst_and_rate, 0, 8);
+    TEST(any_set_of_different_ones_is_counted_exactly_or_within_the_sketchs_bounds);
     tcase_add_loop_test(tests, spoiled_memory_hurts_nobody_and_mends_itself, 0, 8);
     LOOP_TEST(a_table_of_one_octet_everywhere_hurts_nobody, octets);
     TEST(what_was_left_half_changed_is_made_anew_from_the_cells);
