@@ -105,6 +105,7 @@ static bool value_of(enum limit_key key, const struct policy_facts *f,
     case LIMIT_KEY_RECIPIENT: whole = f->recipient; break;
     case LIMIT_KEY_RECIPIENT_DOMAIN: of_domain = f->recipient; break;
     case LIMIT_KEY_LISTENER: whole = f->listener; break;
+    case LIMIT_KEY_COUNTRY: whole = f->country; break;
     case LIMIT_KEY_GLOBAL: whole = "all"; break;
     case LIMIT_KEY_IP:
     case LIMIT_KEY_NETWORK:

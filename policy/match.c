@@ -1,6 +1,7 @@
 #include "policy/match.h"
 
 #include "base/lookup.h"
+#include "policy/country.h"
 #include "policy/policy.h"
 
 #include <stdio.h>
@@ -41,6 +42,9 @@ const struct setting match_settings[] = {
     {"networks", SETTING_TEXT_LIST, AT(networks), .preset = "", .max = 10000,
      .check = network_check, .help = "where the client comes from",
      .example = "[\"192.0.2.0/24\"]"},
+    {"countries", SETTING_TEXT_LIST, AT(countries), .preset = "", .max = 300,
+     .check = country_check, .help = "where that is, by geoip: two letters of ISO 3166",
+     .example = "[\"BR\", \"PT\"]"},
     {"hours", SETTING_TEXT_LIST, AT(hours), .preset = "", .max = 64, .check = hours_check,
      .help = "when it is, in timezone, as Mon-Fri 08:00-18:00; 22:00-06:00 goes past midnight",
      .example = "[\"Mon-Fri 08:00-18:00\"]"},
@@ -123,7 +127,9 @@ int match_prepare(struct match *m, const struct account_groups *groups, struct a
 
 bool match_is_empty(const struct match *m)
 {
-    return m->accounts.count + m->networks.count + m->hours.count + m->listeners.count == 0;
+    return m->accounts.count + m->networks.count + m->hours.count + m->listeners.count +
+               m->countries.count ==
+           0;
 }
 
 static bool is_one_of(const struct text_list *list, const char *text)
@@ -134,13 +140,18 @@ static bool is_one_of(const struct text_list *list, const char *text)
     return false;
 }
 
-/* As an admin may have written it, with capitals. */
-static bool is_listed(const struct text_list *list, const char *account, const char *domain)
+/* As an admin may have written it, with capitals or without. */
+static bool is_named(const struct text_list *list, const char *text)
 {
     for (size_t i = 0; i < list->count; i++)
-        if (strcasecmp(list->items[i], account) == 0 || strcasecmp(list->items[i], domain) == 0)
+        if (strcasecmp(list->items[i], text) == 0)
             return true;
     return false;
+}
+
+static bool is_listed(const struct text_list *list, const char *account, const char *domain)
+{
+    return is_named(list, account) || is_named(list, domain);
 }
 
 static bool is_in(const struct account_group *g, const char *account, const char *domain)
@@ -180,6 +191,8 @@ bool match_holds(const struct match *m, const struct policy_facts *f)
     return (m->accounts.count == 0 || is_meant(m, f->account)) &&
            (m->networks.count == 0 ||
             (f->client != NULL && networks_hold(&m->network_list, f->client))) &&
+           (m->countries.count == 0 ||
+            (f->country != NULL && is_named(&m->countries, f->country))) &&
            (m->listeners.count == 0 ||
             (f->listener != NULL && is_one_of(&m->listeners, f->listener))) &&
            (m->hours.count == 0 || is_time(m, f->now_s));

@@ -26,7 +26,7 @@ struct account_groups {
 
 struct match {
     struct text_list accounts; /* "ana@example.com", "@example.com" or "group:NAME" */
-    struct text_list networks, hours, listeners;
+    struct text_list networks, hours, listeners, countries;
     const struct time_zone *zone; /* of `hours`; NULL: UTC */
     /* What they mean: filled in by match_prepare. */
     struct network_list network_list;

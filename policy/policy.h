@@ -25,6 +25,7 @@ struct policy_facts {
     const char *listener;
     const char *sender, *recipient; /* addresses; "" is the empty sender */
     const struct address *client;
+    const char *country;        /* of the client, two letters of ISO 3166 */
     int64_t now_s;              /* seconds since 1970 */
     uint64_t recipients, bytes; /* of the message, at STAGE_DATA and STAGE_END */
     uint64_t lease;             /* names the session, and no other of any gateway */

@@ -57,6 +57,9 @@ static void check_limits(struct config *c, struct policy *p, struct errors *erro
         p->stages |= 1u << r->stage;
         p->counts |= 1u << r->count;
         add_headers(c, p, r, errors);
+        if (limit_needs_country(r) && c->geoip[0] == '\0')
+            errors_warn_at(errors, &r->place,
+                           "%s: never applies: without geoip no client's country is known", path);
     }
 }
 

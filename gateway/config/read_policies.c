@@ -21,6 +21,10 @@ static void read_match(struct reader *r, const config_setting_t *rule, const cha
         if (config_setting_is_aggregate(key) && config_setting_length(key) == 0)
             reader_complain(r, key, own, "must not be empty; leave it out, and it holds for all");
     }
+    if (m->countries.count > 0 && r->config->geoip[0] == '\0')
+        reader_complain(r, config_setting_get_member(at, "countries"), own,
+                        "needs a file of countries; write "
+                        "geoip = \"/var/lib/GeoIP/GeoLite2-Country.mmdb\"");
     struct error why;
     m->zone = &r->config->zone;
     if (match_prepare(m, &r->config->groups, r->config->arena, &why) < 0)

@@ -43,7 +43,8 @@ int command_limits(const struct console *c)
         is_text = json_array_append_new(keys, json_string(c->argv[i])) == 0 && is_text;
     if (c->argc == 0 || c->argv[0][0] == '-' || c->argv[0][0] == '\0') {
         json_decref(keys);
-        return console_wrong("limits takes an account, an address, @DOMAIN, a listener or global");
+        return console_wrong(
+            "limits takes an account, an address, @DOMAIN, a listener, a country or global");
     }
     json_t *request = json_pack("{s:s, s:o}", "command", limits.command, "keys", keys);
     if (!is_text)

@@ -4,6 +4,7 @@
 
 #include "auth/aliases.h"
 #include "base/clock.h"
+#include "policy/country.h"
 
 #include <stdlib.h>
 
@@ -15,6 +16,7 @@ enum { QUESTIONS_MAX = 8, LISTENERS_MAX = 256, SUBJECTS_MAX = 4 };
 struct subject {
     char account[ACCOUNT_SIZE], word[ACCOUNT_SIZE];
     struct address client;
+    char country[COUNTRY_SIZE];
     const char *listener;
     unsigned keys; /* a bit for each enum limit_key */
     struct policy_facts facts;
@@ -110,6 +112,25 @@ static int be_account(const struct limiting *l, const char *word, struct subject
     return 0;
 }
 
+/* In capitals: no account is called so. */
+static bool is_country(const char *word)
+{
+    struct error ignored; /* it may be something else */
+    return word[0] >= 'A' && word[0] <= 'Z' && word[1] >= 'A' && word[1] <= 'Z' &&
+           country_check(word, &ignored) == 0;
+}
+
+/* Rules for some countries alone hold for its own. */
+static void be_client(const struct limiting *l, struct subject *s)
+{
+    s->facts.client = &s->client;
+    s->keys |= BIT(LIMIT_KEY_IP) | BIT(LIMIT_KEY_NETWORK);
+    if (l->options.countries != NULL && s->facts.country == NULL)
+        countries_find(l->options.countries->bytes, &s->client, s->country);
+    if (s->country[0] != '\0')
+        s->facts.country = s->country;
+}
+
 static int be_also(const struct limiting *l, const char *word, struct subject *s)
 {
     const char *listener = listener_called(l->options.config, word);
@@ -118,9 +139,12 @@ static int be_also(const struct limiting *l, const char *word, struct subject *s
     } else if (listener != NULL) {
         s->listener = listener;
         s->keys |= BIT(LIMIT_KEY_LISTENER);
+    } else if (is_country(word)) {
+        (void)span_copy(span_of(word), s->country, sizeof s->country); /* fits */
+        s->facts.country = s->country;
+        s->keys |= BIT(LIMIT_KEY_COUNTRY);
     } else if (address_make(word, 1, &s->client) == 0) {
-        s->facts.client = &s->client;
-        s->keys |= BIT(LIMIT_KEY_IP) | BIT(LIMIT_KEY_NETWORK);
+        be_client(l, s);
     } else {
         return be_account(l, word, s);
     }
@@ -138,7 +162,7 @@ static int understand(const struct limiting *l, const json_t *keys, struct subje
         if (word == NULL || be_also(l, word, s) < 0)
             return error_set(why,
                              "\"%s\" is no key beside the others; write an account, an address, "
-                             "@example.com, a listener or \"global\"",
+                             "@example.com, a listener, a country as BR, or \"global\"",
                              word == NULL ? "" : word);
     }
     return 0;

@@ -85,6 +85,8 @@ void control_main(const struct birth *birth)
         .limits = {.loop = c.role.loop,
                    .config = c.role.config,
                    .aliases = aliases,
+                   .countries =
+                       files_list(birth->prepared->watched, c.role.config, WATCHED_COUNTRIES),
                    .memory = memory_open(m->limits, m->limits_key, birth->slot, c.role.counters),
                    .open_store = open_store,
                    .owner = &c},

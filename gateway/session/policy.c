@@ -14,6 +14,7 @@ struct policy_facts session_facts(const struct session *s)
                                  .login = s->account,
                                  .listener = s->listener->name,
                                  .client = &s->client_address,
+                                 .country = s->country[0] == '\0' ? NULL : s->country,
                                  .now_s = clock_wall_ns() / CLOCK_SECOND,
                                  .lease = id_number(s->id)};
 }

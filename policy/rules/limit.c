@@ -9,19 +9,10 @@
 
 #define AT(member) .offset = offsetof(struct limit_rule, member)
 
-static const char *const key_names[] = {"account",
-                                        "login",
-                                        "account_domain",
-                                        "ip",
-                                        "network",
-                                        "sender",
-                                        "sender_domain",
-                                        "recipient",
-                                        "recipient_domain",
-                                        "listener",
-                                        "global",
-                                        "header:",
-                                        NULL};
+static const char *const key_names[] = {
+    "account",       "login",     "account_domain",   "ip",       "network", "sender",
+    "sender_domain", "recipient", "recipient_domain", "listener", "country", "global",
+    "header:",       NULL};
 static const char *const count_names[] = {"connections",
                                           "sessions",
                                           "logins",
@@ -90,8 +81,8 @@ static int check_key(const char *text, struct error *why)
                ? 0
                : error_set(why,
                            "\"%s\" must be account, login, account_domain, ip, network, sender, "
-                           "sender_domain, recipient, recipient_domain, listener, global or "
-                           "header:NAME",
+                           "sender_domain, recipient, recipient_domain, listener, country, "
+                           "global or header:NAME",
                            text);
 }
 
@@ -99,8 +90,8 @@ const struct setting limit_settings[] = {
     {"key", SETTING_TEXT_LIST, AT(key), .preset = "", .min = 1, .max = LIMIT_KEYS_MAX,
      .check = check_key,
      .help = "what a counter goes by: account, login, account_domain, ip, network, sender, "
-             "sender_domain, recipient, recipient_domain, listener, header:NAME, global; several "
-             "together",
+             "sender_domain, recipient, recipient_domain, listener, country (of the client, by "
+             "geoip), header:NAME, global; several together",
      .example = "[\"account\"]", .is_required = true},
     {"count", SETTING_CHOICE, AT(count), .preset = "recipients", .choices = count_names,
      .help = "connections, sessions, logins, messages, recipients, bytes, rejected_recipients, "
@@ -236,6 +227,11 @@ static void check_action(struct limit_rule *r, const char *path, struct errors *
                        "%s.max_delay: is shorter than the %" PRId64
                        " ms between two of \"%s\": nothing would ever be delayed",
                        path, rate_increment(&r->rate, 1) / 1000, r->rate_text);
+}
+
+bool limit_needs_country(const struct limit_rule *r)
+{
+    return has_key(r, LIMIT_KEY_COUNTRY, LIMIT_KEY_COUNTRY);
 }
 
 int limit_rule_check(struct limit_rule *r, const char *path, struct errors *errors)

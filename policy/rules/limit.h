@@ -22,6 +22,7 @@ enum limit_key {
     LIMIT_KEY_RECIPIENT,
     LIMIT_KEY_RECIPIENT_DOMAIN,
     LIMIT_KEY_LISTENER,
+    LIMIT_KEY_COUNTRY,
     LIMIT_KEY_GLOBAL,
     LIMIT_KEY_HEADER, /* "header:NAME" */
     LIMIT_KEY_COUNT
@@ -91,6 +92,9 @@ int limit_rule_check(struct limit_rule *r, const char *path, struct errors *erro
 
 /* Can it be the name of a field that a message's header has (RFC 5322 section 2.2)? */
 bool limit_is_field_name(const char *name);
+
+/* Does it go by the country of a client, which nobody knows without geoip? */
+bool limit_needs_country(const struct limit_rule *r);
 
 /* The name of a header key, as it stands in the file; "": the key is none. */
 const char *limit_header(const struct limit_rule *r, size_t key);

@@ -1,9 +1,10 @@
 """geoip: where clients are."""
+import json
 import subprocess
 
 import pytest
 
-from fixtures.clients import plain_response, pop3, smtp
+from fixtures.clients import message, plain_response, pop3, smtp
 from fixtures.mmdb import mmdb
 from fixtures.waiting import until
 
@@ -58,6 +59,57 @@ def test_whom_a_webmail_speaks_for_is_where_his_address_is(new_gateway, new_smtp
         client.hello()
         client.login()
     assert gateway.wait_event("login").get("country") == country
+
+
+# ---- rules ----
+
+def policy(**limits):
+    return {"policies": {"out": {"limits": limits}}, "listener": {"policy": "out"}}
+
+
+def is_refused(gateway, source):
+    """Is another message refused?"""
+    with smtp(gateway, source=source) as client:
+        return client.send("MAIL FROM:<alice@example.com>").reply().startswith("451 4.7.1 few: ")
+
+
+@pytest.mark.parametrize("store", ["memory", "Redis"])
+def test_a_limit_by_country_counts_each_by_itself_and_none_that_is_not_known(new_gateway, new_smtp, new_redis, countries, store):
+    redis = {"redis": {"address": [f"127.0.0.1:{new_redis().port}"]}} if store == "Redis" else {}
+    gateway = new_gateway(new_smtp(), geoip=countries, **redis, **policy(few={"key": ["country"], "count": "messages",
+                                                                             "rate": "1/1d", "burst": 2}))
+    for source, count in ((BRAZIL, 2), (GERMANY, 1)):
+        for _ in range(count):
+            with smtp(gateway, source=source) as client:
+                client.mail(message())
+    assert is_refused(gateway, "127.0.1.99") and not is_refused(gateway, GERMANY)
+    assert not any(is_refused(gateway, NOWHERE) for _ in range(4))
+    assert gateway.wait_event("decision")["key"] == "few br"
+
+    def used(country):
+        row, = json.loads(gateway.ctl("--json", "limits", country).stdout)
+        return row["used"]
+    until(lambda: [used(country) for country in ("BR", "DE", "FR")] == [2, 1, 0], "what came to nothing was given back")
+    assert "no limit goes by that" in gateway.ctl("limits", "br").stdout, "it is an account"
+
+
+def test_a_rule_holds_for_clients_of_some_countries_and_not_for_others(new_gateway, new_smtp, countries):
+    few = {"key": ["ip"], "count": "messages", "rate": "1/1d", "burst": 1}
+    gateway = new_gateway(new_smtp(), geoip=countries, **policy(few={**few, "when": {"countries": ["BR", "de"]},
+                                                                     "except": {"countries": ["DE"]}}))
+    for source in (BRAZIL, GERMANY, NOWHERE):
+        with smtp(gateway, source=source) as client:
+            client.mail(message())
+    assert is_refused(gateway, BRAZIL)
+    assert not is_refused(gateway, GERMANY) and not is_refused(gateway, NOWHERE)
+    assert "few" in gateway.ctl("limits", BRAZIL).stdout
+    assert "few" not in gateway.ctl("limits", GERMANY).stdout
+
+
+def test_countries_in_a_rule_want_a_file_of_them(new_gateway, new_smtp):
+    done = new_gateway(new_smtp(), start=False, **policy(few={"key": ["ip"], "rate": "1/1d", "when": {"countries": ["BR"]}})).check()
+    assert done.returncode == 1
+    assert 'when.countries: needs a file of countries; write geoip = "/var/lib/GeoIP/' in done.stderr
 
 
 # ---- the file ----

@@ -180,6 +180,43 @@ START_TEST(hours_are_told_in_the_zone_that_is_named_or_the_hosts)
 }
 END_TEST
 
+#define GEOIP "geoip = \"/var/lib/GeoIP/GeoLite2-Country.mmdb\""
+
+START_TEST(a_file_of_countries_is_watched_and_those_of_rules_are_looked_for)
+{
+    const struct config *c = config_of(HOURS("countries = [\"BR\", \"pt\"]") GEOIP);
+    count_is(0, 0);
+    ck_assert_uint_eq(rule("p", "night")->when.countries.count, 2);
+    ck_assert_uint_eq(c->watched_count, 1);
+    ck_assert_int_eq(c->watched[0].kind, WATCHED_COUNTRIES);
+    ck_assert_str_eq(c->watched[0].path, "/var/lib/GeoIP/GeoLite2-Country.mmdb");
+}
+END_TEST
+
+START_TEST(countries_that_are_none_or_without_a_file_of_them_are_told)
+{
+    (void)config_of(HOURS("countries = [\"BR\", \"UK\"]") GEOIP);
+    error_is("porteiro.conf:6: policies.p.limits.night.when.countries: ", "write \"GB\"");
+    (void)config_of(HOURS("countries = []") GEOIP);
+    error_is("porteiro.conf:6: policies.p.limits.night.when.countries: ", "must not be empty");
+    (void)config_of(HOURS("listeners = [\"submissions\"]") "geoip = \"GeoIP.mmdb\"");
+    error_is("porteiro.conf:8: geoip: ", "no absolute path");
+    (void)config_of(HOURS("countries = [\"BR\"]"));
+    error_is("porteiro.conf:6: policies.p.limits.night.when.countries: ",
+             "needs a file of countries; write geoip = ");
+}
+END_TEST
+
+START_TEST(a_rule_that_goes_by_countries_without_a_file_of_them_gets_a_warning)
+{
+    (void)config_of(GATEWAY("p", "p = { limits = {\n"
+                                 "a = { key = [\"country\"] rate = \"9/h\" }\n"
+                                 "b = { key = [\"account\"] rate = \"9/h\" } } }"));
+    warning_is("porteiro.conf:7: policies.p.limits.a: ", "without geoip");
+    ck_assert_uint_eq(told(FINDING_WARNING, "", "without geoip"), 1);
+}
+END_TEST
+
 START_TEST(wrong_hours_and_zones_are_told)
 {
     static const char *const zones[] = {"../passwd", "/etc/localtime", "Europe/../x", "a b", "."};
@@ -265,6 +302,9 @@ SUITE(read_policies)
     TEST(a_group_of_accounts_is_found_by_its_name);
     TEST(a_group_that_is_not_there_or_not_filled_is_told);
     TEST(hours_are_told_in_the_zone_that_is_named_or_the_hosts);
+    TEST(a_file_of_countries_is_watched_and_those_of_rules_are_looked_for);
+    TEST(countries_that_are_none_or_without_a_file_of_them_are_told);
+    TEST(a_rule_that_goes_by_countries_without_a_file_of_them_gets_a_warning);
     TEST(wrong_hours_and_zones_are_told);
     TEST(a_policy_that_is_not_there_is_told);
     TEST(what_can_be_right_but_seldom_is_gets_a_warning);

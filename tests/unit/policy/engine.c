@@ -139,6 +139,17 @@ START_TEST(when_and_except_say_whom_a_rule_is_for)
 }
 END_TEST
 
+START_TEST(a_client_whose_country_is_not_known_is_none_of_a_rule_by_country)
+{
+    rules[0] = limit("land", LIMIT_KEY_COUNTRY, LIMIT_MESSAGES);
+    ck_assert_int_eq(policy_ask(&call, &policy, STAGE_MAIL, &facts, STORE_NO_GROUP),
+                     POLICY_NOTHING);
+    facts.country = "BR";
+    ck_assert_int_eq(policy_ask(&call, &policy, STAGE_MAIL, &facts, STORE_NO_GROUP), 0);
+    key_is(0, "land br");
+}
+END_TEST
+
 /* Refusing takes are marked by the store; here by hand. */
 START_TEST(the_first_rule_that_refuses_is_the_reason)
 {
@@ -440,6 +451,7 @@ SUITE(engine)
     TEST(a_look_asks_for_what_has_a_value_at_whatever_stage_and_takes_nothing);
     TEST(where_nothing_is_to_be_asked_it_passes);
     TEST(when_and_except_say_whom_a_rule_is_for);
+    TEST(a_client_whose_country_is_not_known_is_none_of_a_rule_by_country);
     TEST(the_first_rule_that_refuses_is_the_reason);
     TEST(what_is_more_than_a_rule_ever_lets_through_is_refused_for_good);
     TEST(the_longest_wait_holds_for_all);

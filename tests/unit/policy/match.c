@@ -143,6 +143,22 @@ START_TEST(all_that_is_asked_for_must_hold)
 }
 END_TEST
 
+START_TEST(a_client_is_meant_by_his_country_in_any_case_where_it_is_known)
+{
+    static const char *countries[] = {"BR", "pt"};
+    match.countries = (struct text_list){countries, 2};
+    ck_assert_int_eq(match_prepare(&match, &all, arena, &why), 0);
+    ck_assert(!match_is_empty(&match));
+    ck_assert(!holds(NULL));
+    facts.country = "BR";
+    ck_assert(holds(NULL));
+    facts.country = "PT";
+    ck_assert(holds(NULL));
+    facts.country = "FR";
+    ck_assert(!holds(NULL));
+}
+END_TEST
+
 /* RFC 8536: one type, five hours and a half before UTC, by its rules. */
 START_TEST(hours_are_those_of_the_zone)
 {
@@ -176,5 +192,6 @@ SUITE(match)
     TEST(an_empty_group_means_nobody);
     TEST(a_group_that_is_not_there_is_refused_with_those_that_are);
     TEST(all_that_is_asked_for_must_hold);
+    TEST(a_client_is_meant_by_his_country_in_any_case_where_it_is_known);
     TEST(hours_are_those_of_the_zone);
 }
