@@ -247,15 +247,24 @@ static uint64_t quantity(const struct limit_rule *r, const struct policy_facts *
     return r->count == LIMIT_RECIPIENTS && !is_one ? f->recipients : 1;
 }
 
-/* FNV-1a, in lower case: which of the different ones it is. The store hashes it once more, with a
- * key that nobody knows. */
+/* What has to be different. */
+static enum limit_key element_key(const struct limit_rule *r)
+{
+    switch ((enum limit_count)r->count) {
+    case LIMIT_DISTINCT_NETWORKS: return LIMIT_KEY_NETWORK;
+    case LIMIT_DISTINCT_COUNTRIES: return LIMIT_KEY_COUNTRY;
+    default: return LIMIT_KEY_RECIPIENT;
+    }
+}
+
+/* FNV-1a, in lower case: which of the different ones it is; 0: not known. The store hashes it once
+ * more, with a key that nobody knows. */
 static uint64_t element_of(const struct limit_rule *r, const struct policy_facts *f)
 {
     char text[ADDRESS_TEXT_SIZE + 8];
     struct span value;
     uint64_t hash = UINT64_C(0xcbf29ce484222325);
-    if (!value_of(r->count == LIMIT_DISTINCT_NETWORKS ? LIMIT_KEY_NETWORK : LIMIT_KEY_RECIPIENT, f,
-                  text, &value))
+    if (!value_of(element_key(r), f, text, &value))
         return 0;
     for (size_t i = 0; i < value.size; i++)
         hash = (hash ^ (unsigned char)ascii_lower(value.data[i])) * UINT64_C(0x100000001b3);
@@ -318,12 +327,17 @@ static bool is_for(const struct limit_rule *r, const struct policy_facts *f)
     return match_holds(&r->when, f) && (match_is_empty(&r->except) || !match_holds(&r->except, f));
 }
 
-/* Returns 1; 0: the rule isn't for these facts; -1: no room. */
+static bool has_element(const struct limit_rule *r, const struct policy_facts *f)
+{
+    return r->kind != COUNTER_DISTINCT || element_of(r, f) != 0;
+}
+
+/* Returns 1; 0: the rule isn't for these facts; -1: no room. Whoever looks has nothing to add. */
 static int ask(struct policy_call *call, const struct limit_rule *r, const struct policy_facts *f,
                uint16_t group, uint16_t needs)
 {
     char text[STORE_KEY_MAX];
-    if (!is_for(r, f))
+    if (!is_for(r, f) || (needs != STORE_LOOK && !has_element(r, f)))
         return 0;
     size_t size = limit_key_text(r, f, text);
     if (size == 0)
@@ -435,7 +449,8 @@ static bool is_settled(const struct limit_rule *r, enum policy_after what,
     if (!r->enabled || !is_its_turn(r, f, what == AFTER_MESSAGE))
         return false;
     switch (what) {
-    case AFTER_LOGIN: return r->count == LIMIT_DISTINCT_NETWORKS;
+    case AFTER_LOGIN:
+        return r->count == LIMIT_DISTINCT_NETWORKS || r->count == LIMIT_DISTINCT_COUNTRIES;
     case AFTER_ATTEMPT: return r->count == LIMIT_REJECTED_RECIPIENTS;
     case AFTER_MESSAGE: return r->count == LIMIT_DISTINCT_RECIPIENTS;
     }
@@ -466,7 +481,8 @@ size_t policy_after(const struct policy *p, enum policy_after what, const struct
     size_t count = 0;
     for (size_t i = 0; i < p->limit_count && count < room; i++) {
         const struct limit_rule *r = &p->limits[i];
-        size_t size = is_settled(r, what, f) && is_for(r, f) ? limit_key_text(r, f, text) : 0;
+        bool is_meant = is_settled(r, what, f) && is_for(r, f) && has_element(r, f);
+        size_t size = is_meant ? limit_key_text(r, f, text) : 0;
         const char *key = size == 0 ? NULL : arena_copy(a, span_make(text, size));
         if (key == NULL)
             continue;

@@ -135,7 +135,8 @@ void session_policy_keep(struct session *s)
     const struct policy *p = s->listener->policy_rules;
     const struct policy_facts f = session_facts(s);
     drop_rates(&s->policy.at_login);
-    if (p != NULL && (p->counts >> LIMIT_DISTINCT_NETWORKS & 1) != 0)
+    if (p != NULL &&
+        (p->counts & (1u << LIMIT_DISTINCT_NETWORKS | 1u << LIMIT_DISTINCT_COUNTRIES)) != 0)
         session_after(s, AFTER_LOGIN, &f, false);
 }
 

@@ -22,6 +22,7 @@ static const char *const count_names[] = {"connections",
                                           "rejected_recipients",
                                           "distinct_recipients",
                                           "distinct_networks",
+                                          "distinct_countries",
                                           NULL};
 static const char *const at_names[] = {"", "rcpt", "message", NULL};
 static const char *const action_names[] = {"delay", "defer", "reject", "log", NULL};
@@ -95,7 +96,7 @@ const struct setting limit_settings[] = {
      .example = "[\"account\"]", .is_required = true},
     {"count", SETTING_CHOICE, AT(count), .preset = "recipients", .choices = count_names,
      .help = "connections, sessions, logins, messages, recipients, bytes, rejected_recipients, "
-             "distinct_recipients or distinct_networks"},
+             "distinct_recipients, distinct_networks or distinct_countries (by geoip)"},
     {"rate", SETTING_TEXT, AT(rate_text), .preset = "", .check = check_rate,
      .help = "COUNT/PERIOD, as \"600/1h\"; at most burst + COUNT - 1 in any PERIOD",
      .example = "\"600/1h\""},
@@ -148,7 +149,8 @@ static enum policy_stage stage_of(const struct limit_rule *r)
     case LIMIT_CONNECTIONS: return STAGE_CONNECT;
     case LIMIT_SESSIONS:
     case LIMIT_LOGINS:
-    case LIMIT_DISTINCT_NETWORKS: return STAGE_LOGIN;
+    case LIMIT_DISTINCT_NETWORKS:
+    case LIMIT_DISTINCT_COUNTRIES: return STAGE_LOGIN;
     case LIMIT_MESSAGES: return STAGE_MAIL;
     case LIMIT_BYTES: return STAGE_END;
     default: return r->at == LIMIT_AT_MESSAGE ? STAGE_DATA : STAGE_RCPT;
@@ -185,6 +187,7 @@ static const struct {
     [LIMIT_REJECTED_RECIPIENTS] = {BY_RATIO, "ratio = 25 window = \"1h\""},
     [LIMIT_DISTINCT_RECIPIENTS] = {BY_WINDOW, "max = 100 window = \"1h\""},
     [LIMIT_DISTINCT_NETWORKS] = {BY_WINDOW, "max = 3 window = \"1h\""},
+    [LIMIT_DISTINCT_COUNTRIES] = {BY_WINDOW, "max = 3 window = \"1h\""},
 };
 
 static void check_numbers(struct limit_rule *r, const char *path, struct errors *errors)
@@ -231,7 +234,7 @@ static void check_action(struct limit_rule *r, const char *path, struct errors *
 
 bool limit_needs_country(const struct limit_rule *r)
 {
-    return has_key(r, LIMIT_KEY_COUNTRY, LIMIT_KEY_COUNTRY);
+    return r->count == LIMIT_DISTINCT_COUNTRIES || has_key(r, LIMIT_KEY_COUNTRY, LIMIT_KEY_COUNTRY);
 }
 
 int limit_rule_check(struct limit_rule *r, const char *path, struct errors *errors)

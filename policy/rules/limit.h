@@ -39,6 +39,7 @@ enum limit_count {
     LIMIT_REJECTED_RECIPIENTS, /* a ratio of those tried */
     LIMIT_DISTINCT_RECIPIENTS, /* different ones within a window */
     LIMIT_DISTINCT_NETWORKS,
+    LIMIT_DISTINCT_COUNTRIES,
     LIMIT_COUNT_COUNT
 };
 

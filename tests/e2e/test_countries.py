@@ -4,12 +4,12 @@ import subprocess
 
 import pytest
 
-from fixtures.clients import message, plain_response, pop3, smtp
+from fixtures.clients import PASSWORDS, message, plain_response, pop3, smtp
 from fixtures.mmdb import mmdb
 from fixtures.waiting import until
 
-BRAZIL, GERMANY, NOWHERE = "127.0.1.1", "127.0.2.1", "127.0.3.1"
-NETWORKS = {"127.0.1.0/24": "BR", "127.0.2.0/24": "DE", "203.0.113.0/24": "JP", "2001:db8::/32": "FR"}
+BRAZIL, GERMANY, NOWHERE, JAPAN = "127.0.1.1", "127.0.2.1", "127.0.3.1", "127.0.4.1"
+NETWORKS = {"127.0.1.0/24": "BR", "127.0.2.0/24": "DE", "127.0.4.0/24": "JP", "203.0.113.0/24": "JP", "2001:db8::/32": "FR"}
 
 
 @pytest.fixture
@@ -104,6 +104,24 @@ def test_a_rule_holds_for_clients_of_some_countries_and_not_for_others(new_gatew
     assert not is_refused(gateway, GERMANY) and not is_refused(gateway, NOWHERE)
     assert "few" in gateway.ctl("limits", BRAZIL).stdout
     assert "few" not in gateway.ctl("limits", GERMANY).stdout
+
+
+@pytest.mark.parametrize("mode", ["enforce", "monitor"])
+@pytest.mark.parametrize("store", ["memory", "Redis"])
+def test_an_account_logs_in_from_so_many_countries(new_gateway, new_smtp, new_pop3, new_redis, countries, store, mode):
+    redis = {"redis": {"address": [f"127.0.0.1:{new_redis().port}"]}} if store == "Redis" else {}
+    gateway = new_gateway(new_smtp(), new_pop3(), geoip=countries, workers=1, **redis, **policy(stolen={
+        "key": ["account"], "count": "distinct_countries", "max": 2, "window": "1h", "mode": mode}))
+    smtp(gateway, source=BRAZIL).quit()
+    pop3(gateway, source=GERMANY).quit()
+    for source in (NOWHERE, BRAZIL, "127.0.1.99"):
+        smtp(gateway, source=source).quit()
+    with smtp(gateway, user=None, source=JAPAN) as client:
+        client.ask(f"AUTH PLAIN {plain_response('alice', PASSWORDS['alice'])}", "235 2.7.0 " if mode == "monitor" else
+                   "454 4.7.0 stolen: at most 2 different countries in 60 minutes")
+    decision = gateway.wait_event("decision")
+    assert (decision["key"], decision["verdict"]) == ("stolen alice@example.com", "monitor" if mode == "monitor" else "defer")
+    smtp(gateway, user="bob", source=JAPAN).quit()
 
 
 def test_countries_in_a_rule_want_a_file_of_them(new_gateway, new_smtp):

@@ -72,6 +72,9 @@ START_TEST(what_is_wrong_is_told_where_it_stands)
          "sessions are limited by rate = \"600/1h\" or max = 4"},
         {"p = { limits = { a = { key = [\"ip\"] count = \"distinct_recipients\" max = 4 } } }",
          "distinct_recipients are limited by max = 100 window = \"1h\""},
+        {"p = { limits = { a = { key = [\"account\"] count = \"distinct_countries\" rate = \"1/s\" "
+         "} } }",
+         "distinct_countries are limited by max = 3 window = \"1h\""},
         {"p = { limits = { a = { key = [\"ip\"] count = \"rejected_recipients\" ratio = 4 } } }",
          "rejected_recipients are limited by ratio = 25 window = \"1h\""},
         {"p = { limits = { a = { key = [\"ip\"] rate = \"1/s\" window = \"1h\" } } }",
@@ -211,9 +214,12 @@ START_TEST(a_rule_that_goes_by_countries_without_a_file_of_them_gets_a_warning)
 {
     (void)config_of(GATEWAY("p", "p = { limits = {\n"
                                  "a = { key = [\"country\"] rate = \"9/h\" }\n"
-                                 "b = { key = [\"account\"] rate = \"9/h\" } } }"));
+                                 "b = { key = [\"account\"] rate = \"9/h\" }\n"
+                                 "c = { key = [\"account\"] count = \"distinct_countries\" "
+                                 "max = 3 window = \"1h\" } } }"));
     warning_is("porteiro.conf:7: policies.p.limits.a: ", "without geoip");
-    ck_assert_uint_eq(told(FINDING_WARNING, "", "without geoip"), 1);
+    warning_is("porteiro.conf:9: policies.p.limits.c: ", "without geoip");
+    ck_assert_uint_eq(told(FINDING_WARNING, "", "without geoip"), 2);
 }
 END_TEST
 

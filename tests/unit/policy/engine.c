@@ -375,6 +375,31 @@ START_TEST(what_is_looked_at_before_is_added_to_afterwards)
 }
 END_TEST
 
+START_TEST(a_country_that_is_not_known_is_no_different_one)
+{
+    struct counter_settle settles[4];
+    rules[0] = limit("stolen", LIMIT_KEY_ACCOUNT, LIMIT_DISTINCT_COUNTRIES);
+    rules[0].kind = COUNTER_DISTINCT;
+    rules[0].max = 3;
+    rules[0].window_ms = 1000;
+    rules[0].stage = STAGE_LOGIN;
+    policy.limit_count = 1;
+    policy.stages = 1u << STAGE_LOGIN;
+    ck_assert_int_eq(policy_ask(&call, &policy, STAGE_LOGIN, &facts, STORE_NO_GROUP),
+                     POLICY_NOTHING);
+    ck_assert_uint_eq(policy_after(&policy, AFTER_LOGIN, &facts, false, arena, settles, 4), 0);
+    ck_assert_int_eq(policy_look(&call, &policy, &facts), 0);
+    for (int i = 0; i < 2; i++) {
+        facts.country = i == 0 ? "BR" : "DE";
+        ck_assert_int_eq(policy_ask(&call, &policy, STAGE_LOGIN, &facts, STORE_NO_GROUP), i + 1);
+        ck_assert_uint_eq(policy_after(&policy, AFTER_LOGIN, &facts, false, arena, settles, 4), 1);
+        ck_assert(settles[0].distinct.element == call.takes[i + 1].distinct.element);
+        key_is((size_t)i + 1, "stolen ana@example.com");
+    }
+    ck_assert(call.takes[1].distinct.element != call.takes[2].distinct.element);
+}
+END_TEST
+
 /* ---- an account that the headers name ---- */
 
 /* Rules by their names, as far as they are asked at the stage. */
@@ -463,6 +488,7 @@ SUITE(engine)
     TEST(messages_without_the_header_share_a_counter_or_pass_or_do_not);
     TEST(a_rule_that_watches_or_is_for_others_refuses_nobody_for_a_header);
     TEST(what_is_looked_at_before_is_added_to_afterwards);
+    TEST(a_country_that_is_not_known_is_no_different_one);
     TEST(what_goes_by_the_account_is_asked_when_it_has_come);
     TEST(at_the_end_everything_is_asked_that_was_not);
     TEST(what_is_counted_afterwards_waits_for_the_account_too);

@@ -19,6 +19,8 @@ START_TEST(a_limit_is_told_in_figures)
         {COUNTER_AT_ONCE, LIMIT_SESSIONS, "", 0, 0, 4, "at most 4 sessions at once"},
         {COUNTER_DISTINCT, LIMIT_DISTINCT_NETWORKS, "", 0, 0, 3,
          "at most 3 different networks in 2 hours"},
+        {COUNTER_DISTINCT, LIMIT_DISTINCT_COUNTRIES, "", 0, 0, 3,
+         "at most 3 different countries in 2 hours"},
         {COUNTER_RATIO, LIMIT_REJECTED_RECIPIENTS, "", 0, 0, 0,
          "at most 25% of recipients refused in 2 hours, of 20 or more"},
     };
