@@ -56,6 +56,7 @@ static void check_limits(struct config *c, struct policy *p, struct errors *erro
             continue;
         p->stages |= 1u << r->stage;
         p->counts |= 1u << r->count;
+        c->policy_counts |= p->counts;
         add_headers(c, p, r, errors);
         if (limit_needs_country(r) && c->geoip[0] == '\0')
             errors_warn_at(errors, &r->place,

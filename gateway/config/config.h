@@ -215,6 +215,7 @@ struct config {
     size_t upstream_count;
     struct policy *policies;
     size_t policy_count;
+    unsigned policy_counts; /* what any of them counts: bits of enum limit_count */
     struct account_groups groups;
     struct time_zone zone; /* of hours */
     const char *geoip;

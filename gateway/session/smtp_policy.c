@@ -339,6 +339,8 @@ void smtp_policy_attempted(const struct smtp_session *s, struct recipient *r,
     struct health *health = servers_context(s->base.context->servers)->health;
     size_t server = pool_server_slot(s->link);
     int64_t now = loop_now(s->base.context->loop);
+    if ((s->base.context->config->policy_counts >> LIMIT_REJECTED_RECIPIENTS & 1) == 0)
+        return;
     if (reply->code / 100 == 2)
         health_recipient_taken(health, server, taker(s), now);
     if (p == NULL || (p->counts >> LIMIT_REJECTED_RECIPIENTS & 1) == 0)
@@ -358,9 +360,9 @@ void smtp_policy_named(const struct smtp_session *s)
 void smtp_policy_taken(const struct smtp_session *s)
 {
     const struct policy *p = s->base.listener->policy_rules;
-    struct policy_facts f = facts_of(s);
     if (p == NULL || (p->counts >> LIMIT_DISTINCT_RECIPIENTS & 1) == 0)
         return;
+    struct policy_facts f = facts_of(s);
     for (const struct recipient *r = s->transaction->first; r != NULL; r = r->next) {
         f.recipient = r->address;
         if (r->state == RECIPIENT_ACCEPTED)

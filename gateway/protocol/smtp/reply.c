@@ -23,14 +23,18 @@ const char *smtp_reply_text(enum smtp_reply_name name)
     return replies[name].text;
 }
 
-/* The text with its argument in place; what doesn't fit is cut. */
+/* The text with its argument in place of "%s"; what doesn't fit is cut. Of the argument nothing but
+ * printable ASCII and line breaks is shown. */
 static struct span fill_in(const char *text, const char *argument, char *out, size_t room)
 {
-    const char *at = strstr(text, "%s");
-    if (at == NULL || argument == NULL)
-        return span_make(out, span_copy(span_of(text), out, room));
+    const char *at = argument == NULL ? NULL : strstr(text, "%s");
+    if (at == NULL)
+        return span_of(text);
     size_t used = span_copy(span_make(text, (size_t)(at - text)), out, room);
-    used += span_copy(span_of(argument), out + used, room - used);
+    size_t end = used + span_copy(span_of(argument), out + used, room - used);
+    for (; used < end; used++)
+        if (out[used] != '\n' && (out[used] < ' ' || out[used] >= 0x7f))
+            out[used] = '?';
     used += span_copy(span_of(at + 2), out + used, room - used);
     return span_make(out, used);
 }
@@ -61,9 +65,6 @@ int smtp_reply_append(enum smtp_reply_name name, const char *argument, const cha
     char filled[2048], ending[REPLY_ENDING_MAX + 4] = "";
     int code = replies[name].code, failed = 0;
     struct span text = fill_in(replies[name].text, argument, filled, sizeof filled);
-    for (size_t i = 0; i < text.size; i++)
-        if (filled[i] != '\n' && (filled[i] < ' ' || filled[i] >= 0x7f))
-            filled[i] = '?';
     if (id != NULL && code >= 400)
         (void)snprintf(ending, sizeof ending, " (%.*s)", REPLY_ENDING_MAX, id); /* fits */
     while (memchr(text.data, '\n', text.size) != NULL)
