@@ -136,8 +136,9 @@ static bool is_refused(struct login *l, struct login_answer *out)
     (void)login_account(l, account); /* nobody's may be refused as well */
     if (!guard_at_login(s->context, &s->client_address, account, &verdict))
         return false;
-    ban_format(&s->client_address, verdict.until_ns, l->refusal);
-    answer(out, LOGIN_REFUSED, l->refusal);
+    l->refused_until_ns = verdict.until_ns;
+    (void)login_is_refused(l, out->challenge); /* it is */
+    answer(out, LOGIN_REFUSED, out->challenge);
     return true;
 }
 
@@ -292,7 +293,7 @@ void login_begin(struct login *l, struct span mechanism, const struct span *resp
         return;
     }
     l->mechanism = (enum mechanism)m;
-    l->refusal[0] = '\0';
+    l->refused_until_ns = 0;
     if (response == NULL)
         take(l, NULL, out);
     else
@@ -309,7 +310,7 @@ void login_with_password(struct login *l, struct span user, struct span password
 {
     login_end(l);
     l->mechanism = MECHANISM_PLAIN;
-    l->refusal[0] = '\0';
+    l->refused_until_ns = 0;
     if (add_answer(l, user) < 0 || add_answer(l, password) < 0)
         answer(out, LOGIN_WRONG, "");
     else
@@ -382,9 +383,12 @@ bool login_is_unproven(const struct login *l)
     return asked_is_unproven(l->asked);
 }
 
-bool login_is_refused(const struct login *l)
+bool login_is_refused(const struct login *l, char out[BAN_TEXT_SIZE])
 {
-    return l->refusal[0] != '\0';
+    out[0] = '\0';
+    if (l->refused_until_ns != 0)
+        ban_format(&l->session->client_address, l->refused_until_ns, out);
+    return l->refused_until_ns != 0;
 }
 
 const char *login_mechanism(const struct login *l)

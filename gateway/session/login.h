@@ -51,8 +51,8 @@ struct login {
     struct buffer plain;      /* what PLAIN says (RFC 4616), as far as it is known */
     struct buffer name;       /* of another mechanism, where it has said one */
     struct auth_exchange *exchange;
-    char refusal[BAN_TEXT_SIZE]; /* of the last exchange: "" unless it was refused */
-    struct asked *asked;         /* instead of an exchange: a server behind checks the password */
+    int64_t refused_until_ns; /* the last exchange, without asking anybody; 0: it was not */
+    struct asked *asked;      /* instead of an exchange: a server behind checks the password */
 };
 
 /* The caller's session outlives it; `fn` is called with `owner`. */
@@ -98,8 +98,9 @@ int login_name(const struct login *l, const char *account, char out[ACCOUNT_SIZE
  */
 bool login_is_unproven(const struct login *l);
 
-/* Was the last exchange refused before anybody was asked? */
-bool login_is_refused(const struct login *l);
+/* Was the last exchange refused before anybody was asked? Then whom that goes for, and until when,
+ * is written to `out`; else "". */
+bool login_is_refused(const struct login *l, char out[BAN_TEXT_SIZE]);
 
 /* "PLAIN", of the last exchange: for the log. */
 const char *login_mechanism(const struct login *l);

@@ -242,8 +242,10 @@ static void wrong(struct pop3_session *s)
 /* Not [AUTH]: nothing was found wrong with the password, and clients would ask for another. */
 static void refused(struct pop3_session *s)
 {
+    char refusal[BAN_TEXT_SIZE];
+    (void)login_is_refused(&s->login, refusal); /* it is */
     wait_for(s, SESSION_AUTH_DELAY,
-             session_login_refused(&s->base, login_mechanism(&s->login), s->login.refusal));
+             session_login_refused(&s->base, login_mechanism(&s->login), refusal));
 }
 
 void pop3_login_wrong(struct pop3_session *s)
@@ -254,9 +256,9 @@ void pop3_login_wrong(struct pop3_session *s)
 
 static void delayed(struct pop3_session *s)
 {
-    pop3_refuse_login(
-        s, login_is_refused(&s->login) ? POP3_REPLY_auth_banned : POP3_REPLY_auth_invalid,
-        s->login.refusal);
+    char refusal[BAN_TEXT_SIZE];
+    bool is_refused = login_is_refused(&s->login, refusal);
+    pop3_refuse_login(s, is_refused ? POP3_REPLY_auth_banned : POP3_REPLY_auth_invalid, refusal);
     s->is_quitting = s->is_quitting || session_is_guessing(&s->base);
     pop3_continue(s);
 }

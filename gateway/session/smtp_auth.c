@@ -12,7 +12,7 @@ static void end_with(struct smtp_session *s, enum smtp_reply_name reply, const c
 
 static void end_exchange(struct smtp_session *s, enum smtp_reply_name reply)
 {
-    end_with(s, reply, s->login.refusal);
+    end_with(s, reply, "");
 }
 
 static void unavailable(struct smtp_session *s, struct span reason)
@@ -30,13 +30,17 @@ static void wrong(struct smtp_session *s)
 /* Not 535: nothing was found wrong with the password, and clients would ask for another. */
 static void refused(struct smtp_session *s)
 {
+    char refusal[BAN_TEXT_SIZE];
+    (void)login_is_refused(&s->login, refusal); /* it is */
     smtp_wait(s, SESSION_AUTH_DELAY,
-              session_login_refused(&s->base, login_mechanism(&s->login), s->login.refusal));
+              session_login_refused(&s->base, login_mechanism(&s->login), refusal));
 }
 
 void smtp_auth_delayed(struct smtp_session *s)
 {
-    end_exchange(s, login_is_refused(&s->login) ? SMTP_REPLY_auth_banned : SMTP_REPLY_auth_invalid);
+    char refusal[BAN_TEXT_SIZE];
+    bool is_refused = login_is_refused(&s->login, refusal);
+    end_with(s, is_refused ? SMTP_REPLY_auth_banned : SMTP_REPLY_auth_invalid, refusal);
     if (session_is_guessing(&s->base)) {
         smtp_say(s, SMTP_REPLY_auth_guessing, NULL);
         s->is_quitting = true;

@@ -17,7 +17,6 @@ struct row {
     _Atomic uint32_t sequence;
     _Atomic uint32_t state, messages, deleted;
     _Atomic uint32_t lease_count;
-    struct session_lease leases[SESSION_LEASES_MAX];
     struct session_row content;
 };
 
@@ -65,9 +64,21 @@ static struct row *row_at(const struct session_table *t, size_t i)
     return (struct row *)(void *)((char *)t->region + rows_offset(t->capacity)) + i;
 }
 
+static size_t leases_offset(size_t capacity)
+{
+    return rows_offset(capacity) + aligned(capacity * sizeof(struct row));
+}
+
+/* Of one row. They lie apart: most sessions hold none, and never touch that memory. */
+static struct session_lease *leases_of(const struct session_table *t, size_t row)
+{
+    struct session_lease *all = (void *)((char *)t->region + leases_offset(t->capacity));
+    return all + row * SESSION_LEASES_MAX;
+}
+
 size_t session_table_size(size_t capacity)
 {
-    return rows_offset(capacity) + capacity * sizeof(struct row);
+    return leases_offset(capacity) + capacity * SESSION_LEASES_MAX * sizeof(struct session_lease);
 }
 
 int session_claim(const struct session_table *t, size_t limit, size_t slot)
@@ -166,7 +177,7 @@ void session_set_leases(const struct session_table *t, int row, const struct ses
     if (count > SESSION_LEASES_MAX)
         count = SESSION_LEASES_MAX;
     if (count > 0)
-        memcpy(r->leases, leases, count * sizeof *leases);
+        memcpy(leases_of(t, (size_t)row), leases, count * sizeof *leases);
     atomic_store_explicit(&r->lease_count, (uint32_t)count, memory_order_release);
 }
 
@@ -179,7 +190,7 @@ void session_each_lease(const struct session_table *t, size_t slot,
             continue;
         uint32_t count = atomic_load_explicit(&r->lease_count, memory_order_acquire);
         for (uint32_t n = 0; n < count && n < SESSION_LEASES_MAX; n++)
-            fn(owner, &r->leases[n]);
+            fn(owner, &leases_of(t, i)[n]);
     }
 }
 
