@@ -9,9 +9,16 @@ static const char default_socket[] = "/run/porteiro/control.sock";
 static void print_help(FILE *out)
 {
     fputs("usage: porteiroctl [-s SOCKET] [--json] COMMAND\n\n", out);
-    for (const struct command *c = console_commands; c->name != NULL; c++)
-        fprintf(out, "  %s %-*s %s\n", c->name, (int)(20 - strlen(c->name)), c->arguments, c->help);
-    fputs("\nExit status: 0 done, 1 refused or not reachable, 2 wrong options.\n", out);
+    for (const struct command *c = console_commands; c->name != NULL; c++) {
+        int room = (int)(20 - strlen(c->name)), size = (int)strlen(c->arguments);
+        fprintf(out, "  %s %-*s%s%s\n", c->name, room, c->arguments,
+                size > room ? "\n                        " : " ", c->help);
+    }
+    fputs("\n-s SOCKET  the gateway's socket, by default /run/porteiro/control.sock\n"
+          "--json     JSON instead of tables\n"
+          "\nExit status: 0 done, 1 refused or not reachable, 2 wrong options.\n"
+          "Manual: porteiroctl(8).\n",
+          out);
 }
 
 int main(int argc, char **argv)

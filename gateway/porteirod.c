@@ -17,15 +17,23 @@ enum { EXIT_USAGE = 2, PRINT_MAX = 16 * 1024 * 1024 };
 
 enum mode { MODE_RUN, MODE_TEST, MODE_PRINT };
 
+static void print_help(FILE *out)
+{
+    fputs("usage: porteirod [-c FILE] [-t [--live] | -T | -V | -h]\n\n"
+          "  -c FILE        the configuration, by default /etc/porteiro/porteiro.conf\n"
+          "  -t             check all that can be checked without starting\n"
+          "  -t --live      connect to the servers behind too, and tell what they do\n"
+          "  -T             print the effective configuration\n"
+          "  -V, --version  print the version\n"
+          "  -h, --help     print this\n\n"
+          "Exit status: 0 ended as asked, 1 failed or the configuration is refused,\n"
+          "2 wrong options. Manuals: porteirod(8), porteiro.conf(5), porteiroctl(8).\n",
+          out);
+}
+
 static int usage(void)
 {
-    fputs("usage: porteirod [-c FILE] [-t [--live] | -T | -V]\n"
-          "  -c FILE    the configuration, by default /etc/porteiro/porteiro.conf\n"
-          "  -t         check all that can be checked without starting\n"
-          "  -t --live  connect to the servers behind too, and tell what they do\n"
-          "  -T         print the effective configuration\n"
-          "  -V         print the version\n",
-          stderr);
+    print_help(stderr);
     return EXIT_USAGE;
 }
 
@@ -77,17 +85,21 @@ int main(int argc, char **argv)
 {
     const char *file = default_file;
     enum mode mode = MODE_RUN;
-    static const struct option words[] = {{"live", no_argument, NULL, 'l'}, {NULL, 0, NULL, 0}};
+    static const struct option words[] = {{"live", no_argument, NULL, 'l'},
+                                          {"help", no_argument, NULL, 'h'},
+                                          {"version", no_argument, NULL, 'V'},
+                                          {NULL, 0, NULL, 0}};
     bool is_live = false;
     int option;
     title_prepare(argc, argv);
     tls_memory_begin();
-    while ((option = getopt_long(argc, argv, "c:tTV", words, NULL)) != -1) {
+    while ((option = getopt_long(argc, argv, "c:tTVh", words, NULL)) != -1) {
         switch (option) {
         case 'l': is_live = true; break;
         case 'c': file = optarg; break;
         case 't': mode = MODE_TEST; break;
         case 'T': mode = MODE_PRINT; break;
+        case 'h': print_help(stdout); return EXIT_SUCCESS;
         case 'V': puts("porteirod " PORTEIRO_VERSION); return EXIT_SUCCESS;
         default: return usage();
         }

@@ -6,7 +6,15 @@
 
 enum { MAX_LINES = 200 };
 
+/* A key, and where it stands. */
+struct known {
+    char *path, *file;
+    unsigned line;
+};
+
 struct errors {
+    struct known *known;
+    size_t known_count, known_room;
     size_t count[FINDING_NOTE + 1];
     size_t lines;
     struct {
@@ -63,8 +71,37 @@ void errors_destroy(struct errors **errors)
         return;
     for (size_t i = 0; i < (*errors)->lines; i++)
         free((*errors)->line[i].text);
+    for (size_t i = 0; i < (*errors)->known_count; i++) {
+        free((*errors)->known[i].path);
+        free((*errors)->known[i].file);
+    }
+    free((*errors)->known);
     free(*errors);
     *errors = NULL;
+}
+
+void errors_know(struct errors *e, const char *path, const struct place *at)
+{
+    if (e->known_count == e->known_room) {
+        e->known_room = e->known_room * 2 + 64;
+        e->known = realloc(e->known, e->known_room * sizeof *e->known);
+        if (e->known == NULL)
+            abort(); /* out of memory at the start */
+    }
+    struct known *k = &e->known[e->known_count++];
+    *k = (struct known){strdup(path), strdup(at->file), at->line};
+    if (k->path == NULL || k->file == NULL)
+        abort(); /* likewise */
+}
+
+/* The place of the key that the text is about, or else `at`. */
+static struct place find_place(const struct errors *e, const char *text, const struct place *at)
+{
+    size_t size = strcspn(text, ": ");
+    for (size_t i = 0; i < e->known_count && text[size] == ':'; i++)
+        if (strncmp(e->known[i].path, text, size) == 0 && e->known[i].path[size] == '\0')
+            return (struct place){e->known[i].file, e->known[i].line};
+    return *at;
 }
 
 __attribute__((format(printf, 4, 0))) static void add(struct errors *e, enum finding kind,
@@ -77,8 +114,10 @@ __attribute__((format(printf, 4, 0))) static void add(struct errors *e, enum fin
     if (e->lines == MAX_LINES)
         return;
     (void)vsnprintf(text.text, sizeof text.text, format, args); /* cut to fit is what we want */
-    if (at != NULL)
-        (void)error_prefix(&text, "%s", place_format(at, where));
+    if (at != NULL) {
+        const struct place place = find_place(e, text.text, at);
+        (void)error_prefix(&text, "%s", place_format(&place, where));
+    }
     char *copy = strdup(text.text);
     if (copy == NULL)
         abort(); /* out of memory at the start */

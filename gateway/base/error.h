@@ -32,6 +32,10 @@ struct errors;
 struct errors *errors_create(void);
 void errors_destroy(struct errors **errors);
 
+/* Where a key stands that a message may be about: one added with the place of its group, and that
+ * begins with "PATH: ", is told there instead. Both are copied. */
+void errors_know(struct errors *e, const char *path, const struct place *at);
+
 /* Adds a line. Past 200 lines only counts go on. */
 void errors_add(struct errors *e, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void errors_warn(struct errors *e, const char *format, ...) __attribute__((format(printf, 2, 3)));

@@ -125,9 +125,13 @@ uint64_t reader_apply(struct reader *r, const struct section *s, const config_se
             continue;
         }
         struct value v = read_value(r, at);
+        const struct place place = reader_place(r, at);
         set |= UINT64_C(1) << (key - s->settings);
+        errors_know(r->errors,
+                    path[0] == '\0' ? name : arena_printf(r->config->arena, "%s.%s", path, name),
+                    &place);
         if (s == &section_top)
-            r->config->places[key - s->settings] = reader_place(r, at);
+            r->config->places[key - s->settings] = place;
         if (setting_store(key, &v, base, r->config->arena, &why) < 0)
             reader_complain(r, at, path, why.text);
     }

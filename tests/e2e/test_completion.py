@@ -1,4 +1,5 @@
 """porteiroctl in bash: commands and their options, as --help tells them."""
+import re
 import subprocess
 from pathlib import Path
 
@@ -20,7 +21,7 @@ def complete(*words):
 
 def test_every_command_of_the_help_is_offered():
     told = subprocess.run([build.PORTEIROCTL, "--help"], capture_output=True, text=True, check=True).stdout
-    commands = [line.split()[0] for line in told.splitlines() if line.startswith("  ")]
+    commands = re.findall(r"^  (\S+)", told, re.M)
     assert "status" in commands and complete("") == ["-s", "--json", *commands]
 
 

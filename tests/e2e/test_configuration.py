@@ -1,6 +1,7 @@
 """porteiro.conf: -t finds every error at once with FILE:LINE, -T prints what is in force."""
 import re
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -49,7 +50,15 @@ def test_t_writes_errors_to_standard_error_with_status_1(configuration):
     assert "identity" not in done.stdout and "good" not in done.stdout
 
 
-@pytest.mark.parametrize("arguments", [["-x"], ["-c"], ["file"], ["-t", "file"], ["--help"]])
+@pytest.mark.parametrize("program", [build.PORTEIROD, build.PORTEIROCTL])
+@pytest.mark.parametrize("option", ["-h", "--help"])
+def test_help_goes_to_standard_output_and_fits_a_terminal(program, option):
+    done = subprocess.run([program, option], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "") and done.stdout.startswith(f"usage: {Path(program).name} ")
+    assert [line for line in done.stdout.split("\n") if len(line) > 80] == []
+
+
+@pytest.mark.parametrize("arguments", [["-x"], ["-c"], ["file"], ["-t", "file"], ["--nonsense"]])
 def test_wrong_options_are_status_2_with_the_usage_on_standard_error(arguments):
     done = run_porteirod(*arguments)
     assert done.returncode == 2 and done.stdout == "" and "usage: porteirod" in done.stderr

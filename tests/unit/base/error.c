@@ -123,6 +123,32 @@ START_TEST(a_line_at_a_place_begins_with_it)
 }
 END_TEST
 
+START_TEST(what_is_about_a_key_is_told_where_that_stands)
+{
+    static struct shown s;
+    const struct place group = {"porteiro.conf", 31};
+    struct place tls = {"more.conf", 7}, bind = {"porteiro.conf", 33};
+    struct errors *e = errors_create();
+    errors_know(e, "listeners.smtp.tls", &tls);
+    errors_know(e, "listeners.smtp.bind", &bind);
+    tls = bind = (struct place){"gone", 1}; /* they were copied */
+    errors_add_at(e, &group, "listeners.smtp.bind: %s", "*:25: permission denied");
+    errors_warn_at(e, &group, "listeners.smtp.tls: odd");
+    errors_note_at(e, &group, "listeners.smtp.bi: no key");
+    errors_note_at(e, &group, "listeners.smtp.binds: another");
+    errors_note_at(e, &group, "listeners.smtp.bind is said without a colon");
+    errors_note(e, "listeners.smtp.bind: of no place");
+    errors_each(e, show, &s);
+    ck_assert_str_eq(s.texts[0], "porteiro.conf:33: listeners.smtp.bind: *:25: permission denied");
+    ck_assert_str_eq(s.texts[1], "more.conf:7: listeners.smtp.tls: odd");
+    ck_assert_str_eq(s.texts[2], "porteiro.conf:31: listeners.smtp.bi: no key");
+    ck_assert_str_eq(s.texts[3], "porteiro.conf:31: listeners.smtp.binds: another");
+    ck_assert_str_eq(s.texts[4], "porteiro.conf:31: listeners.smtp.bind is said without a colon");
+    ck_assert_str_eq(s.texts[5], "listeners.smtp.bind: of no place");
+    errors_destroy(&e);
+}
+END_TEST
+
 START_TEST(a_note_is_neither_an_error_nor_a_warning)
 {
     struct errors *e = errors_create();
@@ -176,6 +202,7 @@ SUITE(error)
     TEST(lines_are_shown_in_the_order_in_which_they_were_added);
     TEST(a_place_is_file_and_line_or_the_file_alone);
     TEST(a_line_at_a_place_begins_with_it);
+    TEST(what_is_about_a_key_is_told_where_that_stands);
     TEST(a_note_is_neither_an_error_nor_a_warning);
     TEST(past_200_lines_only_counts_go_on);
     TEST(destroying_leaves_null);

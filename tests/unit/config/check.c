@@ -49,6 +49,21 @@ START_TEST(the_realm_is_the_hostname_without_its_first_label)
 }
 END_TEST
 
+/* ---- where it is told ---- */
+
+START_TEST(what_is_wrong_with_a_key_is_told_at_its_line_and_what_is_missing_at_its_groups)
+{
+    (void)config_of(HOSTNAME TLS UPSTREAMS "listeners = { x = {\n"
+                                           "bind = [\"*:465\"]\n"
+                                           "certificate = \"none\"\n"
+                                           "upstream = \"nowhere\" }\n"
+                                           "y = { bind = [\"*:466\"] } }\n");
+    error_is("porteiro.conf:6: listeners.x.certificate: ", "none");
+    error_is("porteiro.conf:7: listeners.x.upstream: ", "nowhere");
+    error_is("porteiro.conf:8: listeners.y.upstream: ", "is missing");
+}
+END_TEST
+
 /* ---- what refers to what ---- */
 
 START_TEST(a_listener_finds_its_certificate_and_its_upstream)
@@ -609,6 +624,7 @@ SUITE(check)
     TEST(without_a_hostname_it_is_that_of_the_host);
     TEST(a_hostname_without_a_domain_is_warned_of);
     TEST(the_realm_is_the_hostname_without_its_first_label);
+    TEST(what_is_wrong_with_a_key_is_told_at_its_line_and_what_is_missing_at_its_groups);
     TEST(a_listener_finds_its_certificate_and_its_upstream);
     TEST(an_address_to_listen_on_is_parsed);
     TEST(an_address_of_a_server_is_parsed);

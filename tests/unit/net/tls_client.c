@@ -189,7 +189,7 @@ END_TEST
 START_TEST(an_old_version_that_could_not_be_spoken_is_an_error)
 {
     prepare("tls_min_version = \"TLSv1.1\"");
-    error_is("porteiro.conf:3: upstreams.smtp.tls_min_version", "SECLEVEL=0");
+    error_is("porteiro.conf:4: upstreams.smtp.tls_min_version", "SECLEVEL=0");
     count_is(1, 0);
 }
 END_TEST
@@ -205,7 +205,7 @@ END_TEST
 START_TEST(ciphers_that_name_none_are_refused)
 {
     prepare("tls_ciphers = \"ENIGMA\"");
-    error_is("porteiro.conf:3: upstreams.smtp.tls_ciphers", "ENIGMA");
+    error_is("porteiro.conf:4: upstreams.smtp.tls_ciphers", "ENIGMA");
     count_is(1, 0);
 }
 END_TEST
@@ -254,11 +254,11 @@ END_TEST
 START_TEST(a_file_of_cas_that_holds_none_is_refused)
 {
     prepare("tls = \"verify\" ca = \"~nowhere.pem\"");
-    error_is("porteiro.conf:3: upstreams.smtp.ca", "No such file or directory");
+    error_is("porteiro.conf:4: upstreams.smtp.ca", "No such file or directory");
     count_is(1, 0);
     folder_write("empty.pem", "nothing\n");
     prepare("tls = \"verify\" ca = \"~empty.pem\"");
-    error_is("porteiro.conf:3: upstreams.smtp.ca", "empty.pem");
+    error_is("porteiro.conf:4: upstreams.smtp.ca", "empty.pem");
     count_is(1, 0);
 }
 END_TEST
@@ -359,7 +359,7 @@ END_TEST
 START_TEST(a_key_of_another_certificate_is_refused)
 {
     prepare("tls = \"require\" client_certificate = \"~mail.pem\" client_key = \"~other.key\"");
-    error_is("porteiro.conf:3: upstreams.smtp.client_key", "");
+    error_is("porteiro.conf:4: upstreams.smtp.client_key", "");
     count_is(1, 0);
 }
 END_TEST
@@ -367,8 +367,8 @@ END_TEST
 START_TEST(files_that_are_missing_are_all_named)
 {
     prepare("tls = \"require\" client_certificate = \"~no.pem\" client_key = \"~no.key\"");
-    error_is("porteiro.conf:3: upstreams.smtp.client_certificate", "No such file or directory");
-    error_is("porteiro.conf:3: upstreams.smtp.client_key", "No such file or directory");
+    error_is("porteiro.conf:4: upstreams.smtp.client_certificate", "No such file or directory");
+    error_is("porteiro.conf:4: upstreams.smtp.client_key", "No such file or directory");
     count_is(2, 0);
 }
 END_TEST
@@ -377,7 +377,7 @@ START_TEST(a_key_that_everybody_can_read_is_taken_with_a_warning)
 {
     ck_assert_int_eq(chmod(folder_path("mail.key"), 0644), 0);
     prepare("tls = \"require\" client_certificate = \"~mail.pem\" client_key = \"~mail.key\"");
-    warning_is("porteiro.conf:3: upstreams.smtp.client_key", "chmod 600");
+    warning_is("porteiro.conf:4: upstreams.smtp.client_key", "chmod 600");
     count_is(0, 1);
     ck_assert_int_eq(chmod(folder_path("mail.key"), 0600), 0);
 }
