@@ -7,12 +7,18 @@
 #include <stdatomic.h>
 #include <stdio.h>
 
-enum { SETS = KNOWN_MAX / KNOWN_WAYS, HOUR_BITS = 24, HOUR_MASK = (1 << HOUR_BITS) - 1 };
+enum {
+    SETS = KNOWN_MAX / KNOWN_WAYS,
+    HOUR_BITS = 24,
+    HOUR_MASK = (1 << HOUR_BITS) - 1,
+    BLOCK = 512, /* words of a page */
+};
 #define HOUR_NS (3600 * CLOCK_SECOND)
 
 /* A word: 40 bits of a hash, and the hour when it was seen last. */
 struct known {
     _Atomic uint64_t version;
+    _Atomic bool is_used[KNOWN_MAX / BLOCK]; /* a page that is only read costs memory, too */
     _Atomic uint64_t words[KNOWN_MAX];
 };
 
@@ -49,6 +55,12 @@ static struct seat seat_of(const uint64_t key[2], const char *account, const str
     return (struct seat){.set = hash[0] % SETS * KNOWN_WAYS, .tag = hash[1] & ~(uint64_t)HOUR_MASK};
 }
 
+static void store(struct known *k, size_t place, uint64_t word)
+{
+    atomic_store_explicit(&k->is_used[place / BLOCK], true, memory_order_relaxed);
+    atomic_store_explicit(&k->words[place], word, memory_order_relaxed);
+}
+
 static bool is_of(uint64_t word, uint64_t tag)
 {
     return word != 0 && (word & ~(uint64_t)HOUR_MASK) == tag;
@@ -56,21 +68,21 @@ static bool is_of(uint64_t word, uint64_t tag)
 
 static void note(struct known *k, struct seat seat, uint64_t hour)
 {
-    _Atomic uint64_t *set = &k->words[seat.set], *oldest = set;
+    size_t oldest = seat.set;
     uint64_t oldest_hour = UINT64_MAX;
-    for (size_t i = 0; i < KNOWN_WAYS; i++) {
-        uint64_t word = atomic_load_explicit(&set[i], memory_order_relaxed);
+    for (size_t place = seat.set; place < seat.set + KNOWN_WAYS; place++) {
+        uint64_t word = known_read(k, place);
         if (is_of(word, seat.tag)) {
             if ((word & HOUR_MASK) != hour)
-                atomic_store_explicit(&set[i], seat.tag | hour, memory_order_relaxed);
+                store(k, place, seat.tag | hour);
             return;
         }
         if ((word & HOUR_MASK) < oldest_hour) {
             oldest_hour = word & HOUR_MASK;
-            oldest = &set[i];
+            oldest = place;
         }
     }
-    atomic_store_explicit(oldest, seat.tag | hour, memory_order_relaxed);
+    store(k, oldest, seat.tag | hour);
     atomic_fetch_add_explicit(&k->version, 1, memory_order_relaxed);
 }
 
@@ -88,7 +100,7 @@ bool known_has(const struct known *k, const uint64_t key[2], const char *account
     const struct seat seat = seat_of(key, account, client);
     uint64_t hours = (uint64_t)(lifetime_ns / HOUR_NS), hour = hour_of(now_ns);
     for (size_t i = 0; i < KNOWN_WAYS && lifetime_ns > 0; i++) {
-        uint64_t word = atomic_load_explicit(&k->words[seat.set + i], memory_order_relaxed);
+        uint64_t word = known_read(k, seat.set + i);
         if (is_of(word, seat.tag))
             return (word & HOUR_MASK) + hours >= hour;
     }
@@ -97,11 +109,14 @@ bool known_has(const struct known *k, const uint64_t key[2], const char *account
 
 uint64_t known_read(const struct known *k, size_t place)
 {
-    return place < KNOWN_MAX ? atomic_load_explicit(&k->words[place], memory_order_relaxed) : 0;
+    if (place >= KNOWN_MAX ||
+        !atomic_load_explicit(&k->is_used[place / BLOCK], memory_order_relaxed))
+        return 0;
+    return atomic_load_explicit(&k->words[place], memory_order_relaxed);
 }
 
 void known_put(struct known *k, size_t place, uint64_t word)
 {
     if (place < KNOWN_MAX)
-        atomic_store_explicit(&k->words[place], word, memory_order_relaxed);
+        store(k, place, word);
 }

@@ -159,7 +159,9 @@ static int add_bans(const struct state *s, struct buffer *out)
     struct buffer records = {.limit = FILE_MAX};
     struct ban ban;
     int failed = 0;
-    for (size_t place = 0; place < BANS_MAX; place++)
+    /* Before the first one there is nothing to read, and reading would cost its memory. */
+    size_t places = bans_version(s->mapping->bans) == 0 ? 0 : BANS_MAX;
+    for (size_t place = 0; place < places; place++)
         if (bans_read(s->mapping->bans, place, now, &ban) == 0) {
             failed |= add(&records, &ban, sizeof ban);
             section.count++;
