@@ -347,6 +347,39 @@ def test_a_hung_process_is_killed_and_replaced(new_gateway, new_smtp, role, seco
         client.mail(message())
 
 
+@pytest.mark.long
+@pytest.mark.timeout(240)
+def test_what_a_hung_worker_holds_comes_back_and_what_a_live_one_holds_stays(new_gateway, new_smtp, new_redis):
+    """A lease is renewed each minute, and dies two after the last time; in memory the master gives it back before that."""
+    limits = {"places": {"key": ["account"], "count": "sessions", "max": 2}}
+    options = {"workers": 2, "policies": {"out": {"limits": limits}}, "listener": {"policy": "out"}}
+    shared = {"redis": {"address": [f"127.0.0.1:{new_redis().port}"]}}
+    server, lease, held = new_smtp(), 120, []
+    gateways = [new_gateway(server, **options), new_gateway(server, **options, **shared)]
+
+    def gets_in(gateway):
+        client = smtp(gateway, user=None)
+        client.send(f"AUTH PLAIN {plain_response('alice', PASSWORDS['alice'])}")
+        if client.reply().startswith("235 "):
+            held.append(client)
+            return True
+        client.quit()
+        time.sleep(0.5)  # it comes back by time alone
+        return False
+
+    begin = time.monotonic()
+    for gateway in gateways:
+        gateway.may_lose = {"process_died", "process_hung"}
+        workers = one_client_a_worker(gateway, user=None)
+        held.extend(client.login() for client in workers.values())
+        assert not gets_in(gateway)
+        stop_process(next(iter(workers)))
+    for gateway, patience in zip(gateways, (30, lease + 30)):
+        until(lambda g=gateway: gets_in(g), "the place of the hung one is free", patience)
+    until(lambda: time.monotonic() > begin + lease + 10, "longer than an unrenewed lease lasts", lease + 20)
+    assert not any(gets_in(gateway) for gateway in gateways)
+
+
 # ---- the master dies ----
 
 def test_when_the_master_dies_the_others_finish_their_sessions_and_end(new_gateway, new_smtp, new_pop3):
