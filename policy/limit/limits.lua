@@ -25,17 +25,11 @@ local now = clock[1] * 1000000 + clock[2]
 
 -- ---- rates: see policy/limit/gcra.c ----
 
-local stored = {} -- by index of key, as they stand
-local tats = {}   -- likewise, as they are to be written at the end
-local mine = {}   -- likewise, as they will be if the group that is tried is taken
+local tats = {} -- by index of key, as they are to be written at the end
+local mine = {} -- likewise, as they will be if the group that is tried is taken
 
 local function tat_of(k)
-    local tat = tats[k] or stored[k]
-    if not tat then
-        tat = tonumber(call('GET', KEYS[k])) or 0
-        stored[k] = tat
-    end
-    return tat
+    return tats[k] or tonumber(call('GET', KEYS[k])) or 0
 end
 
 local function write_tats()
@@ -153,12 +147,12 @@ local kinds = { r = take_rate, a = take_at_once, d = take_distinct, q = take_rat
 local TAKEN, REFUSED, NEITHER = 1, 2, 0
 local answer, size = { now }, 1
 
--- As it stands without the group, whose takes are in ARGV from `first` up to `next`.
-local function forget_group(first, next)
+-- As it stands without the group, whose takes are in ARGV from `first` up to `behind`.
+local function forget_group(first, behind)
     for i = #undo, 1, -1 do
         undo[i]()
     end
-    for at = first, next - 7, 7 do
+    for at = first, behind - 7, 7 do
         local i, k = 2 + (at - 2) / 7 * 4, tonumber(ARGV[at + 3])
         if answer[i] == TAKEN then
             answer[i], answer[i + 2] = NEITHER, 0
@@ -173,6 +167,10 @@ local function forget_group(first, next)
 end
 
 local function keep_group()
+    if not next(tats) then
+        tats = mine
+        return
+    end
     for k, tat in pairs(mine) do
         tats[k] = tat
     end
@@ -248,7 +246,7 @@ end
 function settles.f(k, count)
     for i = k, k + count - 1 do
         call('DEL', KEYS[i])
-        stored[i], tats[i] = 0, nil
+        tats[i] = nil
     end
 end
 
