@@ -57,11 +57,12 @@ void session_verdict(const struct session *s, const struct verdict *v, const cha
                        : v->kind == VERDICT_DEFER  ? "defer"
                        : v->kind == VERDICT_REJECT ? "reject"
                                                    : "delay";
-    session_event(
-        s, EVENT_decision, field_text(KEY_message, message), field_text(KEY_sender, sender),
-        field_text(KEY_recipient, recipient), field_text(KEY_rule, v->rule->name),
-        field_text(KEY_verdict, what), field_span(KEY_key, v->key),
-        v->wait_us < 0 ? field_text(KEY_wait, "") : field_seconds(KEY_wait, v->wait_us * 1000));
+    session_event(s, EVENT_decision, field_text(KEY_message, message),
+                  field_text(KEY_sender, sender), field_text(KEY_recipient, recipient),
+                  field_text(KEY_rule, v->rule->name), field_text(KEY_verdict, what),
+                  field_span(KEY_key, v->key), field_text(KEY_country, s->country),
+                  v->wait_us < 0 ? field_text(KEY_wait, "")
+                                 : field_seconds(KEY_wait, v->wait_us * 1000));
     if (!is_monitored)
         session_add(s, v->kind == VERDICT_PASS ? COUNTER_limits_delayed : COUNTER_limits_refused,
                     1);

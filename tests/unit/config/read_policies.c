@@ -283,14 +283,16 @@ START_TEST(what_is_printed_is_read_as_the_same)
     (void)config_of(GATEWAY(
         "strict",
         "easy = { limits = { hour = { key = [\"account\"] rate = \"600/h\" } day = { key "
-        "= [\"ip\"] rate = \"9/1d\" except = { networks = [\"192.0.2.0/24\"] } } } }\n"
+        "= [\"ip\"] rate = \"9/1d\" except = { networks = [\"192.0.2.0/24\"] countries = [\"DE\"] "
+        "} } } }\n"
         "strict = { base = \"easy\" mode = \"monitor\" limits = { day = { enabled = "
         "false when = { accounts = [\"group:shop\"] } } } }") "groups = { shop = { file = "
                                                               "\"/etc/shop\" } boss = { accounts = "
-                                                              "[\"ana@example.com\"] } }");
+                                                              "[\"ana@example.com\"] } }\n" GEOIP);
     ck_assert_int_eq(config_print(config, &out), 0);
     (void)span_copy(buffer_bytes(&out), first, sizeof first); /* fits */
     buffer_clear(&out);
+    ck_assert_ptr_nonnull(strstr(first, "countries = [\"DE\"]"));
     (void)config_of(first);
     ck_assert_uint_eq(errors_count(findings), 0);
     ck_assert_int_eq(config_print(config, &out), 0);
