@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <strings.h>
 
-/* ISO 3166-1, and XK for Kosovo, which all databases have. */
+/* ISO 3166-1, and XK for Kosovo, which all databases have; in order. */
 static const char codes[] =
     "AD AE AF AG AI AL AM AO AQ AR AS AT AU AW AX AZ BA BB BD BE BF BG BH BI BJ BL "
     "BM BN BO BQ BR BS BT BV BW BY BZ CA CC CD CF CG CH CI CK CL CM CN CO CR CU CV "
@@ -19,11 +19,29 @@ static const char codes[] =
     "ST SV SX SY SZ TC TD TF TG TH TJ TK TL TM TN TO TR TT TV TW TZ UA UG UM US UY "
     "UZ VA VC VE VG VI VN VU WF WS XK YE YT ZA ZM ZW ";
 
+static int compare(const void *a, const void *b)
+{
+    return memcmp(a, b, 2);
+}
+
+/* In capitals, "" where it is none: as "ZZ", by which some databases say that they don't know. */
+static void read_code(struct span text, char out[COUNTRY_SIZE])
+{
+    memset(out, 0, COUNTRY_SIZE);
+    for (size_t i = 0; i < 2 && text.size == 2; i++) {
+        char c = text.data[i];
+        out[i] = c >= 'a' && c <= 'z' ? (char)(c - 'a' + 'A') : c;
+    }
+    if (bsearch(out, codes, sizeof codes / 3, 3, compare) == NULL)
+        out[0] = out[1] = '\0';
+}
+
 int country_check(const char *text, struct error *why)
 {
-    for (const char *code = codes; *code != '\0' && strlen(text) == 2; code += 3)
-        if (span_equals_nocase(span_make(code, 2), text))
-            return 0;
+    char code[COUNTRY_SIZE];
+    read_code(span_of(text), code);
+    if (code[0] != '\0')
+        return 0;
     if (strcasecmp(text, "UK") == 0)
         return error_set(why, "\"%s\" is no country of ISO 3166; write \"GB\"", text);
     return error_set(why, "\"%s\" is no country; write its two letters of ISO 3166, as \"BR\"",
@@ -50,21 +68,17 @@ struct building {
     size_t count; /* leaves that have a country */
 };
 
-static bool is_letter(char c)
-{
-    return ascii_lower(c) >= 'a' && ascii_lower(c) <= 'z';
-}
-
 /* Returns 0, or -1: the record is spoiled. */
 static int read_record(struct mmdb *m, uint32_t record, uint32_t *word)
 {
-    struct span code;
-    int found = mmdb_text(m, record, "country", "iso_code", &code);
+    char code[COUNTRY_SIZE] = "";
+    struct span text;
+    int found = mmdb_text(m, record, "country", "iso_code", &text);
     if (found == 0)
-        found = mmdb_text(m, record, "registered_country", "iso_code", &code);
-    *word = LEAF;
-    if (found > 0 && code.size == 2 && is_letter(code.data[0]) && is_letter(code.data[1]))
-        *word |= (uint32_t)(code.data[0] & ~0x20) << 8 | (uint32_t)(code.data[1] & ~0x20);
+        found = mmdb_text(m, record, "registered_country", "iso_code", &text);
+    if (found > 0)
+        read_code(text, code);
+    *word = LEAF | (uint32_t)code[0] << 8 | (uint32_t)code[1];
     return found < 0 ? -1 : 0;
 }
 

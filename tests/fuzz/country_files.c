@@ -21,12 +21,14 @@ static uint32_t leaf_of(const struct mmdb *m, const unsigned char octets[16])
 static void say(struct mmdb *m, uint32_t leaf, char out[COUNTRY_SIZE])
 {
     struct span code = {"", 0};
+    struct error ignored; /* then it is none */
     if (leaf > 0 && mmdb_text(m, leaf, "country", "iso_code", &code) == 0)
         (void)mmdb_text(m, leaf, "registered_country", "iso_code", &code); /* empty, then */
     out[0] = '\0';
-    if (code.size == 2 && ascii_is_alnum(code.data[0]) && ascii_is_alnum(code.data[1]) &&
-        !ascii_is_digit(code.data[0]) && !ascii_is_digit(code.data[1]))
+    if (code.size == 2)
         (void)span_copy(code, out, COUNTRY_SIZE); /* fits */
+    if (country_check(out, &ignored) < 0)
+        out[0] = '\0';
 }
 
 static bool is_same(const char *a, const char *b)

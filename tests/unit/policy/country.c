@@ -100,11 +100,13 @@ START_TEST(where_there_is_no_country_the_registered_one_counts)
     database_lead(&file, "192.0.2.3", 32, database_add(&file, empty, sizeof empty - 1));
     database_lead(&file, "192.0.2.4", 32, database_country(&file, "continent", "EU"));
     database_lead(&file, "192.0.2.5", 32, database_country(&file, "country", "4X"));
+    database_lead(&file, "192.0.2.6", 32, database_country(&file, "country", "ZZ"));
     ck_assert_msg(builds(database_file(&file)), "%s", why.text);
     ck_assert_str_eq(country_of("192.0.2.1"), "US");
     ck_assert_str_eq(country_of("192.0.2.2"), "DE");
     ck_assert_str_eq(country_of("192.0.2.3"), "US");
     ck_assert_str_eq(country_of("192.0.2.4"), "");
+    ck_assert_str_eq(country_of("192.0.2.6"), "");
     ck_assert_uint_eq(count, 3);
 }
 END_TEST
