@@ -551,7 +551,7 @@ def test_a_login_that_is_due_soon_is_held_back(new_gateway, new_smtp):
 
 def test_a_reader_whose_server_is_away_may_try_until_it_errs_too_often(new_gateway, new_pop3):
     server = new_pop3()
-    gateway = new_gateway(pop3=server)
+    gateway = new_gateway(pop3=server, upstream={"health_check": "200ms"})
     pop3(gateway).quit()  # the password is known now
     server.stop()
     until(lambda: all(s["state"] == "down" for s in gateway.status()["servers"]), "the server to be known as down", 40)
