@@ -22,37 +22,46 @@ static void print_json(const char *text)
     json_decref(said);
 }
 
-/* Gives a command, and says how it went. */
-static int give(const struct console *c, const char *command, bool is_told)
+/* Gives a command, which is freed, and says how it went. */
+static int give(const struct console *c, json_t *request, bool is_told)
 {
+    const char *command = json_string_value(json_object_get(request, "command"));
     struct error why;
     char *text = NULL;
-    json_t *request = json_pack("{s:s}", "command", command);
     int failed = console_ask(c->socket, request, ignore, NULL, &text, &why) < 0;
-    json_decref(request);
     if (failed) {
         const char *reason = text == NULL ? why.text : text;
         bool has_end = reason[0] != '\0' && reason[strlen(reason) - 1] == '\n';
         fprintf(stderr, "porteiroctl: %s: %s%s", command, reason, has_end ? "" : "\n");
-        free(text);
-        return CONSOLE_FAILED;
-    }
-    if (c->is_json)
+    } else if (c->is_json) {
         print_json(text == NULL ? "" : text);
-    else if (is_told)
+    } else if (is_told) {
         printf("%s\n", text == NULL ? "done" : text);
+    }
+    json_decref(request);
     free(text);
-    return CONSOLE_DONE;
+    return failed ? CONSOLE_FAILED : CONSOLE_DONE;
+}
+
+static json_t *plain(const char *command)
+{
+    return json_pack("{s:s}", "command", command);
 }
 
 int command_reload(const struct console *c)
 {
-    return c->argc > 0 ? console_wrong("reload takes no argument") : give(c, "reload", true);
+    bool is_files = c->argc == 1 && strcmp(c->argv[0], "--files") == 0;
+    if (c->argc > 0 && !is_files)
+        return console_wrong("reload takes --files alone");
+    return give(
+        c, is_files ? json_pack("{s:s, s:b}", "command", "reload", "files", 1) : plain("reload"),
+        true);
 }
 
 int command_undrain(const struct console *c)
 {
-    return c->argc > 0 ? console_wrong("undrain takes no argument") : give(c, "undrain", true);
+    return c->argc > 0 ? console_wrong("undrain takes no argument")
+                       : give(c, plain("undrain"), true);
 }
 
 static void take_count(void *owner, json_t *line)
@@ -69,7 +78,7 @@ static int wait_for_end(const struct console *c, int64_t ms)
         long long sessions = -1;
         struct error why;
         char *text = NULL;
-        json_t *request = json_pack("{s:s}", "command", "status");
+        json_t *request = plain("status");
         int failed = console_ask(c->socket, request, take_count, &sessions, &text, &why) < 0;
         json_decref(request);
         free(text);
@@ -96,6 +105,6 @@ int command_drain(const struct console *c)
     } else if (c->argc > 0) {
         return console_wrong("drain takes --wait TIME alone");
     }
-    int outcome = give(c, "drain", true);
+    int outcome = give(c, plain("drain"), true);
     return outcome == CONSOLE_DONE && wait_ms >= 0 ? wait_for_end(c, wait_ms) : outcome;
 }

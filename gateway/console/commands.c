@@ -5,7 +5,7 @@
 const struct command console_commands[] = {
     {"status", "", "processes, doors and servers behind, in figures", command_status},
     {"sessions", "", "who is connected, and what each session waits for", command_sessions},
-    {"reload", "", "reads the configuration; tells FILE:LINE of errors", command_reload},
+    {"reload", "[--files]", "reads the configuration anew, or watched files alone", command_reload},
     {"drain", "[--wait TIME]", "sends new clients away, and lets sessions end", command_drain},
     {"undrain", "", "serves new clients again", command_undrain},
     {"forget", "ACCOUNT", "its next login asks the backend, whatever was known", command_forget},

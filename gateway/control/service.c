@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+enum { WRONG_MAX = 4096 };
+
 struct control_service {
     struct control_service_options options;
     struct log_writer *writer;
@@ -26,11 +28,12 @@ static void on_log_lost(void *owner)
 }
 
 /* The master takes what we send, or is gone, and we with it. */
-static void ask_reload(void *owner, uint32_t request)
+static void ask_reload(void *owner, uint32_t request, bool is_files)
 {
     const struct control_service *s = owner;
     const struct message_request m = {.request = request};
-    (void)channel_send(s->options.master, MESSAGE_RELOAD, &m, span_make("", 0), -1);
+    (void)channel_send(s->options.master, is_files ? MESSAGE_RELOAD_FILES : MESSAGE_RELOAD, &m,
+                       span_make("", 0), -1);
 }
 
 static void ask_drain(void *owner, uint32_t request, bool is_drain)
@@ -112,11 +115,19 @@ void control_service_destroy(struct control_service **service)
     *service = NULL;
 }
 
-static void log_wrong(void *owner, enum finding kind, const char *text)
+/* What is wrong with a file, for the log and the master. */
+struct wrong {
+    const struct control_service *service;
+    struct buffer text;
+};
+
+static void take_wrong(void *owner, enum finding kind, const char *text)
 {
-    const struct control_service *s = owner;
-    if (kind == FINDING_ERROR)
-        log_event(s->options.upstream.log, EVENT_list_refused, field_text(KEY_reason, text));
+    struct wrong *w = owner;
+    if (kind != FINDING_ERROR)
+        return;
+    log_event(w->service->options.upstream.log, EVENT_list_refused, field_text(KEY_reason, text));
+    (void)buffer_printf(&w->text, "%s\n", text); /* what doesn't fit stands in the log */
 }
 
 /* Parses a file that the master has opened, and sends it back as a list. */
@@ -125,14 +136,17 @@ static void parse_watched(struct control_service *s, const struct message *m)
     const struct config *c = s->options.upstream.config;
     struct message_list list = {.index = ((const struct message_watched *)m->payload)->index};
     struct errors *errors = errors_create();
+    struct wrong wrong = {.service = s, .text = {.limit = WRONG_MAX}};
     size_t count = 0;
     int fd = -1;
     if (list.index < c->watched_count)
         fd = watched_build(c, list.index, *m->fd, &count, errors);
     list.count = (uint32_t)count;
-    errors_each(errors, log_wrong, s);
+    errors_each(errors, take_wrong, &wrong);
     errors_destroy(&errors);
-    (void)channel_send(s->options.master, MESSAGE_LIST, &list, span_make("", 0), fd); /* as above */
+    (void)channel_send(s->options.master, MESSAGE_LIST, &list, buffer_bytes(&wrong.text),
+                       fd); /* as above */
+    buffer_clear(&wrong.text);
     if (fd >= 0)
         (void)close(fd); /* the master has its own */
 }

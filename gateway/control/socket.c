@@ -161,9 +161,8 @@ static void new_request(struct control_client *c)
 static void on_reload(struct control_client *c, const json_t *request)
 {
     const struct control_actions *a = &c->socket->options.actions;
-    (void)request;
     new_request(c);
-    a->reload(a->owner, c->request);
+    a->reload(a->owner, c->request, json_is_true(json_object_get(request, "files")));
 }
 
 static void on_drain(struct control_client *c, const json_t *request)

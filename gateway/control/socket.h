@@ -16,7 +16,7 @@ struct control_socket;
 
 /* What others do; each is answered by control_socket_answer with its number. */
 struct control_actions {
-    void (*reload)(void *owner, uint32_t request);
+    void (*reload)(void *owner, uint32_t request, bool is_files);
     void (*set_drain)(void *owner, uint32_t request, bool is_drain);
     void (*forget)(void *owner, uint32_t request, const char *name);
     void (*limits)(void *owner, uint32_t request, const json_t *keys);

@@ -87,7 +87,7 @@ struct message_watched {
     uint32_t index;
 };
 
-/* Without a descriptor it was wrong: the old one stays. */
+/* Without a descriptor it was wrong, text behind says how: the old one stays. */
 struct message_list {
     uint32_t index;
     uint32_t count; /* of its lines */

@@ -71,6 +71,7 @@ void generation_destroy(struct generation **generation)
         channel_destroy(&g->posts[i].child.channel);
         timeout_destroy(&g->posts[i].restart);
     }
+    buffer_clear(&g->files.text);
     prepared_destroy(&g->prepared);
     free(g->listeners);
     free(g->posts);

@@ -1,11 +1,14 @@
 /* The master's children: a post is a job that somebody must hold; whoever falls is replaced. */
 #pragma once
 
+#include "process/files.h"
 #include "process/role.h"
 #include "process/sockets.h"
 
 struct master_state;
 struct generation;
+
+enum { ANSWER_MAX = 12 * 1024 }; /* octets of an answer to a request of control's */
 
 struct child {
     pid_t pid;
@@ -33,8 +36,9 @@ struct generation {
     struct prepared *prepared;
     int64_t certificates_told_ns; /* when; 0: it doesn't serve yet */
     int64_t ticket_period;        /* of the keys that its workers have; see tickets.h */
-    int *listeners;               /* descriptors of the sockets, the sockets' own */
-    struct post *posts;           /* workers, auth processes, the helper if any, control */
+    struct files_asker files;
+    int *listeners;     /* descriptors of the sockets, the sockets' own */
+    struct post *posts; /* workers, auth processes, the helper if any, control */
     size_t post_count;
     bool is_retired; /* another serves; nobody is replaced but who is needed to the end */
 };

@@ -72,10 +72,54 @@ const struct sealed *files_list(const struct watched *watched, const struct conf
 
 /* ---- the master ---- */
 
-static void refuse(const struct generation *g, const char *path, const char *reason)
+static struct channel *control_of(const struct generation *g)
+{
+    return g->posts[g->post_count - 1].child.channel;
+}
+
+/* It stays as it was: whoever waits is told why. */
+static void note_refusal(struct generation *g, struct watched *w, const char *path,
+                         struct span reason)
+{
+    struct files_asker *a = &g->files;
+    if (!a->is_waiting || !w->is_meant)
+        return;
+    a->refused++;
+    if (path[0] != '\0')
+        (void)buffer_printf(&a->text, "%s: %.*s\n", path, (int)reason.size, reason.data);
+    else
+        (void)buffer_append(&a->text, reason); /* what doesn't fit stands in the log, as above */
+}
+
+static void refuse(struct generation *g, struct watched *w, const char *path, const char *reason)
 {
     log_event(&g->master->log, EVENT_list_refused, field_text(KEY_file, path),
               field_text(KEY_reason, reason));
+    note_refusal(g, w, path, span_of(reason));
+}
+
+static void answer(struct generation *g)
+{
+    struct files_asker *a = &g->files;
+    size_t count = g->prepared->config->watched_count;
+    const struct message_answer m = {.request = a->request, .is_good = a->refused == 0};
+    if (a->refused == 0)
+        (void)buffer_printf(&a->text, "%zu file%s taken", count, count == 1 ? "" : "s");
+    (void)channel_send(control_of(g), MESSAGE_ANSWER, &m, buffer_bytes(&a->text),
+                       -1); /* a client that waits times out */
+    buffer_clear(&a->text);
+    a->is_waiting = false;
+}
+
+/* The file's turn is over: of those that are meant as they are, the last one brings the answer. */
+static void settle(struct generation *g, struct watched *w)
+{
+    bool is_last = w->is_meant;
+    w->is_meant = false;
+    for (size_t i = 0; i < g->prepared->config->watched_count; i++)
+        is_last = is_last && !g->prepared->watched[i].is_meant;
+    if (is_last && g->files.is_waiting)
+        answer(g);
 }
 
 /* Has control parse what is there now. */
@@ -84,13 +128,14 @@ static void ask(struct generation *g, size_t index)
     struct watched *w = &g->prepared->watched[index];
     const char *path = g->prepared->config->watched[index].path;
     const struct message_watched m = {.index = (uint32_t)index};
-    struct channel *control = g->posts[g->post_count - 1].child.channel;
+    struct channel *control = control_of(g);
     if (control == NULL)
         return; /* another is started, and asked in the next second */
     int fd = open_file(path);
     if (fd < 0) {
-        refuse(g, path, strerror(errno));
+        refuse(g, w, path, strerror(errno));
         w->is_due = false;
+        settle(g, w);
         return;
     }
     w->is_asked = channel_send(control, MESSAGE_WATCHED, &m, span_make("", 0), fd) == 0;
@@ -119,6 +164,28 @@ void files_ask_again(struct generation *g)
         w->is_due = w->is_due || w->is_asked;
         w->is_asked = false;
     }
+    g->files.is_waiting = false;
+    buffer_clear(&g->files.text);
+}
+
+void files_reload(struct generation *g, uint32_t request)
+{
+    size_t count = g->prepared->config->watched_count;
+    if (g->files.is_waiting) {
+        const struct message_answer m = {.request = request};
+        (void)channel_send(control_of(g), MESSAGE_ANSWER, &m,
+                           span_of("another reload is under way"), -1); /* as above */
+        return;
+    }
+    g->files =
+        (struct files_asker){.is_waiting = true, .request = request, .text = {.limit = ANSWER_MAX}};
+    for (size_t i = 0; i < count; i++)
+        g->prepared->watched[i].is_due = g->prepared->watched[i].is_meant = true;
+    for (size_t i = 0; i < count; i++)
+        if (!g->prepared->watched[i].is_asked)
+            ask(g, i);
+    if (count == 0)
+        answer(g);
 }
 
 /* Has a file of which a part may be missing lost half of what is in force? */
@@ -126,36 +193,50 @@ static bool is_half(const struct watched *w, enum watched_kind kind, size_t coun
 {
     const struct span is = w->list.bytes;
     size_t before = lookup_count((struct lookup){is.data, is.size});
-    return kind == WATCHED_OVERRIDES && count < (before + 1) / 2;
+    return kind == WATCHED_OVERRIDES && !w->is_meant && count < (before + 1) / 2;
 }
 
-void files_take(struct generation *g, const struct message *m)
+/* Puts it in force everywhere. */
+static void take(struct generation *g, const struct message *m)
 {
     const struct message_list *said = m->payload;
-    const struct config *c = g->prepared->config;
-    struct error why;
-    if (said->index >= c->watched_count || !g->prepared->watched[said->index].is_asked)
-        return;
+    const struct watched_config *c = &g->prepared->config->watched[said->index];
     struct watched *w = &g->prepared->watched[said->index];
-    const char *path = c->watched[said->index].path;
-    w->is_asked = false;
-    if (*m->fd < 0)
-        return; /* control has said why */
-    if (is_half(w, c->watched[said->index].kind, said->count))
+    struct error why;
+    if (is_half(w, c->kind, said->count))
         (void)error_set(&why, "it has fewer than half of the lines in force; if that is meant, "
-                              "porteiroctl reload takes it");
+                              "porteiroctl reload --files takes it");
     else if (sealed_map(&w->list, *m->fd, &why) == 0)
         why.text[0] = '\0';
     if (why.text[0] != '\0') {
-        refuse(g, path, why.text);
+        refuse(g, w, c->path, why.text);
         return;
     }
     for (size_t i = 0; i < g->post_count; i++)
         if (g->posts[i].child.channel != NULL)
             (void)channel_send(g->posts[i].child.channel, MESSAGE_LIST, said, span_make("", 0),
                                *m->fd); /* one that takes nothing is hung, and killed */
-    log_event(&g->master->log, EVENT_list_taken, field_text(KEY_file, path),
+    log_event(&g->master->log, EVENT_list_taken, field_text(KEY_file, c->path),
               field_number(KEY_count, said->count));
+}
+
+void files_take(struct generation *g, const struct message *m)
+{
+    const struct message_list *said = m->payload;
+    if (said->index >= g->prepared->config->watched_count ||
+        !g->prepared->watched[said->index].is_asked)
+        return;
+    struct watched *w = &g->prepared->watched[said->index];
+    w->is_asked = false;
+    if (w->is_meant && w->is_due) {
+        ask(g, said->index); /* that was the file as it had been before */
+        return;
+    }
+    if (*m->fd < 0)
+        note_refusal(g, w, "", m->tail); /* control has logged it */
+    else
+        take(g, m);
+    settle(g, w);
 }
 
 /* ---- everybody else ---- */

@@ -1,6 +1,7 @@
 /* Watched files: opened and watched by the master, parsed by control, read by all. */
 #pragma once
 
+#include "base/buffer.h"
 #include "base/sealed.h"
 #include "config/config.h"
 
@@ -13,6 +14,15 @@ struct watched {
     struct sealed list; /* what is in force */
     bool is_due;        /* the file has changed since control was asked */
     bool is_asked;      /* control parses it */
+    bool is_meant;      /* as it is now, however much of it is gone */
+};
+
+/* Of a generation: who waits for its files to be taken. */
+struct files_asker {
+    bool is_waiting;
+    uint32_t request; /* of its control */
+    unsigned refused;
+    struct buffer text; /* why */
 };
 
 /* All of the configuration, opened and parsed here, and watched from then on; what is wrong is
@@ -28,10 +38,14 @@ const struct sealed *files_list(const struct watched *watched, const struct conf
 /* The master's: looks whether a file has changed, once a second. */
 void files_look(struct generation *g);
 
+/* The master's: takes all files as they are now, and answers control's request then. */
+void files_reload(struct generation *g, uint32_t request);
+
 /* The master's: control's answer. All processes of the generation are given the new list. */
 void files_take(struct generation *g, const struct message *m);
 
-/* The master's: another control answers nothing that the one before was asked. */
+/* The master's: another control answers nothing that the one before was asked, and nobody waits
+ * behind it. */
 void files_ask_again(struct generation *g);
 
 /* Everybody else's: the master has a new list. */

@@ -21,7 +21,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { GENERATIONS_MAX = 8, ANSWER_MAX = 12 * 1024 };
+enum { GENERATIONS_MAX = 8 };
 #define CHECK_NS       CLOCK_SECOND
 #define READY_NS       (20 * CLOCK_SECOND)
 #define STOP_MARGIN_NS (5 * CLOCK_SECOND)
@@ -518,6 +518,8 @@ static void on_message(struct master_state *state, struct post *p, const struct 
     } else if (is_control && message->type == MESSAGE_RELOAD) {
         const struct message_request *r = message->payload;
         begin_reload(m, (struct asker){p->generation->number, r->request});
+    } else if (is_control && message->type == MESSAGE_RELOAD_FILES) {
+        files_reload(p->generation, ((const struct message_request *)message->payload)->request);
     } else if (is_control && message->type == MESSAGE_SET_DRAIN) {
         const struct message_set_drain *d = message->payload;
         set_drain(m, (struct asker){p->generation->number, d->request}, d->is_drain != 0);

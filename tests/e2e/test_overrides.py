@@ -71,6 +71,34 @@ def test_a_change_counts_without_a_reload_unless_half_of_the_lines_are_gone(new_
     until(lambda: limit_of(gateway, "bob")["count"] == 10)
 
 
+def test_a_reload_of_files_takes_what_is_left_of_one_and_makes_no_new_processes(new_limited, file):
+    gateway = new_limited(workers=2)
+    pids = gateway.pids("worker")
+    file.write_text("bob: hour 10/1h\n")
+    assert gateway.ctl("reload", "--files").stdout == "1 file taken\n"
+    assert limit_of(gateway, "bob")["count"] == 10
+    until(lambda: all(refusal(gateway, user="bob")[0] == 10 for _ in range(4)), "both workers know it")
+    assert gateway.pids("worker") == pids and gateway.status()["generation"] == 1
+
+
+def test_a_reload_of_files_says_what_is_wrong_with_them(new_limited, file):
+    gateway = new_limited()
+    file.write_text("bob: hour 60 3\n")
+    done = gateway.ctl("reload", "--files", status=1)
+    assert done.stdout == "" and done.stderr.startswith(f"porteiroctl: reload: {file}:1: a burst means nothing")
+    file.unlink()
+    assert gateway.ctl("reload", "--files", status=1).stderr == f"porteiroctl: reload: {file}: No such file or directory\n"
+    assert limit_of(gateway, "bob")["count"] == 60
+    file.write_text("bob: hour 70/1h\n")
+    assert '"1 file taken"' in gateway.ctl("--json", "reload", "--files").stdout
+    assert limit_of(gateway, "bob")["count"] == 70
+    gateway.ctl("reload", "--file", status=2)
+
+
+def test_without_watched_files_there_are_none_to_take(new_gateway, new_smtp):
+    assert new_gateway(new_smtp()).ctl("reload", "--files").stdout == "0 files taken\n"
+
+
 def test_a_check_names_what_is_wrong_in_the_file(new_limited, file):
     file.write_text("bob: hour 60 3\nbob: day 5/1d\n")
     done = new_limited(start=False).check()

@@ -25,6 +25,16 @@ START_TEST(what_the_gateway_says_of_it_is_printed)
 }
 END_TEST
 
+START_TEST(a_reload_of_files_says_so)
+{
+    GATEWAY_SAYS("{\"ok\": true, \"text\": \"2 files taken\"}\n");
+    ck_assert_int_eq(gives(command_reload, false, "--files", NULL), CONSOLE_DONE);
+    ck_assert_str_eq(gateway.out, "2 files taken\n");
+    gateway_is_done();
+    ck_assert_str_eq(gateway.told->requests, "{\"command\":\"reload\",\"files\":true}\n");
+}
+END_TEST
+
 START_TEST(what_is_done_without_a_word_is_told_as_done)
 {
     GATEWAY_SAYS("{\"ok\": true}\n");
@@ -82,6 +92,7 @@ static const struct {
     int (*command)(const struct console *c);
     const char *first, *second;
 } wrong[] = {
+    {command_reload, "--file", NULL},  {command_reload, "--files", "now"},
     {command_reload, "now", NULL},     {command_undrain, "now", NULL},
     {command_drain, "now", NULL},      {command_drain, "--wait", NULL},
     {command_drain, "--wait", "long"}, {command_drain, "--wait", "-1s"},
@@ -167,6 +178,7 @@ SUITE(admin)
 {
     gateway_use(tests);
     LOOP_TEST(what_the_gateway_says_of_it_is_printed, simple);
+    TEST(a_reload_of_files_says_so);
     LOOP_TEST(what_is_done_without_a_word_is_told_as_done, simple);
     LOOP_TEST(for_programs_what_was_done_is_json, simple);
     TEST(what_is_wrong_is_told_whole_on_standard_error);

@@ -37,7 +37,7 @@ static struct {
     struct sockaddr_un at;
     socklen_t at_size;
     uint32_t requests[8]; /* that the master was asked for */
-    char asked[9];        /* r: reload, d: drain, u: undrain, l: limits */
+    char asked[9];        /* r: reload, f: of files, d: drain, u: undrain, l: limits */
     unsigned emptied;
     struct client *clients[CLIENTS];
     size_t client_count;
@@ -55,10 +55,10 @@ static void ask(char what, uint32_t request)
     it.requests[count] = request;
 }
 
-static void on_reload(void *owner, uint32_t request)
+static void on_reload(void *owner, uint32_t request, bool is_files)
 {
     ck_assert_ptr_eq(owner, &it);
-    ask('r', request);
+    ask(is_files ? 'f' : 'r', request);
 }
 
 static void on_set_drain(void *owner, uint32_t request, bool is_drain)
@@ -481,6 +481,18 @@ START_TEST(an_action_is_answered_when_it_has_been_done)
 }
 END_TEST
 
+START_TEST(a_reload_may_be_of_files_alone)
+{
+    struct client *c = comes();
+    says(c, "{\"command\": \"reload\", \"files\": true}\n");
+    master_was_asked("f");
+    answer(0, true, "2 files taken");
+    hears_end(c, true, "2 files taken");
+    says(c, "{\"command\": \"reload\", \"files\": false}\n");
+    master_was_asked("fr");
+}
+END_TEST
+
 START_TEST(an_action_that_failed_is_told_with_all_that_is_wrong)
 {
     struct client *c = comes();
@@ -797,6 +809,7 @@ SUITE(socket)
     TEST(an_unknown_command_is_told_so);
     TEST(who_never_ends_his_line_is_sent_away);
     LOOP_TEST(an_action_is_answered_when_it_has_been_done, actions);
+    TEST(a_reload_may_be_of_files_alone);
     TEST(an_action_that_failed_is_told_with_all_that_is_wrong);
     TEST(what_comes_behind_an_action_waits_for_its_answer);
     TEST(an_answer_goes_to_who_has_asked);
