@@ -63,8 +63,6 @@ static void begin_line(struct header_values *h, char c)
 
 static void end_name(struct header_values *h)
 {
-    while (h->name_size > 0 && is_white(h->name[h->name_size - 1]))
-        h->name_size--; /* RFC 5322 section 4.5.8 */
     h->name[h->name_size] = '\0';
     h->current = find(h);
     if (h->current >= 0)
@@ -76,7 +74,9 @@ static void take_name(struct header_values *h, char c)
 {
     if (c == ':')
         end_name(h);
-    else if (h->name_size < HEADER_VALUE_NAME_MAX)
+    else if (is_white(c))
+        h->state = BEHIND_NAME; /* RFC 5322 section 4.5.8: as much as there is */
+    else if (h->state == IN_NAME && h->name_size < HEADER_VALUE_NAME_MAX)
         h->name[h->name_size++] = c;
     else
         h->state = IN_REST; /* none of those */
@@ -94,7 +94,7 @@ void header_values_take(struct header_values *h, struct span text)
             begin_line(h, c);
         if (c == '\n')
             h->state = AT_LINE;
-        else if (h->state == IN_NAME)
+        else if (h->state == IN_NAME || h->state == BEHIND_NAME)
             take_name(h, c);
         else if (h->state == IN_VALUE && h->current >= 0 && c != '\r')
             add(h, c);

@@ -9,7 +9,7 @@ enum { HEADER_VALUES_MAX = 8, HEADER_VALUE_SIZE = 256, HEADER_VALUE_NAME_MAX = 6
 struct header_values {
     const char *const *names;
     size_t count;
-    enum { AT_LINE, BEHIND_DOT, IN_NAME, IN_VALUE, IN_REST } state;
+    enum { AT_LINE, BEHIND_DOT, IN_NAME, BEHIND_NAME, IN_VALUE, IN_REST } state;
     int current; /* the field that is being collected, or -1 */
     char name[HEADER_VALUE_NAME_MAX + 1];
     size_t name_size;

@@ -85,11 +85,13 @@ bool smtp_trusted_name(struct smtp_session *s, unsigned count, const char *value
                        enum smtp_reply_name *refusal)
 {
     char account[ACCOUNT_SIZE];
-    const char *name = count == 0 || value[0] == '\0' ? trusted(s)->fallback : account;
+    bool is_named = value != NULL && value[0] != '\0';
+    const char *name = is_named ? account : trusted(s)->fallback;
     *refusal = SMTP_REPLY_upstream_busy; /* out of memory */
     if (count > 1)
         *refusal = SMTP_REPLY_account_header_repeated;
-    else if (name == account && find_account(s, span_of(value), account) < 0)
+    else if (is_named && (strlen(value) >= HEADER_VALUE_SIZE - 1 || /* it may have been cut */
+                          find_account(s, span_of(value), account) < 0))
         *refusal = SMTP_REPLY_account_header_wrong;
     else if (name[0] == '\0')
         *refusal = SMTP_REPLY_account_header_missing;

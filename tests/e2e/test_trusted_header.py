@@ -49,7 +49,8 @@ def test_each_message_is_of_the_account_that_its_header_names_and_goes_on_withou
     b"Subject: a\r\nX-Account: shop@example.com\r\nTo: b\r\n",          # no body
     b"Subject: a\r\nX-Account: shop@example.com\r\nTo: b\r\nno header\r\n",  # no empty line
     b"X-Account: shop@example.com\r\n",
-], ids=["folded", "headers alone", "no empty line", "nothing else"])
+    b"X-Account" + b" " * 100 + b":shop@example.com\r\n\r\nbody\r\n",
+], ids=["folded", "headers alone", "no empty line", "nothing else", "spaces"])
 @pytest.mark.parametrize("way", ["DATA", "in pieces", "BDAT"])
 def test_the_header_is_found_however_it_comes(web, server, text, way):
     gateway = web()
@@ -81,6 +82,7 @@ def test_the_header_is_found_however_it_comes(web, server, text, way):
     (b"X-Account: <a@b.example>\r\nTo: b\r\n", "web", "550 5.7.1 Header X-Account names no account"),
     (b"X-Account: a@b.example, c@d.example\r\n", "web", "550 5.7.1 Header X-Account names no account"),
     (b"X-Account: %s@b.example\r\n" % (b"a" * 300), "web", "550 5.7.1 Header X-Account names no account"),
+    (b"X-Account: %s@%sb.example\r\n" % (b"a" * 60, b"abc." * 48), "web", "550 5.7.1 Header X-Account names no account"),
     (b".X-Account: a@b.example\r\nX-Account: c@d.example\r\n", "web", "550 5.7.1 More than one header X-Account"),
 ])
 def test_whose_it_is_that_names_nobody_or_too_many(web, server, head, fallback, reply):

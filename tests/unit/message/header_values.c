@@ -42,6 +42,11 @@ START_TEST(folds_and_white_space_are_one_space)
     is("X-Script", "a b c");
     is("X-Empty", "");
     is("X-Site", "d");
+    take("X-Script                                                                    : a\r\n"
+         "X-Site x: b\r\nX- Empty: c\r\n\r\n");
+    is("X-Script", "a");
+    is("X-Site", NULL);
+    is("X-Empty", NULL);
 }
 END_TEST
 
