@@ -1,4 +1,4 @@
-/* The text of a message. First byte: where the input is cut. */
+/* The text of a message, as DATA brings it and as BDAT does. First byte: where the input is cut. */
 #include "message/body.h"
 #include "message/headers.h"
 #include "message/model.h"
@@ -72,6 +72,48 @@ static void check(const struct taken *t, struct span input)
     free(memory);
 }
 
+/* ---- the same octets as chunks (RFC 3030) ---- */
+
+static struct taken take_chunks(struct span input, struct cuts cuts)
+{
+    struct taken t = {.is_whole = true, .out = {.limit = 1 << 20}};
+    while (input.size > 0) {
+        struct span piece = next_piece(&cuts, &input), out;
+        char *copy = malloc(piece.size), *spare = malloc(2 * piece.size);
+        must(copy != NULL && spare != NULL, "there is memory");
+        memcpy(copy, piece.data, piece.size);
+        body_take_chunk(&t.body, span_make(copy, piece.size), spare, &out);
+        must(buffer_append(&t.out, out) == 0, "it doesn't grow past twice its size");
+        free(copy);
+        free(spare);
+    }
+    must(buffer_append(&t.out, body_end_chunks(&t.body)) == 0, "it ends with a line's end");
+    return t;
+}
+
+/* No octet ends it; what the reader has is what came, its lines mended, and whole. */
+static void check_chunks(const struct taken *t, struct span input)
+{
+    struct span out = buffer_bytes(&t->out);
+    size_t room = 2 * input.size + 3;
+    char *memory = malloc(2 * room);
+    must(memory != NULL, "there is memory");
+    struct text model = {memory, 0}, read = {memory + room, 0};
+    mend_line_ends(input, &model);
+    const struct span mended = span_make(model.bytes, model.size);
+    if (mended.size > 0 && !is_line_start(mended, mended.size)) {
+        text_put(&model, '\r');
+        text_put(&model, '\n');
+    }
+    check_lines(out);
+    undot(out, &read);
+    must(equals(span_make(read.bytes, read.size), &model), "the reader has what the client meant");
+    must(t->body.size == model.size, "its size is that of what the reader has");
+    must(t->body.has_nul == (input.size > 0 && memchr(input.data, '\0', input.size) != NULL),
+         "a NUL is seen");
+    free(memory);
+}
+
 /* ---- its headers, while they go by ---- */
 
 /* Nothing is lost, doubled or moved by looking. Returns where the headers end, or -1: not yet. */
@@ -130,9 +172,18 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     check_headers(buffer_bytes(&whole.out), (struct cuts){seed + 1});
     must(whole.body.has_bare == cut.body.has_bare && whole.is_whole == cut.is_whole,
          "however the network cuts, the same is understood");
+    const bool had_bare = whole.body.has_bare;
     buffer_clear(&whole.out);
     buffer_clear(&whole.behind);
     buffer_clear(&cut.out);
     buffer_clear(&cut.behind);
+    whole = take_chunks(input, (struct cuts){0});
+    cut = take_chunks(input, (struct cuts){seed + 1});
+    check_chunks(&whole, input);
+    check_chunks(&cut, input);
+    must(whole.body.has_bare == cut.body.has_bare && (whole.body.has_bare || !had_bare),
+         "a lone CR or LF is one in chunks, too");
+    buffer_clear(&whole.out);
+    buffer_clear(&cut.out);
     return 0;
 }
