@@ -16,6 +16,8 @@ _porteiroctl()
         mapfile -t COMPREPLY < <(compgen -f -- "$word") # the socket
     elif [[ -z $command ]]; then
         mapfile -t COMPREPLY < <(compgen -W "-s --json $(sed -n 's/^  \([a-z-]*\) .*/\1/p' <<< "$help")" -- "$word")
+    elif ((i + 1 == COMP_CWORD)) && [[ $help == *"  $command "[a-z]*'|'* ]]; then
+        mapfile -t COMPREPLY < <(compgen -W "$(sed -n "s/^  $command \\([a-z|]*\\) .*/\\1/p" <<< "$help" | tr '|' ' ')" -- "$word")
     elif [[ $word == -* ]]; then
         mapfile -t COMPREPLY < <(compgen -W "$(grep "^  $command " <<< "$help" | grep -o -- '--[a-z]*')" -- "$word")
     fi

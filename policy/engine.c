@@ -314,7 +314,7 @@ static const struct override *override_of(struct policy_call *call, const struct
                                           const struct policy_facts *f)
 {
     struct override found;
-    if (r->overrides == NULL || !override_find(r, f, &found))
+    if ((r->overrides == NULL && f->set_limits == NULL) || !override_find(r, f, &found))
         return NULL;
     struct override *o = arena_alloc(call->arena, sizeof *o);
     if (o != NULL)

@@ -3,6 +3,7 @@
 #include "base/lookup.h"
 #include "policy/policy.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 
 enum { FIGURE_MAX = 64 };
@@ -55,8 +56,21 @@ static bool is_rate(const struct rate *figure)
     return figure->period_us > 0;
 }
 
-/* Is it one that could have been parsed? */
-static bool is_sane(const struct rate *f)
+const char *override_format(const struct rate *figure, char out[OVERRIDE_FIGURE_SIZE])
+{
+    char period[SETTING_DURATION_SIZE];
+    if (!is_rate(figure))
+        (void)snprintf(out, OVERRIDE_FIGURE_SIZE, "%" PRId64, figure->count); /* fits, as below */
+    else if (figure->burst == figure->count)
+        (void)snprintf(out, OVERRIDE_FIGURE_SIZE, "%" PRId64 "/%s", figure->count,
+                       setting_format_duration(figure->period_us / 1000, period));
+    else
+        (void)snprintf(out, OVERRIDE_FIGURE_SIZE, "%" PRId64 "/%s %" PRId64, figure->count,
+                       setting_format_duration(figure->period_us / 1000, period), figure->burst);
+    return out;
+}
+
+bool override_is_sane(const struct rate *f)
 {
     bool is_good_rate = f->count <= RATE_COUNT_MAX && f->burst > 0 && f->burst <= RATE_COUNT_MAX &&
                         f->period_us <= INT64_C(366) * 86400000000;
@@ -116,7 +130,23 @@ static bool find_in_file(const struct limit_rule *r, const char *name, struct ra
         value.size != sizeof *out)
         return false;
     memcpy(out, value.data, sizeof *out);
-    return is_sane(out);
+    return true;
+}
+
+static bool find_set(const struct limit_rule *r, const char *name, const struct policy_facts *f,
+                     struct rate *out)
+{
+    const struct override_store *s = f->set_limits;
+    return s != NULL && s->find(s->owner, r->name, name, f->now_s, out);
+}
+
+static bool find_one(const struct limit_rule *r, const char *name, const struct policy_facts *f,
+                     struct override *out)
+{
+    bool is_found =
+        out->is_set ? find_set(r, name, f, &out->figure) : find_in_file(r, name, &out->figure);
+    out->is_of_domain = name[0] == '@';
+    return is_found && override_is_sane(&out->figure) && is_for(r, &out->figure);
 }
 
 bool override_find(const struct limit_rule *r, const struct policy_facts *f, struct override *out)
@@ -126,10 +156,10 @@ bool override_find(const struct limit_rule *r, const struct policy_facts *f, str
     const char *domain = account == NULL ? NULL : strrchr(account, '@');
     if (account == NULL || (!is_his && !has_key(r, LIMIT_KEY_ACCOUNT_DOMAIN)))
         return false;
-    for (int i = is_his ? 0 : 1; i < 2; i++) {
-        const char *name = i == 0 ? account : domain;
-        out->is_of_domain = i == 1;
-        if (name != NULL && find_in_file(r, name, &out->figure) && is_for(r, &out->figure))
+    for (int i = 0; i < 2; i++) {
+        out->is_set = i == 0;
+        if ((is_his && find_one(r, account, f, out)) ||
+            (domain != NULL && find_one(r, domain, f, out)))
             return true;
     }
     return false;

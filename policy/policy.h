@@ -33,6 +33,7 @@ struct policy_facts {
     /* The value of a header field, at STAGE_END; NULL: there is none of that name. */
     const char *(*header)(const void *owner, const char *name);
     const void *header_owner;
+    const struct override_store *set_limits; /* NULL: nothing was ever set */
 };
 
 enum { POLICY_HEADERS_MAX = 8 };

@@ -12,60 +12,54 @@ struct parser {
     struct errors *errors;
 };
 
-/* One of a line's. */
-struct entry {
-    const struct listing_line *line;
-    const char *name; /* of the account, or "@DOMAIN" */
-    struct span limit, figure, burst;
-};
-
 /* ---- limits ---- */
 
-static bool is_of_file(const struct parser *p, const struct policy *policy)
+static bool is_of_file(const struct policy *p, const char *path)
 {
-    return strcmp(policy->overrides.path, p->path) == 0;
-}
-
-/* The first, from the i-th of the n-th policy on, that has this name; NULL: there is no other. */
-static const struct limit_rule *next_limit(const struct parser *p, struct span name, size_t *n,
-                                           size_t *i)
-{
-    for (; *n < p->config->policy_count; ++*n, *i = 0) {
-        const struct policy *policy = &p->config->policies[*n];
-        while (is_of_file(p, policy) && *i < policy->limit_count) {
-            const struct limit_rule *r = &policy->limits[(*i)++];
-            if (span_equals(name, r->name))
-                return r;
-        }
-    }
-    return NULL;
+    return path == NULL || strcmp(p->overrides.path, path) == 0;
 }
 
 /* Those that there are, for who has written another. */
-static void complain_unknown(const struct parser *p, const struct entry *e)
+static int explain(const struct config *c, const char *path, struct span limit, struct error *why)
 {
     char names[512] = "";
     size_t used = 0;
-    for (size_t n = 0; n < p->config->policy_count; n++)
-        for (size_t i = 0; i < p->config->policies[n].limit_count && used < sizeof names; i++)
-            if (is_of_file(p, &p->config->policies[n]))
+    for (size_t n = 0; n < c->policy_count; n++)
+        for (size_t i = 0; i < c->policies[n].limit_count && used < sizeof names; i++)
+            if (is_of_file(&c->policies[n], path))
                 used += (size_t)snprintf(names + used, sizeof names - used, "%s%s",
                                          used == 0 ? "" : ", ",
-                                         p->config->policies[n].limits[i].name); /* cut to fit */
-    errors_add_at(p->errors, &e->line->at, "\"%.*s\" is no limit of a policy with this file: %s",
-                  (int)e->limit.size, e->limit.data, used == 0 ? "it has none" : names);
+                                         c->policies[n].limits[i].name); /* cut to fit */
+    return error_set(why, "\"%.*s\" is none of the limits%s: %s", (int)limit.size, limit.data,
+                     path == NULL ? "" : " of policies with this file",
+                     used == 0 ? "there are none" : names);
 }
 
-/* Does it go with all limits of that name? One that is dropped says nothing against it. */
-static int check(const struct parser *p, const struct entry *e, const struct rate *figure,
-                 struct error *why)
+/* Goes with all limits of that name. Returns how many there are; or -1 and why one doesn't. */
+static int check(const struct config *c, const char *path, const struct override_words *w,
+                 const struct rate *figure, struct error *why)
 {
-    size_t n = 0, i = 0;
-    const struct limit_rule *r;
-    while ((r = next_limit(p, e->limit, &n, &i)) != NULL)
-        if (r->enabled && override_check(r, figure, e->name[0] == '@', why) < 0)
-            return -1;
-    return 0;
+    int count = 0;
+    for (size_t n = 0; n < c->policy_count; n++)
+        for (size_t i = 0; i < c->policies[n].limit_count; i++) {
+            const struct limit_rule *r = &c->policies[n].limits[i];
+            if (!is_of_file(&c->policies[n], path) || !span_equals(w->limit, r->name))
+                continue;
+            count++;
+            if (figure != NULL && r->enabled &&
+                override_check(r, figure, w->name[0] == '@', why) < 0)
+                return -1;
+        }
+    return count;
+}
+
+int overrides_parse(const struct config *c, const char *path, const struct override_words *w,
+                    struct rate *out, struct error *why)
+{
+    if (check(c, path, w, NULL, why) == 0)
+        return explain(c, path, w->limit, why);
+    return override_parse(w->figure, w->burst, out, why) < 0 || check(c, path, w, out, why) < 0 ? -1
+                                                                                                : 0;
 }
 
 /* ---- lines ---- */
@@ -85,21 +79,17 @@ static struct span take_word(struct span *rest)
     return span_take(rest, size);
 }
 
-static void take_entry(struct parser *p, const struct entry *e)
+static void take_entry(struct parser *p, const struct place *at, const struct override_words *w)
 {
     char key[OVERRIDE_KEY_SIZE];
     struct rate figure;
     struct error why;
-    size_t n = 0, i = 0;
-    if (next_limit(p, e->limit, &n, &i) == NULL)
-        complain_unknown(p, e);
-    else if (override_parse(e->figure, e->burst, &figure, &why) < 0 ||
-             check(p, e, &figure, &why) < 0)
-        errors_add_at(p->errors, &e->line->at, "%s", why.text);
-    else if (override_key(e->limit, e->name, key) == 0 ||
+    if (overrides_parse(p->config, p->path, w, &figure, &why) < 0)
+        errors_add_at(p->errors, at, "%s", why.text);
+    else if (override_key(w->limit, w->name, key) == 0 ||
              lookup_add(p->builder, span_of(key), span_make((const char *)&figure, sizeof figure),
-                        e->line->at.line) < 0)
-        errors_add_at(p->errors, &e->line->at, "out of memory");
+                        at->line) < 0)
+        errors_add_at(p->errors, at, "out of memory");
 }
 
 /* LIMIT RATE [BURST] LIMIT RATE [BURST] ...; no limit's name begins with a digit. */
@@ -107,7 +97,7 @@ static void take_line(void *owner, const struct listing_line *line)
 {
     struct parser *p = owner;
     char name[ACCOUNT_SIZE];
-    struct entry e = {.line = line, .name = name};
+    struct override_words w = {.name = name};
     struct span rest = line->value;
     if (account_or_domain(line->key, p->config->auth.realm, name) < 0) {
         errors_add_at(p->errors, &line->at,
@@ -116,13 +106,13 @@ static void take_line(void *owner, const struct listing_line *line)
                       (int)line->key.size, line->key.data);
         return;
     }
-    while ((e.limit = take_word(&rest)).size > 0) {
-        e.figure = take_word(&rest);
+    while ((w.limit = take_word(&rest)).size > 0) {
+        w.figure = take_word(&rest);
         struct span behind = rest, burst = take_word(&behind);
         bool has_burst = burst.size > 0 && ascii_is_digit(burst.data[0]);
-        e.burst = has_burst ? burst : span_of("");
+        w.burst = has_burst ? burst : span_of("");
         rest = has_burst ? behind : rest;
-        take_entry(p, &e);
+        take_entry(p, &line->at, &w);
     }
 }
 

@@ -274,6 +274,7 @@ static void tell_row(const struct question *q, size_t i, int64_t gateways)
                               json_string(o == NULL         ? ""
                                           : o->is_of_domain ? "domain"
                                                             : "account"));
+    (void)json_object_set_new(row, "by", json_string(o == NULL ? "" : o->is_set ? "set" : "file"));
     (void)json_object_set_new(row, "listeners", listeners_of(q, i));
     (void)json_object_set_new(row, "wait", seconds(f.wait_us));
     (void)json_object_set_new(row, "rest", seconds(f.rest_us));
@@ -321,6 +322,8 @@ static int look_for(struct question *q, const struct listener_config *listener)
         (q->subject.listener != NULL && q->subject.listener != listener->name))
         return 0;
     q->subject.facts.listener = listener->name;
+    q->subject.facts.now_s = clock_wall_ns() / CLOCK_SECOND;
+    q->subject.facts.set_limits = &q->limiting->options.set_limits;
     int group = policy_look(call, listener->policy_rules, &q->subject.facts);
     if (group >= LISTENERS_MAX)
         return -1;

@@ -11,6 +11,7 @@ struct limiting_options {
     struct loop *loop;
     const struct config *config;
     const struct sealed *aliases, *countries; /* NULL: there are none */
+    struct override_store set_limits;
     struct memory memory;
     /* The store in Redis, of which nobody needs to think until somebody asks; NULL: there is none.
      * Asked once. */

@@ -78,6 +78,7 @@ struct control_service *control_service_create(const struct control_service_opti
                                                   .grants = options->grants,
                                                   .board = options->board,
                                                   .banning = options->banning,
+                                                  .limit_setting = options->limit_setting,
                                                   .log = u->log,
                                                   .actions = {.reload = ask_reload,
                                                               .set_drain = ask_drain,

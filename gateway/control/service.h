@@ -15,6 +15,7 @@ struct control_service_options {
     const struct grants *grants;
     struct auth_cache auth_cache;
     const struct banning *banning;
+    const struct limit_setting *limit_setting;
     struct limiting_options limits;
     int socket;             /* listening */
     struct channel *master; /* for RELOAD, SET_DRAIN and LOG_LOST */

@@ -93,6 +93,17 @@ static json_t *ban_row(const struct control_socket *s, size_t place, int64_t now
     return banning_row(s->options.banning, place, now_wall_ns);
 }
 
+static size_t set_limit_places(const struct control_socket *s)
+{
+    (void)s;
+    return SET_LIMITS_MAX;
+}
+
+static json_t *set_limit_row(const struct control_socket *s, size_t place, int64_t now_wall_ns)
+{
+    return limit_setting_row(s->options.limit_setting, place, now_wall_ns);
+}
+
 /* Sends rows as long as the client takes them. */
 static void list(struct control_client *c)
 {
@@ -148,6 +159,28 @@ static void on_unban(struct control_client *c, const json_t *request)
 {
     struct error said;
     bool is_good = banning_unban(c->socket->options.banning, request, c->uid, &said) == 0;
+    send_result(c, is_good, said.text);
+}
+
+static void on_limit_list(struct control_client *c, const json_t *request)
+{
+    static const struct listing limits = {set_limit_places, set_limit_row};
+    (void)request;
+    begin_list(c, &limits);
+}
+
+static void on_limit_set(struct control_client *c, const json_t *request)
+{
+    struct error said;
+    bool is_good = limit_setting_set(c->socket->options.limit_setting, request, c->uid, &said) == 0;
+    send_result(c, is_good, said.text);
+}
+
+static void on_limit_unset(struct control_client *c, const json_t *request)
+{
+    struct error said;
+    bool is_good =
+        limit_setting_unset(c->socket->options.limit_setting, request, c->uid, &said) == 0;
     send_result(c, is_good, said.text);
 }
 
@@ -235,6 +268,9 @@ static const struct {
     {"bans", CONTROL_READ, on_bans},
     {"ban", CONTROL_ADMIN, on_ban},
     {"unban", CONTROL_SUPPORT, on_unban},
+    {"limit-list", CONTROL_READ, on_limit_list},
+    {"limit-set", CONTROL_ADMIN, on_limit_set},
+    {"limit-unset", CONTROL_ADMIN, on_limit_unset},
 };
 
 static void refuse_role(struct control_client *c, enum control_role role)

@@ -9,6 +9,7 @@
 #include "control/banning.h"
 #include "control/board.h"
 #include "control/grant.h"
+#include "control/limit_setting.h"
 #include "net/loop.h"
 #include "telemetry/event.h"
 
@@ -30,6 +31,7 @@ struct control_socket_options {
     const struct grants *grants;
     const struct board *board;
     const struct banning *banning;
+    const struct limit_setting *limit_setting;
     const struct event_log *log;
     struct control_actions actions;
 };

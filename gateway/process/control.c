@@ -15,6 +15,7 @@ struct control {
     struct control_service *service;
     struct board board;
     struct banning banning;
+    struct limit_setting limit_setting;
     struct redis_way redis; /* open once somebody has asked how limits stand */
     struct timeout *ending;
 };
@@ -64,6 +65,11 @@ void control_main(const struct birth *birth)
         .bans = m->bans, .config = c.role.config, .log = &c.role.log, .process = birth->slot};
     const struct sealed *aliases =
         files_list(birth->prepared->watched, c.role.config, WATCHED_ALIASES);
+    c.limit_setting = (struct limit_setting){.limits = m->set_limits,
+                                             .config = c.role.config,
+                                             .aliases = aliases,
+                                             .log = &c.role.log,
+                                             .process = birth->slot};
     const struct control_service_options options = {
         .upstream = {.loop = c.role.loop,
                      .config = c.role.config,
@@ -76,6 +82,7 @@ void control_main(const struct birth *birth)
                      .counters = c.role.counters},
         .board = &c.board,
         .banning = &c.banning,
+        .limit_setting = &c.limit_setting,
         .grants = &birth->prepared->grants,
         .socket = birth->control,
         .auth_cache = {.table = m->auth_cache,
@@ -87,6 +94,7 @@ void control_main(const struct birth *birth)
                    .aliases = aliases,
                    .countries =
                        files_list(birth->prepared->watched, c.role.config, WATCHED_COUNTRIES),
+                   .set_limits = {set_limits_figure, m->set_limits},
                    .memory = memory_open(m->limits, m->limits_key, birth->slot, c.role.counters),
                    .open_store = open_store,
                    .owner = &c},

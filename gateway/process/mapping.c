@@ -21,7 +21,8 @@ int mapping_create(struct mapping *m, size_t max_connections, struct error *why)
     size_t bans = shared_reserve(&layout, bans_size());
     size_t known = shared_reserve(&layout, known_size());
     size_t logs = shared_reserve(&layout, PROCESS_SLOT_MAX * log_memory_size());
-    uint64_t seed;
+    size_t set_limits = shared_reserve(&layout, set_limits_size());
+    uint64_t seed, key[2];
     char *base = shared_map(&layout, why);
     if (base == NULL)
         return -1;
@@ -37,13 +38,16 @@ int mapping_create(struct mapping *m, size_t max_connections, struct error *why)
         .bans = (void *)(base + bans),
         .known = (void *)(base + known),
         .logs = base + logs,
+        .set_limits = (void *)(base + set_limits),
     };
     if (getrandom(m->auth_cache_key, sizeof m->auth_cache_key, 0) != sizeof m->auth_cache_key ||
         getrandom(m->sasl_secret, sizeof m->sasl_secret, 0) != sizeof m->sasl_secret ||
         getrandom(m->limits_key, sizeof m->limits_key, 0) != sizeof m->limits_key ||
-        getrandom(&seed, sizeof seed, 0) != sizeof seed)
+        getrandom(&seed, sizeof seed, 0) != sizeof seed ||
+        getrandom(key, sizeof key, 0) != sizeof key)
         return error_set(why, "getrandom: %s", strerror(errno));
     bans_begin(m->bans, seed);
+    set_limits_begin(m->set_limits, key);
     return 0;
 }
 
@@ -68,5 +72,6 @@ void mapping_release(const struct mapping *m, size_t slot)
     (void)session_free_all(&m->sessions, slot); /* how many doesn't matter */
     health_release_all(m->health, slot);
     bans_release(m->bans, slot);
+    set_limits_release(m->set_limits, slot);
     process_free(m->processes, slot);
 }

@@ -8,6 +8,7 @@
 #include "decision/bans.h"
 #include "decision/guessing.h"
 #include "decision/memory.h"
+#include "decision/set_limits.h"
 #include "sasl/backend.h"
 #include "sasl/secrets.h"
 #include "telemetry/counters.h"
@@ -27,6 +28,7 @@ struct mapping {
     struct bans *bans;
     struct known *known;
     char *logs; /* of all slots: mapping_log */
+    struct set_limits *set_limits;
     /* Inherited, and not in the mapping. */
     unsigned char auth_cache_key[AUTH_CACHE_KEY_SIZE], sasl_secret[SASL_SECRET_SIZE];
     uint64_t limits_key[2], guessing_key[GUESSING_KEY_SIZE];

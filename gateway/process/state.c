@@ -18,7 +18,7 @@ enum { VERSION = 1, FILE_MAX = 64 * 1024 * 1024 };
 
 static const char magic[8] = "porteiro";
 
-enum kind { KIND_BANS = 1, KIND_KNOWN };
+enum kind { KIND_BANS = 1, KIND_KNOWN, KIND_SET_LIMITS };
 
 struct head {
     char magic[8];
@@ -76,12 +76,20 @@ static void keep_known(struct state *s, struct span record, int64_t now_ns)
     known_put(s->mapping->known, known.place, known.word);
 }
 
+static void keep_set_limit(struct state *s, struct span record, int64_t now_ns)
+{
+    struct set_limit l;
+    (void)take(&record, &l, sizeof l);                                          /* as above */
+    (void)set_limits_put(s->mapping->set_limits, s->process, &l, now_ns, NULL); /* or it ended */
+}
+
 static const struct {
     enum kind kind;
     size_t size;
     void (*keep)(struct state *s, struct span record, int64_t now_ns);
 } sections[] = {{KIND_BANS, sizeof(struct ban), keep_ban},
-                {KIND_KNOWN, sizeof(struct known_record), keep_known}};
+                {KIND_KNOWN, sizeof(struct known_record), keep_known},
+                {KIND_SET_LIMITS, sizeof(struct set_limit), keep_set_limit}};
 
 enum { SECTIONS = sizeof sections / sizeof *sections };
 
@@ -143,6 +151,7 @@ void state_load(struct state *s, const char *state_dir)
     free(bytes);
     s->bans = bans_version(s->mapping->bans);
     s->known = known_version(s->mapping->known);
+    s->set_limits = set_limits_version(s->mapping->set_limits);
 }
 
 /* ---- writing ---- */
@@ -150,6 +159,15 @@ void state_load(struct state *s, const char *state_dir)
 static int add(struct buffer *out, const void *bytes, size_t size)
 {
     return buffer_append(out, span_make(bytes, size));
+}
+
+/* Its records are used up. */
+static int add_section(const struct section *section, struct buffer *records, struct buffer *out)
+{
+    int failed = add(out, section, sizeof *section);
+    failed |= buffer_append(out, buffer_bytes(records));
+    buffer_clear(records);
+    return failed;
 }
 
 static int add_bans(const struct state *s, struct buffer *out)
@@ -166,10 +184,7 @@ static int add_bans(const struct state *s, struct buffer *out)
             failed |= add(&records, &ban, sizeof ban);
             section.count++;
         }
-    failed |= add(out, &section, sizeof section);
-    failed |= buffer_append(out, buffer_bytes(&records));
-    buffer_clear(&records);
-    return failed;
+    return failed | add_section(&section, &records, out);
 }
 
 static int add_known(const struct state *s, struct buffer *out)
@@ -188,12 +203,28 @@ static int add_known(const struct state *s, struct buffer *out)
     return section.count > 0 ? -1 : failed; /* none goes away again */
 }
 
+static int add_set_limits(const struct state *s, struct buffer *out)
+{
+    int64_t now = clock_wall_ns();
+    struct section section = {.kind = KIND_SET_LIMITS, .size = sizeof(struct set_limit)};
+    struct buffer records = {.limit = FILE_MAX};
+    struct set_limit l;
+    int failed = 0;
+    for (size_t place = 0; place < SET_LIMITS_MAX; place++)
+        if (set_limits_read(s->mapping->set_limits, place, now, &l) == 0) {
+            failed |= add(&records, &l, sizeof l);
+            section.count++;
+        }
+    return failed | add_section(&section, &records, out);
+}
+
 static int write_file(const struct state *s, const char *path, struct error *why)
 {
     struct head head = {.version = VERSION, .sections = SECTIONS};
     struct buffer out = {.limit = FILE_MAX};
     memcpy(head.magic, magic, sizeof magic);
-    int failed = add(&out, &head, sizeof head) | add_bans(s, &out) | add_known(s, &out);
+    int failed = add(&out, &head, sizeof head) | add_bans(s, &out) | add_known(s, &out) |
+                 add_set_limits(s, &out);
     uint64_t sum = sum_of(buffer_bytes(&out));
     failed |= add(&out, &sum, sizeof sum);
     if (failed)
@@ -210,8 +241,10 @@ void state_save(struct state *s, const char *state_dir, int64_t now_ns, bool is_
     struct error why;
     /* What changes meanwhile is written the next time. */
     uint64_t bans = bans_version(s->mapping->bans), known = known_version(s->mapping->known);
-    bool is_due = (bans != s->bans && (is_last || now_ns >= s->next_ns)) ||
-                  (known != s->known && (is_last || now_ns >= s->late_ns));
+    uint64_t set_limits = set_limits_version(s->mapping->set_limits);
+    bool is_due =
+        ((bans != s->bans || set_limits != s->set_limits) && (is_last || now_ns >= s->next_ns)) ||
+        (known != s->known && (is_last || now_ns >= s->late_ns));
     if (!is_due)
         return;
     path_of(state_dir, path);
@@ -220,6 +253,7 @@ void state_save(struct state *s, const char *state_dir, int64_t now_ns, bool is_
     if (write_file(s, path, &why) == 0) {
         s->bans = bans;
         s->known = known;
+        s->set_limits = set_limits;
         s->is_failing = false;
     } else if (!s->is_failing) {
         s->is_failing = true;

@@ -279,6 +279,7 @@ static void furnish(struct worker *w)
                                           .table = m->sessions,
                                           .labels = m->labels,
                                           .bans = m->bans,
+                                          .set_limits = {set_limits_figure, m->set_limits},
                                           .guessing = &w->guessing,
                                           .process = b->slot,
                                           .servers = w->servers,

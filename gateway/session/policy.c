@@ -3,10 +3,17 @@
 #include "base/arena.h"
 #include "base/clock.h"
 #include "decision/decision.h"
+#include "decision/set_limits.h"
 
 #include <stdio.h>
 
 enum { ARENA_MAX = 64 * 1024, AFTER_MAX = 64 };
+
+/* NULL: nothing was ever set. */
+static const struct override_store *set_limits_of(const struct session_context *c)
+{
+    return set_limits_version(c->set_limits.owner) == 0 ? NULL : &c->set_limits;
+}
 
 struct policy_facts session_facts(const struct session *s)
 {
@@ -16,6 +23,7 @@ struct policy_facts session_facts(const struct session *s)
                                  .client = &s->client_address,
                                  .country = s->country[0] == '\0' ? NULL : s->country,
                                  .now_s = clock_wall_ns() / CLOCK_SECOND,
+                                 .set_limits = set_limits_of(s->context),
                                  .lease = id_number(s->id)};
 }
 

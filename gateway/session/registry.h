@@ -32,7 +32,8 @@ struct session_context {
     struct session_table table;
     const struct labels *labels;
     const struct bans *bans;
-    size_t process; /* this one's slot */
+    struct override_store set_limits; /* its owner is a struct set_limits */
+    size_t process;                   /* this one's slot */
     struct servers *servers;
     struct pool *pool;
     struct auth_client *auth;

@@ -31,6 +31,10 @@ def test_every_command_of_the_help_is_offered():
     (["ban", "192.0.2.7", "--"], ["--for", "--reason"]),
     (["-s", "/run/x", "drain", "-"], ["--wait"]),
     (["bans", "-"], []),
+    (["limit", ""], ["set", "unset", "list"]),
+    (["--json", "limit", "u"], ["unset"]),
+    (["limit", "set", "ana@example.com", "hour", "5/1h", "--"], ["--burst", "--for", "--permanent", "--reason"]),
+    (["limits", ""], []),
     (["ban", ""], []),
     (["-s", "/etc/passw"], ["/etc/passwd"]),
 ])

@@ -1,5 +1,6 @@
 """Limits that are others for some accounts: a policy's file of overrides."""
 import json
+import signal
 
 import pytest
 
@@ -104,4 +105,92 @@ def test_a_check_names_what_is_wrong_in_the_file(new_limited, file):
     done = new_limited(start=False).check()
     assert done.returncode == 1
     assert f'{file}:1: a burst means nothing without a rate; write "600/1h 100"' in done.stderr
-    assert f'{file}:2: "day" is no limit of a policy with this file: hour' in done.stderr
+    assert f'{file}:2: "day" is none of the limits of policies with this file: hour' in done.stderr
+
+
+# ---- what people set ----
+
+READ, SUPPORT, ADMIN = "games", "irc", "news"  # groups that Debian always has
+
+
+def listed(gateway):
+    return json.loads(gateway.ctl("--json", "limit", "list").stdout)
+
+
+def test_what_is_set_goes_before_the_file_and_is_taken_back(new_limited):
+    gateway = new_limited(workers=2)
+    said = gateway.ctl("limit", "set", "bob", "hour", "5/1h", "--burst", "2", "--for", "2h", "--reason", "ticket 1").stdout
+    before, now, end = said.splitlines()[1:]
+    assert said.startswith("hour of bob@example.com\n") and end.startswith("until   20")
+    assert before == "before  out: at most 60 recipients in 1h, 3 at once (set for this account)"
+    assert now == "now     out: at most 5 recipients in 1h, 2 at once (set for this account)"
+    for _ in range(4):  # at both workers
+        count, said = refusal(gateway, user="bob")
+        assert count == 2 and "hour: at most 5 recipients in 1h, 2 at once (set for this account); try" in said
+    row = limit_of(gateway, "bob")
+    assert (row["override"], row["by"], row["count"], row["burst"]) == ("account", "set", 5, 2)
+    gateway.ctl("limit", "set", "@example.com", "hour", "4/1h", "--permanent")
+    assert refusal(gateway, user="alice")[0] == 4 and refusal(gateway, user="bob")[0] == 2
+    account, domain = sorted(listed(gateway), key=lambda row: row["name"], reverse=True)
+    assert (account["name"], account["limit"], account["figure"]) == ("bob@example.com", "hour", "5/1h 2")
+    assert (account["reason"], account["uid"]) == ("ticket 1", 0) and 7100 < account["left"] <= 7200
+    assert (domain["name"], domain["until"], domain["left"]) == ("@example.com", None, None)
+    assert gateway.events("limit_set")[0]["figure"] == "5/1h 2" and gateway.events("limit_set")[1]["until"] == "for good"
+    gateway.ctl("limit", "unset", "bob@example.com", "hour")
+    assert refusal(gateway, user="bob")[0] == 4, "what is set for the domain goes before the file"
+    gateway.ctl("limit", "unset", "@example.com", "hour")
+    assert refusal(gateway, user="bob")[0] == 3 and refusal(gateway, user="alice")[0] == 1
+    assert not listed(gateway)
+    gateway.wait_event("limit_unset", account="@example.com")
+
+
+def test_what_is_set_ends_by_itself(new_limited):
+    gateway = new_limited()
+    gateway.ctl("limit", "set", "alice", "hour", "9/1h", "--for", "1s")
+    assert limit_of(gateway, "alice")["count"] == 9
+    until(lambda: not listed(gateway))
+    until(lambda: limit_of(gateway, "alice")["count"] == 1)
+
+
+def test_it_holds_over_a_reload_and_a_restart(new_limited):
+    gateway = new_limited()
+    gateway.ctl("limit", "set", "alice", "hour", "9/1h", "--permanent")
+    gateway.ctl("limit", "set", "bob", "hour", "9/1h")
+    gateway.ctl("limit", "unset", "bob", "hour")
+    gateway.reload()
+    assert refusal(gateway, user="alice")[0] == 9
+    gateway.signal(signal.SIGTERM)
+    assert gateway.wait() == 0
+    gateway.start()
+    assert refusal(gateway, user="alice")[0] == 9 and limit_of(gateway, "bob")["by"] == "file"
+    assert [row["name"] for row in listed(gateway)] == ["alice@example.com"]
+
+
+def test_a_table_of_what_is_set_fits_80_columns(new_limited):
+    gateway = new_limited()
+    gateway.ctl("limit", "set", "alice", "hour", "1000/1h", "--burst", "100", "--reason", "campaign")
+    gateway.ctl("limit", "set", "@example.net", "hour", "5/1h", "--permanent")
+    table = gateway.ctl("limit", "list").stdout.splitlines()
+    assert len(table) == 3 and all(len(line) <= 80 for line in table)
+    assert table[0].split() == ["for", "limit", "is", "by", "left", "reason"]
+    rows = {line.split()[0]: line.split()[1:] for line in table[1:]}
+    assert rows["alice@example.com"] == ["hour", "1000/1h", "100", "root", "23h59min", "campaign"]
+    assert rows["@example.net"] == ["hour", "5/1h", "root", "for", "good"]
+
+
+@pytest.mark.parametrize("group, allowed", [(READ, 1), (SUPPORT, 1), (ADMIN, 3)])
+def test_who_may_look_and_set(new_limited, group, allowed):
+    gateway = new_limited(control_groups={READ: "read", SUPPORT: "support", ADMIN: "admin"})
+    nobody = ["setpriv", "--reuid=nobody", "--regid=nogroup", f"--groups={group}"]
+    for number, words in enumerate([["list"], ["set", "alice", "hour", "9/1h"], ["unset", "alice", "hour"]]):
+        gateway.ctl("limit", *words, status=0 if number < allowed else 1, wrapper=nobody)
+
+
+@pytest.mark.parametrize("words, status, said", [
+    (["set", "alice", "huor", "5/1h"], 1, '"huor" is none of the limits: hour'),
+    (["set", "alice", "hour", "5"], 1, 'hour is limited by a rate; write it as "600/1h"'),
+    (["unset", "alice", "hour"], 1, "nothing is set for hour of alice@example.com"),
+    (["set", "alice", "hour"], 2, "limit set takes an account or @DOMAIN, a limit and a rate"),
+    (["show"], 2, "limit takes set, unset or list")])
+def test_what_is_no_order_is_refused_and_said_why(new_limited, words, status, said):
+    assert said in new_limited().ctl("limit", *words, status=status).stderr

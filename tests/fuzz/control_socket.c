@@ -18,6 +18,7 @@ static struct {
     int listening;
     struct board board;
     struct banning banning;
+    struct limit_setting limit_setting;
     struct config config;
     struct event_log log;
     struct grants grants;
@@ -43,6 +44,8 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
     it.log = (struct event_log){.lines = log_create(log, LOG_LEVEL_ERROR), .process = ""};
     it.banning = (struct banning){
         .bans = calloc(1, bans_size()), .config = &it.config, .log = &it.log, .process = 1};
+    it.limit_setting = (struct limit_setting){
+        .limits = calloc(1, set_limits_size()), .config = &it.config, .log = &it.log, .process = 1};
     it.grants = (struct grants){.owner = geteuid()};
     it.at = (struct sockaddr_un){.sun_family = AF_UNIX};
     it.at_size = sizeof it.at;
@@ -114,6 +117,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         .grants = &it.grants,
         .board = &it.board,
         .banning = &it.banning,
+        .limit_setting = &it.limit_setting,
         .log = &it.log,
         .actions = {.reload = on_request, .set_drain = on_drain}};
     it.socket = control_socket_create(&options);

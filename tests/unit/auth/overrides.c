@@ -100,15 +100,18 @@ static const struct {
     {"ana@example.com", "write it as \"KEY: value\", with a blank behind the colon"},
     {"a b: hour 5/1h", "\"a b\" is no account; write one as ana@example.com, or @example.com for "
                        "all of a domain"},
-    {"ana: huor 5/1h", "\"huor\" is no limit of a policy with this file: hour, day, gone, address, "
-                       "open"},
-    {"ana: more 5/1h", "\"more\" is no limit of a policy with this file: hour, day, gone, address, "
-                       "open"},
+    {"ana: huor 5/1h",
+     "\"huor\" is none of the limits of policies with this file: hour, day, gone, address, "
+     "open"},
+    {"ana: more 5/1h",
+     "\"more\" is none of the limits of policies with this file: hour, day, gone, address, "
+     "open"},
     {"ana: hour", "\"\" is no rate, as \"600/1h\", and no max, from 1 to 1000000"},
     {"ana: hour 5/1x", "\"5/1x\" is no rate; write it as \"600/1h\" or \"10/s\""},
     {"ana: hour 5/1h 0", "\"0\" is no burst; write how many pass at once, from 1 to 1000000000"},
-    {"ana: hour 5/1h 2 3", "\"3\" is no limit of a policy with this file: hour, day, gone, "
-                           "address, open"},
+    {"ana: hour 5/1h 2 3",
+     "\"3\" is none of the limits of policies with this file: hour, day, gone, "
+     "address, open"},
     {"ana: hour 5", "hour is limited by a rate; write it as \"600/1h\""},
     {"ana: open 5/1h", "open is limited by max; write a number alone"},
     {"ana: address 5/1h", "address goes by neither account, login nor account_domain"},

@@ -32,6 +32,7 @@ static struct {
     struct grants grants;
     struct event_log log;
     struct banning banning;
+    struct limit_setting limit_setting;
     int log_ends[2];
     int listening;
     struct sockaddr_un at;
@@ -93,6 +94,7 @@ static void create_socket(void)
         .grants = &it.grants,
         .board = &figures.board,
         .banning = &it.banning,
+        .limit_setting = &it.limit_setting,
         .log = &it.log,
         .actions = {
             .reload = on_reload, .set_drain = on_set_drain, .limits = on_limits, .owner = &it}};
@@ -118,6 +120,10 @@ static void begin(void)
         (struct event_log){.lines = log_create(it.log_ends[0], LOG_LEVEL_DEBUG), .process = ""};
     it.banning = (struct banning){
         .bans = mapping_make(bans_size()), .config = &figures.config, .log = &it.log, .process = 1};
+    it.limit_setting = (struct limit_setting){.limits = mapping_make(set_limits_size()),
+                                              .config = &figures.config,
+                                              .log = &it.log,
+                                              .process = 1};
     create_socket();
     ck_assert_ptr_nonnull(it.socket);
 }

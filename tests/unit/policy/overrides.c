@@ -153,6 +153,57 @@ START_TEST(what_is_the_accounts_own_goes_before_what_is_its_domains)
 }
 END_TEST
 
+static const char *set_name;
+
+/* Something is set for one name. */
+static bool find_set(const void *owner, const char *limit, const char *name, int64_t now_s,
+                     struct rate *out)
+{
+    ck_assert_str_eq(limit, "hour");
+    ck_assert_int_eq(now_s, 1000);
+    *out = *(const struct rate *)owner;
+    return strcmp(name, set_name) == 0;
+}
+
+START_TEST(what_was_set_goes_before_what_stands_in_the_file)
+{
+    struct rate nine = {9, HOUR_US, 9};
+    const struct override_store store = {find_set, &nine};
+    facts.set_limits = &store;
+    facts.now_s = 1000;
+    set_name = "@example.com";
+    rule.overrides = NULL;
+    ck_assert_int_eq(found(), 9);
+    rule.overrides = &file;
+    add("ana@example.com", (struct rate){7, HOUR_US, 7});
+    ck_assert_int_eq(found(), 9);
+    set_name = "rui@example.com";
+    ck_assert_int_eq(found(), 7);
+    facts.account = set_name;
+    ck_assert_int_eq(found(), 9);
+    nine.period_us = 0; /* of a limit by max, which this one was then */
+    ck_assert_int_eq(found(), 0);
+}
+END_TEST
+
+START_TEST(a_figure_is_written_as_it_is_parsed)
+{
+    static const struct {
+        struct rate figure;
+        const char *text;
+    } cases[] = {
+        {{600, HOUR_US, 600}, "600/1h"},
+        {{600, 90 * 60000000L, 100}, "600/90min 100"},
+        {{1, 1000, 1}, "1/1ms"},
+        {{20, 0, 0}, "20"},
+        {{RATE_COUNT_MAX, 366 * 24 * HOUR_US, RATE_COUNT_MAX - 1}, "1000000000/366d 999999999"}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char text[OVERRIDE_FIGURE_SIZE];
+        ck_assert_str_eq(override_format(&cases[i].figure, text), cases[i].text);
+    }
+}
+END_TEST
+
 START_TEST(whose_it_is_says_what_the_rule_goes_by)
 {
     add("ana@example.com", (struct rate){1, HOUR_US, 1});
@@ -237,6 +288,8 @@ SUITE(overrides)
     LOOP_TEST(a_wrong_figure_is_told_with_what_would_do, wrong);
     LOOP_TEST(a_figure_must_be_of_the_kind_that_the_rule_has, fits);
     TEST(what_is_the_accounts_own_goes_before_what_is_its_domains);
+    TEST(what_was_set_goes_before_what_stands_in_the_file);
+    TEST(a_figure_is_written_as_it_is_parsed);
     TEST(whose_it_is_says_what_the_rule_goes_by);
     TEST(a_figure_that_nobody_can_have_written_is_not_believed);
     TEST(a_take_is_of_the_figure_in_force_and_the_verdict_names_it);

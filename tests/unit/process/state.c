@@ -186,6 +186,34 @@ START_TEST(known_networks_are_written_every_ten_minutes_and_at_the_end)
 }
 END_TEST
 
+START_TEST(what_was_set_of_limits_is_written_every_ten_seconds_and_at_the_end)
+{
+    const int64_t now = 1000 * CLOCK_SECOND;
+    struct set_limit l = {.rule = "hour",
+                          .name = "ana@example.com",
+                          .figure = {50, 3600000000, 5},
+                          .since_ns = clock_wall_ns(),
+                          .until_ns = SET_LIMIT_FOR_GOOD},
+                     found;
+    ck_assert_int_ge(set_limits_put(it.mapping.set_limits, 0, &l, l.since_ns, NULL), 0);
+    ck_assert_int_eq(unlink(it.path), 0);
+    state_save(&it.state, it.folder, now, false);
+    ck_assert_int_eq(access(it.path, F_OK), 0);
+    (void)snprintf(l.name, sizeof l.name, "@example.com"); /* fits */
+    ck_assert_int_ge(set_limits_put(it.mapping.set_limits, 0, &l, l.since_ns, NULL), 0);
+    state_save(&it.state, it.folder, now + 1, true);
+    starts();
+    ck_assert_uint_eq(bans(), BANNED);
+    for (size_t i = 0; i < 2; i++) {
+        const char *name = i == 0 ? "ana@example.com" : "@example.com";
+        ck_assert_int_eq(
+            set_limits_find(it.mapping.set_limits, "hour", name, clock_wall_ns(), &found), 0);
+        ck_assert(found.figure.count == 50 && found.figure.burst == 5 &&
+                  found.since_ns == l.since_ns && found.until_ns == SET_LIMIT_FOR_GOOD);
+    }
+}
+END_TEST
+
 START_TEST(without_a_file_there_is_nothing_and_nothing_is_said)
 {
     ck_assert_int_eq(unlink(it.path), 0);
@@ -282,6 +310,7 @@ SUITE(state)
     TEST(what_was_written_is_there_after_the_next_start);
     TEST(it_is_written_when_something_has_changed_and_not_sooner_than_every_ten_seconds);
     TEST(known_networks_are_written_every_ten_minutes_and_at_the_end);
+    TEST(what_was_set_of_limits_is_written_every_ten_seconds_and_at_the_end);
     TEST(without_a_file_there_is_nothing_and_nothing_is_said);
     TEST(a_file_that_ends_early_is_refused_wherever_it_ends);
     TEST(a_file_with_another_octet_is_refused_wherever_it_is);

@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "decision/bans.h"
+#include "decision/set_limits.h"
 
 enum { ROWS = 4, PEERS = 8 };
 
@@ -64,6 +65,7 @@ static void begin(void)
         .table = {mapping_make(session_table_size(ROWS)), ROWS},
         .labels = it.labels,
         .bans = it.bans,
+        .set_limits = {set_limits_figure, mapping_make(set_limits_size())},
         .process = 1,
     };
     ck_assert_ptr_nonnull(it.context.counters);

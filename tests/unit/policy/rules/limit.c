@@ -45,8 +45,8 @@ START_TEST(what_is_set_for_an_account_or_a_domain_is_told_as_that)
 {
     const struct limit_rule hour = {.kind = COUNTER_RATE, .count = LIMIT_RECIPIENTS};
     const struct limit_rule open = {.kind = COUNTER_AT_ONCE, .count = LIMIT_SESSIONS, .max = 4};
-    const struct override fast = {{1000, INT64_C(90) * 60000000, 50}, false};
-    const struct override many = {{.count = 20}, true};
+    const struct override fast = {.figure = {1000, INT64_C(90) * 60000000, 50}};
+    const struct override many = {.figure = {.count = 20}, .is_of_domain = true};
     char text[120], cut[8];
     ck_assert_str_eq(limit_rule_text(&hour, &fast, text, sizeof text),
                      "at most 1000 recipients in 90min, 50 at once (set for this account)");
