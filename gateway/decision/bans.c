@@ -230,6 +230,8 @@ int bans_read(const struct bans *b, size_t place, int64_t now_ns, struct ban *ou
 
 int bans_find(const struct bans *b, const struct ban *like, int64_t now_ns, struct ban *out)
 {
+    if (!is_whole(like, now_ns))
+        return -1; /* it can't be there */
     const struct key wanted = key_of(like);
     size_t set = set_of(b, &wanted);
     for (size_t i = 0; i < BAN_WAYS; i++) {
