@@ -143,7 +143,7 @@ int limit_setting_set(const struct limit_setting *s, const json_t *request, uid_
         take_until(request, &l, said) < 0)
         return -1;
     take_reason(request, l.reason);
-    bool is_known = set_limits_find(s->limits, l.rule, l.name, now, &was) == 0;
+    bool is_known = set_limits_find(s->limits, l.rule, l.name, now, &was) >= 0;
     if (change(s, &l, now, is_known ? &was : NULL, said) < 0)
         return -1;
     until_text(l.until_ns, until);

@@ -12,6 +12,7 @@
 enum { SETS = SET_LIMITS_MAX / SET_LIMIT_WAYS, READ_TRIES = 100 };
 
 #define PATIENCE_NS (50 * CLOCK_MS)
+#define AHEAD_NS    (86400 * CLOCK_SECOND) /* another gateway's clock, at most */
 
 struct head {
     _Atomic uint64_t hash;
@@ -61,9 +62,10 @@ static size_t set_of(const struct set_limits *s, const char *rule, const char *n
 }
 
 /* Has it come from us, whatever was written over it since? */
-static bool is_whole(const struct set_limit *l)
+static bool is_whole(const struct set_limit *l, int64_t now_ns)
 {
     return l->rule[0] != '\0' && l->name[0] != '\0' && l->since_ns > 0 &&
+           l->since_ns <= now_ns + AHEAD_NS &&
            (l->figure.count == 0 || override_is_sane(&l->figure)) &&
            memchr(l->rule, '\0', sizeof l->rule) != NULL &&
            memchr(l->name, '\0', sizeof l->name) != NULL &&
@@ -86,7 +88,7 @@ int set_limits_read(const struct set_limits *s, size_t place, int64_t now_ns, st
         uint32_t before = atomic_load_explicit(&r->sequence, memory_order_acquire);
         *out = r->content;
         if (is_written(r, before))
-            return out->until_ns > now_ns && is_whole(out) ? 0 : -1;
+            return out->until_ns > now_ns && is_whole(out, now_ns) ? 0 : -1;
     }
     return -1;
 }
@@ -104,7 +106,7 @@ int set_limits_find(const struct set_limits *s, const char *rule, const char *na
     for (size_t i = set; i < set + SET_LIMIT_WAYS; i++)
         if (is_of(s, i, hash) && set_limits_read(s, i, now_ns, out) == 0 &&
             strcmp(out->rule, rule) == 0 && strcmp(out->name, name) == 0)
-            return 0;
+            return (int)i;
     return -1;
 }
 
@@ -169,7 +171,7 @@ static int put(struct set_limits *s, const struct set_limit *l, int64_t now_ns, 
 int set_limits_put(struct set_limits *s, size_t process, const struct set_limit *l, int64_t now_ns,
                    struct error *why)
 {
-    if (!is_whole(l))
+    if (!is_whole(l, now_ns))
         return error_set(why, "what was set is malformed");
     if (shared_lock_take(&s->lock, process, clock_monotonic_ns() + PATIENCE_NS) < 0)
         return error_set(why, "another process holds the table of limits; try again");

@@ -57,7 +57,8 @@ int set_limits_put(struct set_limits *s, size_t process, const struct set_limit 
 int set_limits_read(const struct set_limits *s, size_t place, int64_t now_ns,
                     struct set_limit *out);
 
-/* The one of a limit and a name; one that was taken back too. Returns 0, or -1: there is none. */
+/* The one of a limit and a name; one that was taken back too. Returns its place, or -1: there is
+ * none. */
 int set_limits_find(const struct set_limits *s, const char *rule, const char *name, int64_t now_ns,
                     struct set_limit *out);
 

@@ -1,7 +1,7 @@
 /* A worker: takes clients at the doors and serves them, in one loop. */
 #include "base/clock.h"
-#include "decision/ban_exchange.h"
 #include "decision/decision.h"
+#include "decision/exchange.h"
 #include "net/listener.h"
 #include "net/tls_texts.h"
 #include "process/redis_way.h"
@@ -27,7 +27,7 @@ struct worker {
     struct servers *servers;
     struct tokens *tokens;
     struct redis_way redis;
-    struct ban_exchange *exchange; /* of the first worker */
+    struct exchange *bans, *limits; /* told to other gateways by the first worker */
     struct registry *registry;
     struct door *doors;
     size_t door_count;
@@ -125,7 +125,8 @@ static void retire(struct worker *w, int64_t grace_ns)
     if (w->role.state == PROCESS_STOPPING)
         return;
     close_doors(w);
-    ban_exchange_stop(w->exchange); /* a younger one does it */
+    exchange_stop(w->bans); /* a younger one does it, as below */
+    exchange_stop(w->limits);
     w->is_retired = true;
     role_set_state(&w->role, PROCESS_DRAINING);
     w->is_last_call = false;
@@ -236,9 +237,13 @@ static void furnish_decider(struct worker *w)
         abort(); /* out of memory at the start */
     if (w->redis.redis == NULL || b->index != 1)
         return;
-    w->exchange =
-        ban_exchange_create(w->role.loop, w->redis.redis, &w->role.config->redis, m->bans, b->slot);
-    if (w->exchange == NULL)
+    const struct exchange_options exchange = {.loop = w->role.loop,
+                                              .redis = w->redis.redis,
+                                              .config = options.config,
+                                              .process = b->slot};
+    w->bans = exchange_create(&exchange, &exchange_bans, m->bans);
+    w->limits = exchange_create(&exchange, &exchange_limits, m->set_limits);
+    if (w->bans == NULL || w->limits == NULL)
         abort(); /* as above */
 }
 
@@ -309,9 +314,11 @@ void worker_main(const struct birth *birth)
     registry_on_empty(w.registry, NULL, NULL);
     loop_on_alone(w.role.loop, NULL, NULL);
     registry_destroy(&w.registry);
-    ban_exchange_stop(w.exchange);
+    exchange_stop(w.bans);
+    exchange_stop(w.limits);
     redis_way_close(&w.redis); /* after this nobody asks */
-    ban_exchange_destroy(&w.exchange);
+    exchange_destroy(&w.bans);
+    exchange_destroy(&w.limits);
     decider_destroy(&w.context.decider);
     auth_client_destroy(&w.context.auth);
     pool_destroy(&w.context.pool);

@@ -1,7 +1,7 @@
 -- The counters of policy/limit/store.h in Redis. What a call asks and is answered is said there; who
 -- speaks to this script is gateway/decision/redis_store.c.
 --
--- ARGV[1] is "take" or "settle"; "bans" is told below. A call is one atomic step: all that its
+-- ARGV[1] is "take" or "settle"; "exchange" is told below. A call is one atomic step: all that its
 -- groups take is seen by all gateways together, or not at all. Time is the server's. Whole
 -- microseconds of today need 51 bits, which a Lua number holds exactly, and which call() writes with
 -- all their digits; Lua's own way to make text of a number keeps 14 of them.
@@ -258,9 +258,9 @@ if ARGV[1] == 'settle' then
     return now
 end
 
--- ---- bans that gateways tell one another: gateway/decision/ban_exchange.c ----
+-- ---- bans, and limits that were set, as gateways tell one another: gateway/decision/exchange.c ----
 --
--- ARGV: the id and the number of the last change that the caller knows, then of each ban a name, a
+-- ARGV: the id and the number of the last change that the caller knows, then of each row a name, a
 -- value, and the millisecond when it ends. KEYS: 1: a hash of values by name, with the id of all of
 -- it as "@" and the number of changes as "#"; 2: names by their last change; 3: names by their end.
 -- The answer: the id, the number of changes, up to which of them this answer tells, and names with
@@ -268,7 +268,7 @@ end
 
 local ROWS, YEARS = 64, 2 * 366 * 86400
 
-local function end_bans()
+local function end_rows()
     local ms = floor(now / 1000)
     for _, name in ipairs(call('ZRANGEBYSCORE', KEYS[3], '-inf', ms, 'LIMIT', 0, 100)) do
         call('HDEL', KEYS[1], name)
@@ -277,7 +277,7 @@ local function end_bans()
     end
 end
 
-local function put_bans()
+local function put_rows()
     call('HSETNX', KEYS[1], '@', now)
     for at = 4, #ARGV, 3 do
         if call('HGET', KEYS[1], ARGV[at]) ~= ARGV[at + 1] then
@@ -291,10 +291,10 @@ local function put_bans()
     end
 end
 
-local function bans()
-    end_bans()
+local function exchange()
+    end_rows()
     if #ARGV > 3 then
-        put_bans()
+        put_rows()
     end
     local head = call('HMGET', KEYS[1], '@', '#')
     local id, changes, known = head[1] or '', tonumber(head[2] or 0), tonumber(ARGV[3])
@@ -310,4 +310,4 @@ local function bans()
     return rows
 end
 
-return bans()
+return exchange()

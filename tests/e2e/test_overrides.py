@@ -194,3 +194,65 @@ def test_who_may_look_and_set(new_limited, group, allowed):
     (["show"], 2, "limit takes set, unset or list")])
 def test_what_is_no_order_is_refused_and_said_why(new_limited, words, status, said):
     assert said in new_limited().ctl("limit", *words, status=status).stderr
+
+
+# ---- other gateways ----
+
+@pytest.fixture
+def redis(new_redis):
+    return new_redis()
+
+
+@pytest.fixture
+def new_sharing(new_limited, redis):
+    return lambda: new_limited(redis={"address": [f"127.0.0.1:{redis.port}"], "timeout": "1s"})
+
+
+@pytest.fixture
+def both(new_sharing):
+    return [new_sharing() for _ in range(2)]
+
+
+def figures(gateway):
+    return {row["name"]: row["figure"] for row in listed(gateway)}
+
+
+def test_what_is_set_at_one_gateway_holds_at_the_other_within_a_second(both):
+    one, other = both
+    one.ctl("limit", "set", "alice", "hour", "5/1h", "--burst", "2", "--reason", "a \"ticket\"")
+    until(lambda: figures(other) == {"alice@example.com": "5/1h 2"}, "the other hears of it", 5)
+    assert refusal(other, user="alice")[0] == 2 and listed(other)[0]["reason"] == "a \"ticket\""
+    other.ctl("limit", "set", "alice", "hour", "7/1h", "--permanent")
+    until(lambda: figures(one) == {"alice@example.com": "7/1h"}, "the later order holds", 5)
+    one.ctl("limit", "unset", "alice", "hour")
+    until(lambda: not figures(other), "it was taken back", 5)
+    assert refusal(other, user="alice")[0] == 1
+
+
+def test_gateways_that_could_not_reach_redis_agree_on_the_later_order_afterwards(both, redis, new_sharing):
+    one, other = both
+    one.ctl("limit", "set", "alice", "hour", "5/1h", "--permanent")
+    one.ctl("limit", "set", "bob", "hour", "5/1h", "--permanent")
+    until(lambda: len(figures(other)) == 2)
+    redis.stop()
+    until(lambda: other.events("redis_lost") and one.events("redis_lost"))
+    other.ctl("limit", "unset", "alice", "hour")
+    one.ctl("limit", "set", "bob", "hour", "6/1h", "--permanent")
+    other.ctl("limit", "set", "bob", "hour", "7/1h", "--permanent")
+    redis.start()  # it has forgotten all of it
+    until(lambda: figures(one) == figures(other) == {"bob@example.com": "7/1h"}, "both know the later", 60)
+    third = new_sharing()  # that begins later
+    until(lambda: figures(third) == {"bob@example.com": "7/1h"}, "the third too")
+
+
+def test_hundreds_of_them_outlive_a_redis_that_was_emptied_and_a_gateway_that_has_set_them(both, redis):
+    one, other = both
+    for number in range(100):
+        one.ctl("limit", "set", f"a{number}", "hour", "5/1h", "--permanent")
+    until(lambda: len(figures(other)) == 100, "all of them", 60)
+    one.stop()
+    redis.cli("FLUSHALL")
+    other.ctl("limit", "set", "a100", "hour", "5/1h", "--permanent")
+    until(lambda: redis.cli("HLEN", "{porteiro}:limits").strip() == "103", "with its id and number of changes")
+    one.start()
+    until(lambda: len(figures(one)) == 101)

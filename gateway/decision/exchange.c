@@ -1,9 +1,9 @@
 /* The script of policy/limit/limits.lua keeps the store's side. A call brings what was made here
  * since the last one, and what the store says has changed since then. */
-#include "decision/ban_exchange.h"
+#include "decision/exchange.h"
 
 #include "base/clock.h"
-#include "decision/ban_text.h"
+#include "config/config.h"
 #include "policy/limit/siphash.h"
 
 #include <inttypes.h>
@@ -25,48 +25,47 @@ enum {
 
 /* What a call puts there. */
 struct put {
-    char name[BAN_NAME_SIZE], value[BAN_VALUE_SIZE], until_ms[NUMBER_SIZE];
+    struct exchange_row row;
+    char until_ms[NUMBER_SIZE];
 };
 
-struct ban_exchange {
-    struct loop *loop;
-    struct redis *redis;
-    struct bans *bans;
-    size_t process;
+struct exchange {
+    struct exchange_options options;
+    const struct exchange_kind *kind;
+    void *table;
     struct timeout *timer;
     bool is_asking, is_stopped;
     bool is_new;      /* nothing that was known of the store is believed */
+    bool is_behind;   /* the store has more to tell: it is heard before it is told anything */
     char id[ID_ROOM]; /* of what the store has; "": it has nothing */
     uint64_t known;   /* the change up to which it was read */
-    char keys[KEYS][PREFIX_MAX + 24];
+    char keys[KEYS][PREFIX_MAX + 32];
     size_t place;             /* up to which was looked for what is to be told */
     uint64_t version, looked; /* of the table: when that began, and when it was last done */
-    uint64_t told[BANS_MAX];  /* by place: a hash of what was told */
     struct put puts[PUTS_MAX];
+    uint64_t told[]; /* by place: a hash of what the store knows */
 };
 
 /* ---- telling ---- */
 
-static uint64_t hash_of(const struct put *p)
+static uint64_t hash_of(const struct exchange_row *row)
 {
-    static const uint64_t key[2] = {1, 2}; /* nobody gains by a collision of his own bans */
-    char text[BAN_NAME_SIZE + BAN_VALUE_SIZE];
+    static const uint64_t key[2] = {1, 2}; /* nobody gains by a collision of his own */
+    char text[EXCHANGE_NAME_SIZE + EXCHANGE_VALUE_SIZE];
     uint64_t hash[2];
-    (void)snprintf(text, sizeof text, "%s %s", p->name, p->value); /* fits */
+    (void)snprintf(text, sizeof text, "%s\n%s", row->name, row->value); /* fits */
     siphash(key, span_of(text), hash);
     return hash[0];
 }
 
-/* What was made here in a place. Returns whether it is news. */
-static bool is_news(struct ban_exchange *x, size_t place, int64_t now_ns, struct put *out)
+/* What the store is to be told of a place. Returns whether it is news. */
+static bool is_news(struct exchange *x, size_t place, int64_t now_ns, struct put *out)
 {
-    struct ban ban;
-    if (bans_read(x->bans, place, now_ns, &ban) < 0 || ban.origin != BAN_OF_GATEWAY)
+    if (!x->kind->read(x->table, place, now_ns, &out->row))
         return false;
-    ban_text_write(&ban, out->name, out->value);
     (void)snprintf(out->until_ms, sizeof out->until_ms, "%" PRId64,
-                   ban.until_ns / CLOCK_MS); /* fits */
-    uint64_t hash = hash_of(out);
+                   out->row.until_ns / CLOCK_MS); /* fits */
+    uint64_t hash = hash_of(&out->row);
     if (x->told[place] == hash)
         return false;
     x->told[place] = hash;
@@ -74,49 +73,52 @@ static bool is_news(struct ban_exchange *x, size_t place, int64_t now_ns, struct
 }
 
 /* Fills in `puts`. Returns how many; the rest comes with the next call. */
-static size_t gather(struct ban_exchange *x)
+static size_t gather(struct exchange *x)
 {
     int64_t now = clock_wall_ns();
     size_t count = 0;
     if (x->place == 0)
-        x->version = bans_version(x->bans);
+        x->version = x->kind->version(x->table);
     if (x->place == 0 && x->version == x->looked)
         return 0;
-    for (; x->place < BANS_MAX && count < PUTS_MAX; x->place++)
+    for (; x->place < x->kind->places && count < PUTS_MAX; x->place++)
         count += is_news(x, x->place, now, &x->puts[count]);
-    if (x->place == BANS_MAX) {
+    if (x->place == x->kind->places) {
         x->place = 0;
         x->looked = x->version;
     }
     return count;
 }
 
+/* Everything is looked at again. */
+static void look_again(struct exchange *x)
+{
+    x->place = 0;
+    x->looked = x->kind->version(x->table) - 1;
+}
+
 /* ---- hearing ---- */
 
-static void begin_anew(struct ban_exchange *x)
+static void begin_anew(struct exchange *x)
 {
-    struct ban was;
-    for (size_t place = 0; place < BANS_MAX; place++)
-        if (bans_read(x->bans, place, clock_wall_ns(), &was) == 0 && was.origin == BAN_OF_STORE)
-            (void)bans_lift(x->bans, x->process, place, &was); /* else it ends by itself */
-    memset(x->told, 0, sizeof x->told);
-    x->place = 0;
-    x->looked = bans_version(x->bans) - 1;
+    if (x->kind->forget != NULL)
+        x->kind->forget(x->table, x->options.process);
+    memset(x->told, 0, x->kind->places * sizeof *x->told);
+    look_again(x);
     x->is_new = false;
 }
 
-/* Ours come back to us: what is the same already isn't the store's. */
-static void take_row(struct ban_exchange *x, struct span name, struct span value)
+/* What stands there now is known to the store, or is to be told. */
+static void take_row(struct exchange *x, struct span name, struct span value)
 {
-    int64_t now = clock_wall_ns();
-    struct ban told, is;
-    if (ban_text_read(name, value, &told) < 0)
+    struct exchange_row is;
+    int place = x->kind->take(x->table, x->options.process, name, value);
+    if (place < 0 || !x->kind->read(x->table, (size_t)place, clock_wall_ns(), &is))
         return;
-    told.origin = BAN_OF_STORE;
-    if (bans_find(x->bans, &told, now, &is) == 0 && is.since_ns == told.since_ns &&
-        is.until_ns == told.until_ns)
-        return;
-    (void)bans_put(x->bans, x->process, &told, now, NULL); /* it may have ended */
+    bool is_same = span_equals(name, is.name) && span_equals(value, is.value);
+    x->told[place] = is_same ? hash_of(&is) : 0;
+    if (!is_same)
+        look_again(x);
 }
 
 static bool is_answer(const struct redis_value *v)
@@ -130,11 +132,11 @@ static bool is_answer(const struct redis_value *v)
     return is_good;
 }
 
-static void ask(struct ban_exchange *x);
+static void ask(struct exchange *x);
 
 static void on_answer(void *owner, const struct redis_value *v)
 {
-    struct ban_exchange *x = owner;
+    struct exchange *x = owner;
     x->is_asking = false;
     if (!is_answer(v)) {
         x->is_new = true; /* who knows what it has taken */
@@ -147,69 +149,72 @@ static void on_answer(void *owner, const struct redis_value *v)
     for (size_t i = 3; i < v->count; i += 2)
         take_row(x, v->items[i].text, v->items[i + 1].text);
     x->known = (uint64_t)v->items[2].integer;
-    if (v->count == 3 + 2 * ROWS_MAX && !x->is_stopped)
-        ask(x); /* there are more */
+    x->is_behind = v->count == 3 + 2 * ROWS_MAX;
+    if (x->is_behind && !x->is_stopped)
+        ask(x);
 }
 
 /* ---- calls ---- */
 
-static void ask(struct ban_exchange *x)
+static void ask(struct exchange *x)
 {
     const char *texts[WORDS_MAX];
-    size_t sizes[WORDS_MAX], puts = x->is_new ? 0 : gather(x);
+    size_t sizes[WORDS_MAX], puts = x->is_new || x->is_behind ? 0 : gather(x);
     char known[NUMBER_SIZE];
     struct redis_words w = {texts, sizes, REDIS_WORDS_FRONT, KEYS};
     (void)snprintf(known, sizeof known, "%" PRIu64, x->is_new ? 0 : x->known); /* fits */
     for (size_t i = 0; i < KEYS; i++)
         texts[w.count++] = x->keys[i];
-    texts[w.count++] = "bans";
+    texts[w.count++] = "exchange";
     texts[w.count++] = x->id;
     texts[w.count++] = known;
     for (size_t i = 0; i < puts; i++) {
-        texts[w.count++] = x->puts[i].name;
-        texts[w.count++] = x->puts[i].value;
+        texts[w.count++] = x->puts[i].row.name;
+        texts[w.count++] = x->puts[i].row.value;
         texts[w.count++] = x->puts[i].until_ms;
     }
     for (size_t i = REDIS_WORDS_FRONT; i < w.count; i++)
         sizes[i] = strlen(texts[i]);
-    x->is_asking = redis_script(x->redis, &w, on_answer, x) == 0;
+    x->is_asking = redis_script(x->options.redis, &w, on_answer, x) == 0;
     x->is_new = x->is_new || !x->is_asking;
 }
 
 static void on_time(void *owner)
 {
-    struct ban_exchange *x = owner;
-    timeout_set(x->timer, loop_now(x->loop) + PAUSE_NS);
-    if (!redis_is_trusted(x->redis))
+    struct exchange *x = owner;
+    timeout_set(x->timer, loop_now(x->options.loop) + PAUSE_NS);
+    if (!redis_is_trusted(x->options.redis))
         x->is_new = true;
     else if (!x->is_asking)
         ask(x);
 }
 
 /* Nobody is in a hurry at the start: a server that isn't there is told with its reason first. */
-struct ban_exchange *ban_exchange_create(struct loop *loop, struct redis *redis,
-                                         const struct redis_config *config, struct bans *bans,
-                                         size_t process)
+struct exchange *exchange_create(const struct exchange_options *options,
+                                 const struct exchange_kind *kind, void *table)
 {
-    static const char *const names[KEYS] = {"bans", "bans:changes", "bans:ends"};
-    struct ban_exchange *x = calloc(1, sizeof *x);
+    static const char *const suffixes[KEYS] = {"", ":changes", ":ends"};
+    const struct redis_config *config = options->config;
+    struct exchange *x = calloc(1, sizeof *x + kind->places * sizeof *x->told);
     if (x == NULL)
         return NULL;
-    *x = (struct ban_exchange){
-        .loop = loop, .redis = redis, .bans = bans, .process = process, .is_new = true};
+    x->options = *options;
+    x->kind = kind;
+    x->table = table;
+    x->is_new = true;
     for (size_t i = 0; i < KEYS; i++)
-        (void)snprintf(x->keys[i], sizeof x->keys[i], "{%s}:%s", config->prefix,
-                       names[i]); /* fits */
-    x->timer = timeout_create(loop, on_time, x);
+        (void)snprintf(x->keys[i], sizeof x->keys[i], "{%s}:%s%s", config->prefix, kind->name,
+                       suffixes[i]); /* fits */
+    x->timer = timeout_create(options->loop, on_time, x);
     if (x->timer == NULL) {
         free(x);
         return NULL;
     }
-    timeout_set(x->timer, loop_now(loop) + config->timeout_ms * CLOCK_MS + PAUSE_NS);
+    timeout_set(x->timer, loop_now(options->loop) + config->timeout_ms * CLOCK_MS + PAUSE_NS);
     return x;
 }
 
-void ban_exchange_stop(struct ban_exchange *x)
+void exchange_stop(struct exchange *x)
 {
     if (x == NULL)
         return;
@@ -217,9 +222,9 @@ void ban_exchange_stop(struct ban_exchange *x)
     timeout_destroy(&x->timer);
 }
 
-void ban_exchange_destroy(struct ban_exchange **x)
+void exchange_destroy(struct exchange **x)
 {
-    ban_exchange_stop(*x);
+    exchange_stop(*x);
     free(*x);
     *x = NULL;
 }
