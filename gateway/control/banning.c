@@ -2,19 +2,14 @@
 
 #include "base/clock.h"
 #include "base/span.h"
+#include "control/order.h"
 
 #include <stdio.h>
-
-static const char *text_of(const json_t *request, const char *key)
-{
-    const char *text = json_string_value(json_object_get(request, key));
-    return text == NULL ? "" : text;
-}
 
 /* Of IPv6 the /64 is what a ban holds at least: one who has an address has all of it. */
 static int network_asked(const json_t *request, struct network *out, struct error *said)
 {
-    const char *text = text_of(request, "network");
+    const char *text = order_text(request, "network");
     if (network_parse(text, out, said) < 0)
         return -1;
     if (!out->is_v6 || out->bits <= BAN_V6_BITS)
@@ -26,14 +21,6 @@ static int network_asked(const json_t *request, struct network *out, struct erro
     whole.v6 = (struct sockaddr_in6){.sin6_family = AF_INET6, .sin6_addr = out->first};
     *out = network_of(&whole, 32, BAN_V6_BITS);
     return 0;
-}
-
-static void take_reason(const json_t *request, char out[BAN_REASON_SIZE])
-{
-    (void)span_copy(span_of(text_of(request, "reason")), out, BAN_REASON_SIZE); /* cut to fit */
-    for (char *c = out; *c != '\0'; c++)
-        if ((unsigned char)*c < ' ' || *c == 0x7f)
-            *c = '?';
 }
 
 /* Other gateways hear of it only while it is in the table: there it ends soon, by this person's
@@ -118,7 +105,7 @@ int banning_ban(const struct banning *b, const json_t *request, uid_t uid, struc
         return error_set(said, "a ban is for a second at least, and for %d days at most",
                          (int)(BAN_MAX_NS / CLOCK_SECOND / 86400));
     ban.until_ns = now + seconds * CLOCK_SECOND;
-    take_reason(request, ban.reason);
+    order_reason(request, ban.reason, sizeof ban.reason);
     if (lift_all(b, &ban.network, true, uid) < 0)
         return is_busy(said);
     if (bans_put(b->bans, b->process, &ban, now, said) < 0)

@@ -4,6 +4,7 @@
 #include "auth/overrides.h"
 #include "base/clock.h"
 #include "base/span.h"
+#include "control/order.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -13,24 +14,10 @@ enum { FIGURES_SIZE = 400 };
 /* What was taken back is remembered as long as it would have held, and a year at most. */
 #define REMEMBERED_NS (INT64_C(366) * 86400 * CLOCK_SECOND)
 
-static const char *text_of(const json_t *request, const char *key)
-{
-    const char *text = json_string_value(json_object_get(request, key));
-    return text == NULL ? "" : text;
-}
-
-static void take_reason(const json_t *request, char out[SET_LIMIT_REASON_SIZE])
-{
-    (void)span_copy(span_of(text_of(request, "reason")), out, SET_LIMIT_REASON_SIZE); /* cut */
-    for (char *c = out; *c != '\0'; c++)
-        if ((unsigned char)*c < ' ' || *c == 0x7f)
-            *c = '?';
-}
-
 static int take_name(const struct limit_setting *s, const json_t *request, char *out,
                      struct error *said)
 {
-    const char *name = text_of(request, "name"), *realm = s->config->auth.realm;
+    const char *name = order_text(request, "name"), *realm = s->config->auth.realm;
     static_assert((int)SET_LIMIT_NAME_SIZE == (int)ACCOUNT_SIZE, "an account fits");
     int failed = name[0] == '@' ? account_or_domain(span_of(name), realm, out)
                                 : aliases_account(s->aliases, span_of(name), realm, out);
@@ -45,7 +32,7 @@ static int take_name(const struct limit_setting *s, const json_t *request, char 
 static int take_key(const struct limit_setting *s, const json_t *request, struct set_limit *out,
                     struct error *said)
 {
-    const char *limit = text_of(request, "limit");
+    const char *limit = order_text(request, "limit");
     if (take_name(s, request, out->name, said) < 0)
         return -1;
     if (limit[0] == '\0' || strlen(limit) >= sizeof out->rule)
@@ -115,8 +102,8 @@ static int take_figure(const struct limit_setting *s, const json_t *request, str
 {
     const struct override_words w = {.name = l->name,
                                      .limit = span_of(l->rule),
-                                     .figure = span_of(text_of(request, "figure")),
-                                     .burst = span_of(text_of(request, "burst"))};
+                                     .figure = span_of(order_text(request, "figure")),
+                                     .burst = span_of(order_text(request, "burst"))};
     return overrides_parse(s->config, NULL, &w, &l->figure, said);
 }
 
@@ -142,7 +129,7 @@ int limit_setting_set(const struct limit_setting *s, const json_t *request, uid_
     if (take_key(s, request, &l, said) < 0 || take_figure(s, request, &l, said) < 0 ||
         take_until(request, &l, said) < 0)
         return -1;
-    take_reason(request, l.reason);
+    order_reason(request, l.reason, sizeof l.reason);
     bool is_known = set_limits_find(s->limits, l.rule, l.name, now, &was) >= 0;
     if (change(s, &l, now, is_known ? &was : NULL, said) < 0)
         return -1;
