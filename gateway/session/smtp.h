@@ -135,6 +135,7 @@ struct smtp_session {
     char *helo;
     bool is_login_fresh;         /* by AUTH or XCLIENT, and no message has begun since */
     char *told_name, *told_helo; /* by XCLIENT, of whom the client speaks for; NULL: not known */
+    struct address told_destination; /* where that one came to; size 0: not known */
     struct login login;
     struct smtp_own *own;            /* his login at the server behind; NULL: none */
     struct transaction *transaction; /* NULL between messages */

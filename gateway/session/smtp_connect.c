@@ -344,7 +344,7 @@ static void on_hello(struct smtp_session *s, const struct smtp_event *event)
                    (extensions & SMTP_8BITMIME) != 0 ? "\n8BITMIME" : "",
                    (extensions & SMTP_SMTPUTF8) != 0 ? "\nSMTPUTF8" : "",
                    (extensions & SMTP_DSN) != 0 ? "\nDSN" : "",
-                   s->server.may_tell ? "\nXCLIENT NAME ADDR PORT HELO" : "",
+                   s->server.may_tell ? "\nXCLIENT NAME ADDR PORT HELO DESTADDR DESTPORT" : "",
                    s->server.may_vouch ? " LOGIN" : ""); /* fits */
     smtp_say(s, SMTP_REPLY_hello, text);
 }

@@ -12,12 +12,19 @@ static const char *told_address(struct transaction *t, const struct address *a)
     return arena_printf(t->arena, address_is_v6(a) ? "IPV6:%s" : "%s", host);
 }
 
+/* Where the client came to: here, or at who speaks for it. */
+static struct address destination(const struct smtp_session *s)
+{
+    struct address local = s->told_destination;
+    if (local.size == 0)
+        connection_local(s->base.client, &local);
+    return local;
+}
+
 void smtp_identity_fill_in(struct smtp_session *s)
 {
     struct transaction *t = s->transaction;
-    struct address local;
-    const struct address *client = &s->base.client_address;
-    connection_local(s->base.client, &local);
+    const struct address *client = &s->base.client_address, local = destination(s);
     t->values = (struct xclient_values){
         .value = {[XCLIENT_NAME] = s->told_name == NULL ? "[UNAVAILABLE]" : s->told_name,
                   [XCLIENT_PROTO] = "ESMTP",
@@ -52,9 +59,8 @@ int smtp_identity_forward(struct smtp_session *s)
 
 struct span smtp_identity_header(struct smtp_session *s)
 {
-    struct address local;
+    const struct address local = destination(s);
     char certificate[CERTIFICATE_NAME_SIZE];
-    connection_local(s->base.client, &local);
     const struct proxy_client client = {
         .from = &s->base.client_address,
         .to = &local,

@@ -101,6 +101,8 @@ void smtp_xclient(struct smtp_session *s, const struct smtp_event *event)
         smtp_give_up(s);
         return;
     }
+    if (smtp_told_destination(told, &address))
+        s->told_destination = address;
     smtp_server_told(&s->server, s->told_helo != NULL, has_login);
     smtp_say(s, SMTP_REPLY_greeting, c->config->hostname);
 }

@@ -52,14 +52,14 @@ def upstream_heard(server):
 def test_ehlo_offers_xclient_to_whom_it_is_for(trusting):
     for door in ("submissions", "submission"):
         with smtp(trusting, user=None, door=door, source=WEBMAIL) as client:
-            assert "XCLIENT NAME ADDR PORT HELO" in client.hello()
+            assert "XCLIENT NAME ADDR PORT HELO DESTADDR DESTPORT" in client.hello()
         with smtp(trusting, user=None, door=door, source=STRANGER) as client:
             assert not [line for line in client.hello() if line.startswith("XCLIENT")]
 
 
 def test_ehlo_offers_login_where_it_may_be_told(vouching):
     with smtp(vouching, user=None, source=WEBMAIL) as client:
-        assert "XCLIENT NAME ADDR PORT HELO LOGIN" in client.hello()
+        assert "XCLIENT NAME ADDR PORT HELO DESTADDR DESTPORT LOGIN" in client.hello()
 
 
 @pytest.mark.parametrize("user", [None, "alice"])

@@ -56,6 +56,20 @@ def test_what_xclient_tells(new_gateway, new_smtp):
     assert verbs[-4:] == ["EHLO", "MAIL", "RCPT", "DATA"]  # EHLO again after the last XCLIENT
 
 
+def test_where_the_client_came_to_is_what_who_speaks_for_it_says(new_gateway, new_smtp):
+    server = new_smtp(extensions=XCLIENT_TOO)
+    gateway = new_gateway(server, listener={"xclient_from": ["127.0.0.0/8"]}, upstream={"identity": "xclient"})
+    with smtp(gateway, user=None) as webmail:
+        webmail.ask("XCLIENT DESTADDR=IPV6:2001:db8::5 DESTPORT=587", "220 ")
+        webmail.hello()
+        webmail.ask("XCLIENT ADDR=192.0.2.7", "220 ")
+        webmail.hello()
+        webmail.login()
+        webmail.mail(message())
+    values = dict(re.findall(r"(\w+)=(\S+)", " ".join(server.used()[0].saw("XCLIENT"))))
+    assert (values["ADDR"], values["DESTADDR"], values["DESTPORT"]) == ("192.0.2.7", "IPV6:2001:db8::5", "587")
+
+
 def test_only_the_names_that_the_server_lists_are_told(new_gateway, new_smtp):
     server = new_smtp(extensions=[*EXTENSIONS, "XCLIENT ADDR LOGIN"])
     gateway = new_gateway(server, upstream={"identity": "xclient"})

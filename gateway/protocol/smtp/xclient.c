@@ -102,12 +102,23 @@ bool smtp_told_text(const struct smtp_told *told, enum xclient_attribute which,
     return size > 0;
 }
 
-bool smtp_told_address(const struct smtp_told *told, struct address *out)
+static bool is_told(const struct smtp_told *told, enum xclient_attribute host,
+                    enum xclient_attribute port, struct address *out)
 {
     char text[SMTP_TOLD_SIZE];
-    uint64_t port = 0;
-    if (smtp_told_text(told, XCLIENT_PORT, text))
-        (void)span_number(span_of(text), UINT16_MAX, &port); /* was checked */
-    return smtp_told_text(told, XCLIENT_ADDR, text) &&
-           parse_address(span_of(text), (uint16_t)port, out) == 0;
+    uint64_t number = 0;
+    if (smtp_told_text(told, port, text))
+        (void)span_number(span_of(text), UINT16_MAX, &number); /* was checked */
+    return smtp_told_text(told, host, text) &&
+           parse_address(span_of(text), (uint16_t)number, out) == 0;
+}
+
+bool smtp_told_address(const struct smtp_told *told, struct address *out)
+{
+    return is_told(told, XCLIENT_ADDR, XCLIENT_PORT, out);
+}
+
+bool smtp_told_destination(const struct smtp_told *told, struct address *out)
+{
+    return is_told(told, XCLIENT_DESTADDR, XCLIENT_DESTPORT, out);
 }

@@ -19,5 +19,7 @@ enum { SMTP_TOLD_SIZE = 256 };
 bool smtp_told_text(const struct smtp_told *told, enum xclient_attribute which,
                     char out[SMTP_TOLD_SIZE]);
 
-/* ADDR, with PORT or 0. False: ADDR was not told, or is not known there. */
+/* ADDR, with PORT or 0; and DESTADDR, where the client came to, with DESTPORT. False: the address
+ * was not told, or is not known there. */
 bool smtp_told_address(const struct smtp_told *told, struct address *out);
+bool smtp_told_destination(const struct smtp_told *told, struct address *out);

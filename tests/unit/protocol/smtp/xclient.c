@@ -120,9 +120,23 @@ START_TEST(the_address_has_its_port)
 }
 END_TEST
 
+START_TEST(where_the_client_came_to_is_another_address)
+{
+    const struct smtp_told t = told("DESTADDR=192.0.2.5 ADDR=192.0.2.1 PORT=4711 DESTPORT=587");
+    const struct smtp_told none = told("ADDR=192.0.2.1 DESTADDR=[UNAVAILABLE] DESTPORT=587");
+    struct address a;
+    char is[ADDRESS_TEXT_SIZE];
+    ck_assert(smtp_told_destination(&t, &a));
+    address_format(&a, is);
+    ck_assert_str_eq(is, "192.0.2.5:587");
+    ck_assert(!smtp_told_destination(&none, &a));
+}
+END_TEST
+
 SUITE(smtp_xclient)
 {
     TEST(an_xclient_is_taken_or_refused_as_a_whole);
     TEST(values_are_decoded);
     TEST(the_address_has_its_port);
+    TEST(where_the_client_came_to_is_another_address);
 }
