@@ -3,6 +3,7 @@ import os
 import shutil
 import signal
 import ssl
+from pathlib import Path
 
 import pytest
 
@@ -99,24 +100,30 @@ def test_a_pair_that_does_not_fit_is_not_taken_until_it_does(new_gateway, new_sm
     assert len(gateway.events("configuration_error")) == 1
 
 
-@pytest.mark.parametrize("trouble, words", [
-    ("missing", "tls.default.certificate: {}: No such file or directory"),
-    ("nonsense", "tls.default.certificate: {}: no start line"),
-    ("empty", "tls.default.certificate: {}: no start line")])
-def test_what_can_not_be_read_leaves_the_old_in_force_and_others_are_taken(
-        new_gateway, new_smtp, certificates, pair, folder, trouble, words):
-    (folder / "second").mkdir()
-    second = Pair(folder / "second", certificates.other)
-    gateway = new_gateway(new_smtp(), tls={**pair.config(), "second": second.config()["default"]})
-    if trouble == "missing":
-        pair.certificate.unlink()
-    else:
-        replace(pair.certificate, b"nonsense\n" if trouble == "nonsense" else b"")
-    replace(second.certificate, second.certificate.read_bytes())  # the same again
-    error = gateway.wait_event("configuration_error")["reason"]
-    assert error.startswith(f"{gateway.config_file}:") and words.format(pair.certificate) in error
-    gateway.wait_event("file_taken", file=second.certificate)
-    assert {shown(gateway) for _ in range(8)} == {der_of(certificates.ecdsa)}
+UNREADABLE = {
+    "missing": (Path.unlink, "tls.default.certificate: {}: No such file or directory"),
+    "nonsense": (lambda path: replace(path, b"nonsense\n"), "tls.default.certificate: {}: no start line"),
+    "empty": (lambda path: replace(path, b""), "tls.default.certificate: {}: no start line"),
+}
+
+
+def test_what_can_not_be_read_leaves_the_old_in_force_and_others_are_taken(new_gateway, new_smtp, certificates, folder):
+    """One gateway for each, so that they are waited for together."""
+    def spoiled(trouble, spoil):
+        for name in (trouble, f"{trouble}/second"):
+            (folder / name).mkdir()
+        pair, second = Pair(folder / trouble, certificates.ecdsa), Pair(folder / trouble / "second", certificates.other)
+        gateway = new_gateway(new_smtp(), tls={**pair.config(), "second": second.config()["default"]})
+        spoil(pair.certificate)
+        replace(second.certificate, second.certificate.read_bytes())  # the same again
+        return gateway, pair, second
+
+    made = {trouble: spoiled(trouble, spoil) for trouble, (spoil, _) in UNREADABLE.items()}
+    for trouble, (gateway, pair, second) in made.items():
+        error = gateway.wait_event("configuration_error")["reason"]
+        assert error.startswith(f"{gateway.config_file}:") and UNREADABLE[trouble][1].format(pair.certificate) in error
+        gateway.wait_event("file_taken", file=second.certificate)
+        assert {shown(gateway) for _ in range(8)} == {der_of(certificates.ecdsa)}
 
 
 def test_a_worker_that_is_started_afterwards_shows_the_new_one(new_gateway, new_smtp, certificates, pair):
