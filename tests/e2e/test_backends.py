@@ -94,7 +94,7 @@ def test_what_saslauthd_has_said_is_known_for_a_while(new_gateway, new_smtp, sas
 
 
 def test_saslauthd_is_awaited_without_keeping_others_waiting(new_gateway, new_smtp, saslauthd):
-    """One auth process, and PAM that takes two seconds: the others don't wait for one another."""
+    """One auth process, and PAM that takes a second: the others don't wait for one another."""
     saslauthd.slow()
     gateway = new_gateway(new_smtp(), auth=saslauthd.settings(realm="example.com", processes=1))
     began = time.monotonic()
@@ -104,7 +104,7 @@ def test_saslauthd_is_awaited_without_keeping_others_waiting(new_gateway, new_sm
     for client in clients:
         client.expect("235 2.7.0 ")
     assert len(saslauthd.asked()) == 3
-    assert 2 <= time.monotonic() - began
+    assert 1 <= time.monotonic() - began
     waiting, quick = smtp(gateway, user=None), smtp(gateway, user=None)
     waiting.send(f"AUTH PLAIN {plain_response('bob', 'wrong')}")
     quick.ask("AUTH PLAIN !!!", "501 5.5.2 ")
