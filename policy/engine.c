@@ -1,6 +1,7 @@
 #include "policy/policy.h"
 
 #include "base/arena.h"
+#include "policy/figures.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -289,6 +290,7 @@ static void fill_in(struct policy_call *call, const struct policy_facts *f)
     const uint32_t max = (uint32_t)(o == NULL ? r->max : o->figure.count);
     struct counter_take *take = &call->takes[last];
     take->kind = r->kind;
+    take->cost = r->kind == COUNTER_RATIO ? 0 : quantity(r, f);
     switch (r->kind) {
     case COUNTER_RATE: fill_in_rate(take, r, policy_rate(call, last), f); return;
     case COUNTER_AT_ONCE:
@@ -420,7 +422,9 @@ static void look_at(const struct policy_call *call, size_t i, struct verdict *ou
                             .rule = r,
                             .override = call->overrides[i],
                             .key = call->takes[i].key,
-                            .wait_us = a->wait_us};
+                            .wait_us = a->wait_us,
+                            .cost = call->takes[i].cost,
+                            .left = figures_left(&call->takes[i], a)};
     if (!a->is_refusing)
         return;
     out->is_too_large = r->kind == COUNTER_RATE && a->wait_us < 0;
@@ -435,6 +439,7 @@ void policy_judge(const struct policy_call *call, int group, struct verdict *out
                                 .rule = call->lacks_header,
                                 .key = span_of(""),
                                 .wait_us = -1,
+                                .left = -1,
                                 .lacks_header = true};
     for (size_t i = 0; group >= 0 && i < call->count; i++)
         if (call->takes[i].group == group)

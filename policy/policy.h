@@ -104,6 +104,8 @@ struct verdict {
     int64_t wait_us;   /* PASS: to be held back so long; DEFER: try again after it; -1: unknown */
     bool is_too_large; /* it is more than the rule ever lets through at once */
     bool lacks_header; /* that the rule wants */
+    uint64_t cost;     /* how many of what the rule counts were asked for; 0: it counts otherwise */
+    int64_t left;      /* how many would pass at once now; -1: unknown */
 };
 
 /* Asks how all counters that the policy has for these facts stand, of whatever stage, and takes

@@ -31,6 +31,7 @@ struct log_writer {
     struct buffer pending; /* lines that the target did not take yet */
     struct timeout *retry; /* until the target takes something */
     int64_t last_lost_ns;
+    int64_t untold;            /* lines that were dropped, and of which no line says so yet */
     int target;                /* -1: none yet */
     bool is_syslog, is_stream; /* is_stream: it may take nothing for a while */
     char datagram[LOG_DATAGRAM_MAX];
@@ -57,6 +58,15 @@ struct log_writer *log_writer_create(const struct log_writer_options *options)
 static void drop(struct log_writer *w, int64_t lines)
 {
     counter_add(w->options.counters, COUNTER_log_lines_dropped, 0, lines);
+    w->untold += lines;
+}
+
+/* The target has taken something. */
+static void tell_dropped(struct log_writer *w)
+{
+    if (w->untold > 0)
+        log_event(w->options.log, EVENT_log_dropped, field_number(KEY_count, w->untold));
+    w->untold = 0;
 }
 
 static int64_t count_lines(struct span text)
@@ -100,6 +110,8 @@ static void write_pending(void *owner)
         if (written < 0) {
             drop(w, count_lines(chunk)); /* no space, or nobody reads */
             written = (ssize_t)chunk.size;
+        } else {
+            tell_dropped(w);
         }
         buffer_consume(&w->pending, (size_t)written);
     }
@@ -119,8 +131,11 @@ static void write_syslog(struct log_writer *w, enum log_level level, struct span
                         line.data);
     if ((size_t)size >= sizeof message)
         size = (int)sizeof message - 1; /* cut to fit */
-    if (w->target >= 0 && send(w->target, message, (size_t)size, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0)
+    if (w->target >= 0 &&
+        send(w->target, message, (size_t)size, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0) {
+        tell_dropped(w);
         return;
+    }
     drop(w, 1);
     if (errno == EAGAIN || loop_now(w->options.loop) < w->last_lost_ns + CLOCK_SECOND)
         return;

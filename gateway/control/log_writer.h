@@ -5,6 +5,7 @@
 #include "config/config.h"
 #include "net/loop.h"
 #include "telemetry/counters.h"
+#include "telemetry/event.h"
 
 struct log_writer;
 
@@ -12,6 +13,7 @@ struct log_writer_options {
     struct loop *loop;
     const struct log_config *config;
     struct counters *counters;
+    const struct event_log *log; /* says how many were dropped, once the target takes lines again */
     loop_fn *on_lost; /* syslog has gone away: a new target is wanted; once a second at most */
     void *owner;
 };

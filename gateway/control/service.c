@@ -71,6 +71,7 @@ struct control_service *control_service_create(const struct control_service_opti
     const struct log_writer_options writer = {.loop = u->loop,
                                               .config = &u->config->log,
                                               .counters = u->counters,
+                                              .log = u->log,
                                               .on_lost = on_log_lost,
                                               .owner = s};
     const struct control_socket_options socket = {.loop = u->loop,

@@ -25,12 +25,24 @@ static void on_tick(void *owner)
     timeout_set(r->tick, now + TICK_NS);
 }
 
+/* Behind what there was room for; where there is none for this either, it is tried again. */
+static void tell_dropped(struct role *r)
+{
+    log_event(&r->log, EVENT_log_dropped, field_number(KEY_count, r->untold));
+    if (log_take_dropped(r->lines) == 0)
+        r->untold = 0;
+}
+
 /* What the turn has gathered. */
 static void on_turn_end(void *owner)
 {
     struct role *r = owner;
-    counter_add(r->counters, COUNTER_log_lines_dropped, 0, log_take_dropped(r->lines));
+    unsigned dropped = log_take_dropped(r->lines);
+    r->untold += dropped;
+    counter_add(r->counters, COUNTER_log_lines_dropped, 0, dropped);
     counters_flush(r->counters);
+    if (r->untold > 0)
+        tell_dropped(r);
     int64_t due_ns = log_turn(r->lines, loop_now(r->loop));
     if (due_ns != INT64_MAX)
         timeout_set(r->flush, due_ns); /* costs nothing when it is set already */

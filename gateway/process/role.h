@@ -27,6 +27,7 @@ struct role {
     struct loop *loop;
     struct log *lines;
     struct event_log log;
+    unsigned untold; /* lines that were dropped, and of which no line says so yet */
     struct counters *counters;
     struct channel *master;       /* NULL when the master is gone */
     struct timeout *tick, *flush; /* flush: lines are due */

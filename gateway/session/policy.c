@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "decision/decision.h"
 #include "decision/set_limits.h"
+#include "policy/figures.h"
 
 #include <stdio.h>
 
@@ -60,18 +61,23 @@ const char *verdict_text(const struct verdict *v, char out[VERDICT_TEXT_SIZE])
 void session_verdict(const struct session *s, const struct verdict *v, const char *message,
                      const char *sender, const char *recipient)
 {
+    bool is_passing = v->kind == VERDICT_PASS && v->wait_us == 0;
     bool is_monitored = policy_is_monitored(s->listener->policy_rules, v->rule);
-    const char *what = is_monitored                ? "monitor"
+    const char *what = is_passing                  ? "pass"
+                       : is_monitored              ? "monitor"
                        : v->kind == VERDICT_DEFER  ? "defer"
                        : v->kind == VERDICT_REJECT ? "reject"
                                                    : "delay";
-    session_event(s, EVENT_decision, field_text(KEY_message, message),
-                  field_text(KEY_sender, sender), field_text(KEY_recipient, recipient),
-                  field_text(KEY_rule, v->rule->name), field_text(KEY_verdict, what),
-                  field_span(KEY_key, v->key), field_text(KEY_country, s->country),
-                  v->wait_us < 0 ? field_text(KEY_wait, "")
-                                 : field_seconds(KEY_wait, v->wait_us * 1000));
-    if (!is_monitored)
+    session_event(
+        s, is_passing ? EVENT_decision_passed : EVENT_decision, field_text(KEY_message, message),
+        field_text(KEY_sender, sender), field_text(KEY_recipient, recipient),
+        field_text(KEY_rule, v->rule->name), field_text(KEY_verdict, what),
+        field_span(KEY_key, v->key), field_text(KEY_country, s->country),
+        v->cost == 0 ? field_text(KEY_cost, "") : field_number(KEY_cost, (int64_t)v->cost),
+        v->left < 0 ? field_text(KEY_left, "") : field_number(KEY_left, v->left),
+        v->wait_us < 0 || is_passing ? field_text(KEY_wait, "")
+                                     : field_seconds(KEY_wait, v->wait_us * 1000));
+    if (!is_monitored && !is_passing)
         session_add(s, v->kind == VERDICT_PASS ? COUNTER_limits_delayed : COUNTER_limits_refused,
                     1);
 }
@@ -190,10 +196,19 @@ static void log_monitored(void *owner, const struct verdict *v)
     session_verdict(owner, v, "", "", "");
 }
 
+static void log_passed(const struct session *s)
+{
+    struct verdict v;
+    if (event_is_logged(s->context->log, EVENT_decision_passed) &&
+        figures_tightest(&s->policy.decision->call, &v) >= 0)
+        session_verdict(s, &v, "", "", "");
+}
+
 /* Passes, and what it has taken is kept; it may have to wait. */
 static bool pass(struct session *s, int64_t wait_us)
 {
     keep(s);
+    log_passed(s);
     decision_destroy(&s->policy.decision);
     if (wait_us > 0) {
         s->policy.is_late = true;

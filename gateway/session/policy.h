@@ -13,7 +13,7 @@ struct policy_facts session_facts(const struct session *s);
 enum { VERDICT_TEXT_SIZE = 320 };
 const char *verdict_text(const struct verdict *v, char out[VERDICT_TEXT_SIZE]);
 
-/* Counts and logs a verdict that isn't simply to pass. The texts may be "". */
+/* Logs a verdict, and counts what isn't simply to pass. The texts may be "". */
 void session_verdict(const struct session *s, const struct verdict *v, const char *message,
                      const char *sender, const char *recipient);
 

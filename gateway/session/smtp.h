@@ -77,6 +77,11 @@ struct transaction {
     int64_t delayed_us;        /* and have been, in this message */
     const char *denial;        /* the answer, where it is refused */
     int denial_code;
+    struct {
+        const struct limit_rule *rule; /* NULL: none has counted it */
+        int64_t left;
+        double share_used;
+    } tightest;         /* of the rules that have let it pass: the one nearest to its limit */
     bool is_batch_held; /* until its recipients are judged, and for as long as they have to wait */
     bool is_mail_due;   /* the answer to MAIL waits for the batch's decision */
     bool is_at_end;     /* of the text: what is left is decided, and is the answer to all of it */

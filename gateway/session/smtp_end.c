@@ -23,6 +23,7 @@ static void log_message(const struct smtp_session *s, enum event event, int code
                         const char *reason)
 {
     const struct transaction *t = s->transaction;
+    const struct limit_rule *tightest = event == EVENT_message_accepted ? t->tightest.rule : NULL;
     session_event(&s->base, event, field_text(KEY_message, t->id),
                   field_text(KEY_sender, t->sender[0] == '\0' ? "<>" : t->sender),
                   field_text(KEY_recipient, only_recipient(t)),
@@ -30,6 +31,9 @@ static void log_message(const struct smtp_session *s, enum event event, int code
                   field_text(KEY_upstream, s->link == NULL ? s->base.listener->upstream
                                                            : pool_server_name(s->link)),
                   field_number(KEY_bytes, (int64_t)t->body.size),
+                  field_text(KEY_rule, tightest == NULL ? "" : tightest->name),
+                  tightest == NULL ? field_text(KEY_left, "")
+                                   : field_number(KEY_left, t->tightest.left),
                   field_seconds(KEY_duration, loop_now(s->base.context->loop) - t->started_ns),
                   field_span(KEY_reply, reply), field_text(KEY_reason, reason));
 }

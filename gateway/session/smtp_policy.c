@@ -6,6 +6,7 @@
  * not listened to meanwhile. */
 #include "session/policy.h"
 
+#include "policy/figures.h"
 #include "policy/limit/siphash.h"
 #include "session/smtp.h"
 
@@ -248,6 +249,23 @@ static void finish(struct smtp_session *s)
     smtp_wait(s, SESSION_DELAY, wait_ms);
 }
 
+/* Of what the stage has let pass. */
+static void note_tightest(struct smtp_session *s)
+{
+    struct transaction *t = s->transaction;
+    struct verdict v;
+    double share_used = figures_tightest(&t->decision->call, &v);
+    if (share_used < 0)
+        return;
+    if (event_is_logged(s->base.context->log, EVENT_decision_passed))
+        log_verdict(s, &v, "");
+    if (t->tightest.rule != NULL && share_used < t->tightest.share_used)
+        return;
+    t->tightest.rule = v.rule;
+    t->tightest.left = v.left;
+    t->tightest.share_used = share_used;
+}
+
 static void answered(void *owner, enum decision_outcome outcome)
 {
     struct smtp_session *s = owner;
@@ -258,8 +276,10 @@ static void answered(void *owner, enum decision_outcome outcome)
         judge_batch(s);
     else
         judge_message(s);
-    if (outcome == DECISION_ANSWERED)
+    if (outcome == DECISION_ANSWERED) {
         policy_monitored(&t->decision->call, s->base.listener->policy_rules, log_monitored, s);
+        note_tightest(s);
+    }
     decision_destroy(&t->decision);
     if (t->first_unjudged != NULL)
         ask(s); /* more recipients than one call has room for */

@@ -40,6 +40,7 @@ struct counter_take {
                         STORE_LOOK: it is never tried, and its answers say how it stands */
     uint16_t slot;   /* of the rule: its share of the table in memory */
     struct span key; /* "RULE VALUE", 1 to STORE_KEY_MAX octets; the same in all processes */
+    uint64_t cost;   /* how many of what is counted it is for: for people, no store looks at it */
     union {
         /* Passes when max(tat, now) + increment <= now + tolerance + max_delay; the new TAT is the
          * left side. A TAT more than the tolerance and max_delay ahead is cut to that first. */

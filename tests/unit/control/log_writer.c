@@ -4,6 +4,7 @@
 
 #include "ipc/descriptors.h"
 #include "net/turns.h"
+#include "telemetry/logged.h"
 #include "telemetry/mapping.h"
 
 #include <fcntl.h>
@@ -28,6 +29,9 @@ static struct {
     int target; /* where the test reads what was written */
     size_t size;
     char written[WRITTEN_MAX + 1];
+    struct event_log own; /* what the writer itself has to say goes to own_ends[1] */
+    int own_ends[2];
+    struct logged said;
 } it;
 
 static void on_lost(void *owner)
@@ -41,6 +45,7 @@ static void create_writer(void)
     const struct log_writer_options options = {.loop = turns.loop,
                                                .config = &it.config,
                                                .counters = it.counters,
+                                               .log = &it.own,
                                                .on_lost = on_lost,
                                                .owner = &it};
     it.writer = log_writer_create(&options);
@@ -53,8 +58,17 @@ static void begin(void)
     it.table = mapping_make(counter_table_size());
     it.counters = counters_create(it.table);
     it.target = -1;
+    ck_assert_int_eq(socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, it.own_ends), 0);
+    it.own =
+        (struct event_log){.lines = log_create(it.own_ends[0], LOG_LEVEL_DEBUG), .process = ""};
     create_writer();
     ck_assert_ptr_nonnull(it.writer);
+}
+
+/* How often it has said so. */
+static unsigned says(const char *part)
+{
+    return logged_with(&it.said, it.own.lines, it.own_ends[1], part);
 }
 
 /* A target that is no file. */
@@ -75,6 +89,8 @@ static void end(void)
     }
     if (it.target >= 0)
         ck_assert_int_eq(close(it.target), 0);
+    log_destroy(&it.own.lines);
+    ck_assert_int_eq(close(it.own_ends[0]) | close(it.own_ends[1]), 0);
     counters_destroy(&it.counters);
     turns_end();
 }
@@ -268,6 +284,25 @@ START_TEST(a_file_that_takes_nothing_costs_lines_that_are_counted)
 }
 END_TEST
 
+START_TEST(lines_that_were_dropped_are_counted_in_the_next_that_is_written)
+{
+    struct log *log = add_speaker();
+    log_writer_set_target(it.writer, open("/dev/full", O_WRONLY | O_CLOEXEC));
+    for (int n = 0; n < 3; n++)
+        say(log, LOG_LEVEL_INFO, "line");
+    UNTIL(dropped() == 3);
+    say(log, LOG_LEVEL_INFO, "line");
+    UNTIL(dropped() == 4);
+    ck_assert_uint_eq(says("event"), 0); /* it would be lost as well */
+    write_to_file();
+    for (int n = 0; n < 3; n++)
+        say(log, LOG_LEVEL_INFO, "again");
+    UNTIL(strcmp(file(), "again\nagain\nagain\n") == 0);
+    ck_assert_uint_eq(says("level=warning event=log_dropped count=4"), 1);
+    ck_assert_uint_eq(says("event"), 1);
+}
+END_TEST
+
 START_TEST(without_a_target_a_mebibyte_is_kept_and_the_rest_counted)
 {
     static char line[8001];
@@ -393,6 +428,7 @@ START_TEST(a_syslog_that_is_slow_costs_lines_that_are_counted_and_is_not_told_as
     begin_with("syslog");
     struct log *log = add_speaker();
     int64_t said = 0, got = 0;
+    char count[60];
     write_to_syslog();
     while (dropped() == 0) {
         ck_assert_int_lt(said, 100000);
@@ -405,6 +441,10 @@ START_TEST(a_syslog_that_is_slow_costs_lines_that_are_counted_and_is_not_told_as
     while (syslog_has())
         got++;
     ck_assert_int_eq(got + dropped(), said);
+    say(log, LOG_LEVEL_INFO, "again");
+    UNTIL(syslog_has());
+    (void)snprintf(count, sizeof count, "event=log_dropped count=%lld", (long long)dropped());
+    ck_assert_uint_eq(says(count), 1);
 }
 END_TEST
 
@@ -472,6 +512,7 @@ SUITE(log_writer)
     TEST(a_process_that_has_ended_is_still_heard);
     TEST(a_datagram_that_is_no_log_is_passed_over);
     TEST(a_file_that_takes_nothing_costs_lines_that_are_counted);
+    TEST(lines_that_were_dropped_are_counted_in_the_next_that_is_written);
     TEST(without_a_target_a_mebibyte_is_kept_and_the_rest_counted);
     TEST(who_does_not_read_standard_error_delays_nobody_and_gets_all_later);
     TEST(a_line_longer_than_a_pipe_takes_at_once_arrives_whole);
