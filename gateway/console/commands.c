@@ -14,6 +14,7 @@ const struct command console_commands[] = {
     {"limits", "KEY ...", "how limits stand for an account, an address, @DOMAIN", command_limits},
     {"limit", "set|unset|list [KEY LIMIT RATE --burst --for --permanent --reason]",
      "gives somebody another rate, for a day; takes it back", command_limit},
+    {"top", "[--by KIND] [--last TIME]", "who has sent most in the last ten minutes", command_top},
     {"bans", "", "who is banned, by whom or what, and for how long still", command_bans},
     {"ban", "NETWORK [--for TIME] [--reason TEXT]",
      "sends clients of an address or network away, for a day", command_ban},

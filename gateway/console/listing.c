@@ -25,18 +25,25 @@ const char *cell_age(const json_t *o, const char *key, char out[CELL_SIZE])
     return out;
 }
 
-int console_question(const struct console *c, const char *command,
-                     void (*take)(void *owner, json_t *line), void *owner)
+int console_told(const struct console *c, json_t *request, void (*take)(void *owner, json_t *line),
+                 void *owner)
 {
     struct error why;
     char *text = NULL;
-    if (c->argc > 0)
-        return console_wrong("the command takes no argument");
-    json_t *request = json_pack("{s:s}", "command", command);
+    if (request == NULL)
+        return console_wrong("an argument is not in UTF-8");
     int failed = console_ask(c->socket, request, take, owner, &text, &why) < 0;
     json_decref(request);
     free(text);
     return failed ? console_fail(why.text) : CONSOLE_DONE;
+}
+
+int console_question(const struct console *c, const char *command,
+                     void (*take)(void *owner, json_t *line), void *owner)
+{
+    if (c->argc > 0)
+        return console_wrong("the command takes no argument");
+    return console_told(c, json_pack("{s:s}", "command", command), take, owner);
 }
 
 struct rows {

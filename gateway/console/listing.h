@@ -20,6 +20,11 @@ int listing_print(const struct console *c, const struct listing *l);
  * the gateway says of the whole stands below the table. */
 int listing_answer(const struct console *c, const struct listing *l, json_t *request);
 
+/* Asks with a request, which is taken over, and gives each line to `take`; NULL: an argument isn't
+ * UTF-8. Returns the exit status. */
+int console_told(const struct console *c, json_t *request, void (*take)(void *owner, json_t *line),
+                 void *owner);
+
 /* Asks with a command that has no arguments, and gives each line to `take`. Returns the exit
  * status. */
 int console_question(const struct console *c, const char *command,

@@ -115,12 +115,13 @@ static void measure(const struct table *t, int width[TABLE_COLUMNS_MAX])
 static void print_cell(const struct table *t, size_t column, const char *text, int width)
 {
     bool is_last = column + 1 == t->columns, is_cut = (int)strlen(text) > width;
+    int tail = column == 0 ? (width - 1) / 2 : 0; /* names often differ at both ends */
     if (column > 0)
         printf("%*s", GAP, "");
     if (is_number(t, column))
         printf("%*s", width, text);
     else if (is_cut)
-        printf("%.*s~", width - 1, text);
+        printf("%.*s~%s", width - 1 - tail, text, text + strlen(text) - tail);
     else
         printf("%-*s", is_last ? 0 : width, text);
     if (is_last)

@@ -15,5 +15,6 @@ void table_destroy(struct table **t);
 /* Adds a row of copies; control characters and what isn't ASCII are masked. */
 void table_add(struct table *t, const char *const *cells);
 
-/* Prints it to standard output; the widest column of text is cut where a row would be too long. */
+/* Prints it to standard output; the widest column of text is cut where a row would be too long,
+ * the first one in the middle. */
 void table_print(const struct table *t);

@@ -146,6 +146,10 @@ static void write_syslog(struct log_writer *w, enum log_level level, struct span
 static void take_line(void *owner, enum log_level level, struct span line)
 {
     struct log_writer *w = owner;
+    if (w->options.witness != NULL)
+        witness_hear(w->options.witness, line);
+    if ((int)level < w->options.config->level)
+        return;
     if (w->is_syslog)
         write_syslog(w, level, line);
     else if (buffer_room(&w->pending) <= line.size || buffer_append(&w->pending, line) < 0 ||

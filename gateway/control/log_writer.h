@@ -1,8 +1,9 @@
 /* Writes the log: lines come as datagrams from every process, and go to where the configuration
- * says. What can't be written is dropped and counted; nobody waits for it. */
+ * says, those of its level. What can't be written is dropped and counted; nobody waits for it. */
 #pragma once
 
 #include "config/config.h"
+#include "control/witness.h"
 #include "net/loop.h"
 #include "telemetry/counters.h"
 #include "telemetry/event.h"
@@ -14,6 +15,7 @@ struct log_writer_options {
     const struct log_config *config;
     struct counters *counters;
     const struct event_log *log; /* says how many were dropped, once the target takes lines again */
+    struct witness *witness;     /* hears each line, whatever its level; NULL: nobody does */
     loop_fn *on_lost; /* syslog has gone away: a new target is wanted; once a second at most */
     void *owner;
 };

@@ -12,6 +12,7 @@ enum { WRONG_MAX = 4096 };
 
 struct control_service {
     struct control_service_options options;
+    struct witness *witness;
     struct log_writer *writer;
     struct control_socket *socket;
     struct probes *probes;
@@ -68,10 +69,12 @@ struct control_service *control_service_create(const struct control_service_opti
         return NULL;
     s->options = *options;
     const struct upstream_context *u = &s->options.upstream;
+    s->witness = witness_create(u->config);
     const struct log_writer_options writer = {.loop = u->loop,
                                               .config = &u->config->log,
                                               .counters = u->counters,
                                               .log = u->log,
+                                              .witness = s->witness,
                                               .on_lost = on_log_lost,
                                               .owner = s};
     const struct control_socket_options socket = {.loop = u->loop,
@@ -80,6 +83,7 @@ struct control_service *control_service_create(const struct control_service_opti
                                                   .board = options->board,
                                                   .banning = options->banning,
                                                   .limit_setting = options->limit_setting,
+                                                  .witness = s->witness,
                                                   .log = u->log,
                                                   .actions = {.reload = ask_reload,
                                                               .set_drain = ask_drain,
@@ -97,8 +101,8 @@ struct control_service *control_service_create(const struct control_service_opti
     s->probes = probes_create(u);
     s->logins = logins_create(&logins);
     s->limiting = limiting_create(&options->limits);
-    if (s->logins == NULL || s->limiting == NULL || s->writer == NULL || s->socket == NULL ||
-        s->probes == NULL)
+    if (s->witness == NULL || s->logins == NULL || s->limiting == NULL || s->writer == NULL ||
+        s->socket == NULL || s->probes == NULL)
         control_service_destroy(&s);
     return s;
 }
@@ -113,6 +117,7 @@ void control_service_destroy(struct control_service **service)
     probes_destroy(&s->probes);
     control_socket_destroy(&s->socket);
     log_writer_destroy(&s->writer);
+    witness_destroy(&s->witness);
     free(s);
     *service = NULL;
 }

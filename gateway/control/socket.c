@@ -148,6 +148,16 @@ static void on_bans(struct control_client *c, const json_t *request)
     begin_list(c, &bans);
 }
 
+static void on_top(struct control_client *c, const json_t *request)
+{
+    struct error why;
+    json_t *answer = witness_top(c->socket->options.witness, request, &why);
+    bool is_good = answer != NULL;
+    if (is_good)
+        send_json(c, answer);
+    send_result(c, is_good, is_good ? "" : why.text);
+}
+
 static void on_ban(struct control_client *c, const json_t *request)
 {
     struct error said;
@@ -265,6 +275,7 @@ static const struct {
     {"forget", CONTROL_SUPPORT, on_forget},
     {"login-test", CONTROL_SUPPORT, on_login_test},
     {"limits", CONTROL_READ, on_limits},
+    {"top", CONTROL_READ, on_top},
     {"bans", CONTROL_READ, on_bans},
     {"ban", CONTROL_ADMIN, on_ban},
     {"unban", CONTROL_SUPPORT, on_unban},

@@ -19,23 +19,33 @@ static const char *only_recipient(const struct transaction *t)
     return t->accepted == 1 && r != NULL ? r->address : "";
 }
 
+/* The first header that a rule goes by, and the message has. */
+static const char *script_of(const struct transaction *t)
+{
+    const struct header_values *h = t->header_values;
+    for (size_t i = 0; h != NULL && i < h->count; i++)
+        if (h->values[i].is_there && h->values[i].size > 0)
+            return header_values_find(h, h->names[i]);
+    return "";
+}
+
 static void log_message(const struct smtp_session *s, enum event event, int code, struct span reply,
                         const char *reason)
 {
     const struct transaction *t = s->transaction;
     const struct limit_rule *tightest = event == EVENT_message_accepted ? t->tightest.rule : NULL;
-    session_event(&s->base, event, field_text(KEY_message, t->id),
-                  field_text(KEY_sender, t->sender[0] == '\0' ? "<>" : t->sender),
-                  field_text(KEY_recipient, only_recipient(t)),
-                  field_number(KEY_recipients, t->accepted), field_number(KEY_code, code),
-                  field_text(KEY_upstream, s->link == NULL ? s->base.listener->upstream
-                                                           : pool_server_name(s->link)),
-                  field_number(KEY_bytes, (int64_t)t->body.size),
-                  field_text(KEY_rule, tightest == NULL ? "" : tightest->name),
-                  tightest == NULL ? field_text(KEY_left, "")
-                                   : field_number(KEY_left, t->tightest.left),
-                  field_seconds(KEY_duration, loop_now(s->base.context->loop) - t->started_ns),
-                  field_span(KEY_reply, reply), field_text(KEY_reason, reason));
+    session_event(
+        &s->base, event, field_text(KEY_message, t->id),
+        field_text(KEY_sender, t->sender[0] == '\0' ? "<>" : t->sender),
+        field_text(KEY_recipient, only_recipient(t)), field_number(KEY_recipients, t->accepted),
+        field_number(KEY_code, code),
+        field_text(KEY_upstream,
+                   s->link == NULL ? s->base.listener->upstream : pool_server_name(s->link)),
+        field_number(KEY_bytes, (int64_t)t->body.size), field_text(KEY_script, script_of(t)),
+        field_text(KEY_rule, tightest == NULL ? "" : tightest->name),
+        tightest == NULL ? field_text(KEY_left, "") : field_number(KEY_left, t->tightest.left),
+        field_seconds(KEY_duration, loop_now(s->base.context->loop) - t->started_ns),
+        field_span(KEY_reply, reply), field_text(KEY_reason, reason));
 }
 
 static void log_dropped_parameters(const struct smtp_session *s)
@@ -84,6 +94,8 @@ void smtp_final_refused(struct smtp_session *s, const char *reason)
     bool is_to_data = smtp_replies_are_due(&s->replies);
     s->errors += t->refusal_code >= 500;
     session_add(&s->base, COUNTER_messages_refused, 1);
+    if (t->denial != NULL && t->refusal == t->denial)
+        reason = "policy"; /* whose decision has its own line */
     log_message(s, EVENT_message_refused, t->refusal_code, smtp_without_end(t->refusal), reason);
     int failed = text.size == 0 || (is_to_data ? smtp_replies_answer(&s->replies, text)
                                                : buffer_append(&s->replies.ready, text)) < 0;

@@ -150,7 +150,17 @@ START_TEST(on_a_narrow_terminal_the_widest_text_is_cut)
     struct table *t = table_of_three("0123456789abcdef", "123456", "serving");
     print_to_terminal(t, 10 + 2 + 6 + 2 + 7);
     ck_assert_str_eq(printed, "name          size  state\n"
-                              "012345678~  123456  serving\n");
+                              "01234~cdef  123456  serving\n");
+    table_destroy(&t);
+}
+END_TEST
+
+START_TEST(a_name_is_cut_in_the_middle_and_what_stands_behind_it_at_its_end)
+{
+    struct table *t = table_of_three("webmaster@customer4711.example", "1", "0123456789abcdef");
+    print_to_terminal(t, 21 + 2 + 4 + 2 + 8);
+    ck_assert_str_eq(printed, "name                   size  state\n"
+                              "webmaster@~11.example     1  0123456~\n");
     table_destroy(&t);
 }
 END_TEST
@@ -160,7 +170,7 @@ START_TEST(numbers_are_never_cut)
     struct table *t = table_of_three("0123456789", "12345678901234567890", "0123456789");
     print_to_terminal(t, 1);
     ck_assert_str_eq(printed, "name                      size  state\n"
-                              "0123456~  12345678901234567890  0123456~\n");
+                              "0123~789  12345678901234567890  0123456~\n");
     table_destroy(&t);
 }
 END_TEST
@@ -188,6 +198,7 @@ SUITE(table)
     TEST(a_file_gets_rows_of_any_length);
     TEST(a_table_that_fits_its_terminal_is_not_cut);
     TEST(on_a_narrow_terminal_the_widest_text_is_cut);
+    TEST(a_name_is_cut_in_the_middle_and_what_stands_behind_it_at_its_end);
     TEST(numbers_are_never_cut);
     TEST(a_terminal_that_does_not_know_its_width_has_80_columns);
 }
