@@ -16,7 +16,7 @@ static void print_help(FILE *out)
     }
     fputs("\n-s SOCKET  the gateway's socket, by default /run/porteiro/control.sock\n"
           "--json     JSON instead of tables\n"
-          "\nExit status: 0 done, 1 refused or not reachable, 2 wrong options.\n"
+          "\nExit status: 0 done, 1 refused or not reachable, 2 wrong options, 3 not known.\n"
           "Manual: porteiroctl(8).\n",
           out);
 }

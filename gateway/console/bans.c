@@ -34,12 +34,14 @@ static void add_ban(struct table *t, const json_t *line)
     table_add(t, cells);
 }
 
+static const char *const bans_heads[] = {"network", "is",    "account", "by",
+                                         ">tries",  ">left", "reason"};
+
+const struct listing listing_bans = {"bans", bans_heads, 7, add_ban};
+
 int command_bans(const struct console *c)
 {
-    static const char *const heads[] = {"network", "is",    "account", "by",
-                                        ">tries",  ">left", "reason"};
-    static const struct listing bans = {"bans", heads, 7, add_ban};
-    return listing_print(c, &bans);
+    return listing_print(c, &listing_bans);
 }
 
 int command_ban(const struct console *c)

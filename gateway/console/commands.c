@@ -15,6 +15,8 @@ const struct command console_commands[] = {
     {"limit", "set|unset|list [KEY LIMIT RATE --burst --for --permanent --reason]",
      "gives somebody another rate, for a day; takes it back", command_limit},
     {"top", "[--by KIND] [--last TIME]", "who has sent most in the last ten minutes", command_top},
+    {"show", "ID|ACCOUNT|ADDRESS", "its sessions, bans and limits, and its last log lines",
+     command_show},
     {"bans", "", "who is banned, by whom or what, and for how long still", command_bans},
     {"ban", "NETWORK [--for TIME] [--reason TEXT]",
      "sends clients of an address or network away, for a day", command_ban},

@@ -10,8 +10,8 @@ struct console {
     char **argv;
 };
 
-/* Exit statuses: 0 done, 1 refused or not reachable, 2 wrong options. */
-enum { CONSOLE_DONE = 0, CONSOLE_FAILED = 1, CONSOLE_USAGE = 2 };
+/* Exit statuses: 0 done, 1 refused or not reachable, 2 wrong options, 3 nothing is known of it. */
+enum { CONSOLE_DONE = 0, CONSOLE_FAILED = 1, CONSOLE_USAGE = 2, CONSOLE_UNKNOWN = 3 };
 
 struct command {
     const char *name, *arguments, *help;
@@ -33,6 +33,7 @@ int command_unban(const struct console *c);
 int command_limits(const struct console *c);
 int command_limit(const struct console *c);
 int command_top(const struct console *c);
+int command_show(const struct console *c);
 int command_login_test(const struct console *c);
 
 /* Says on standard error what went wrong. Returns CONSOLE_FAILED. */

@@ -32,11 +32,13 @@ static void add_limit(struct table *t, const json_t *line)
     table_add(t, cells);
 }
 
+static const char *const limits_heads[] = {"rule",  "at most", ">used", ">left",
+                                           ">next", ">rest",   "policy"};
+
+const struct listing listing_limits = {"limits", limits_heads, 7, add_limit};
+
 int command_limits(const struct console *c)
 {
-    static const char *const heads[] = {"rule",  "at most", ">used", ">left",
-                                        ">next", ">rest",   "policy"};
-    static const struct listing limits = {"limits", heads, 7, add_limit};
     json_t *keys = json_array();
     bool is_text = true;
     for (int i = 0; i < c->argc; i++)
@@ -46,8 +48,8 @@ int command_limits(const struct console *c)
         return console_wrong(
             "limits takes an account, an address, @DOMAIN, a listener, a country or global");
     }
-    json_t *request = json_pack("{s:s, s:o}", "command", limits.command, "keys", keys);
+    json_t *request = json_pack("{s:s, s:o}", "command", listing_limits.command, "keys", keys);
     if (!is_text)
         json_decref(request);
-    return listing_answer(c, &limits, is_text ? request : NULL);
+    return listing_answer(c, &listing_limits, is_text ? request : NULL);
 }

@@ -13,6 +13,9 @@ struct listing {
     void (*add)(struct table *t, const json_t *line); /* adds a row */
 };
 
+/* Those that another command shows as well. */
+extern const struct listing listing_sessions, listing_bans, listing_limits;
+
 /* Asks and prints. Returns the exit status. */
 int listing_print(const struct console *c, const struct listing *l);
 

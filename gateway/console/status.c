@@ -145,10 +145,12 @@ static void add_session(struct table *t, const json_t *line)
     table_add(t, cells);
 }
 
+static const char *const sessions_heads[] = {"session", "listener", "client",    "account",
+                                             "state",   ">age",     ">messages", ">deleted"};
+
+const struct listing listing_sessions = {"sessions", sessions_heads, 8, add_session};
+
 int command_sessions(const struct console *c)
 {
-    static const char *const heads[] = {"session", "listener", "client",    "account",
-                                        "state",   ">age",     ">messages", ">deleted"};
-    static const struct listing sessions = {"sessions", heads, 8, add_session};
-    return listing_print(c, &sessions);
+    return listing_print(c, &listing_sessions);
 }

@@ -71,8 +71,7 @@ static const char *head(const struct table *t, size_t column)
     return t->heads[column] + is_number(t, column);
 }
 
-/* Of the terminal; a file or a pipe has no width. */
-static int line_width(void)
+int table_width(void)
 {
     struct winsize size;
     if (!isatty(STDOUT_FILENO))
@@ -94,7 +93,7 @@ static size_t column_to_cut(const struct table *t, const int width[TABLE_COLUMNS
 
 static void measure(const struct table *t, int width[TABLE_COLUMNS_MAX])
 {
-    int total = 0, limit = line_width();
+    int total = 0, limit = table_width();
     for (size_t c = 0; c < t->columns; c++) {
         width[c] = (int)strlen(head(t, c));
         for (size_t r = 0; r < t->rows; r++) {

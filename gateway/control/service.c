@@ -13,6 +13,7 @@ enum { WRONG_MAX = 4096 };
 struct control_service {
     struct control_service_options options;
     struct witness *witness;
+    struct showing showing;
     struct log_writer *writer;
     struct control_socket *socket;
     struct probes *probes;
@@ -70,6 +71,10 @@ struct control_service *control_service_create(const struct control_service_opti
     s->options = *options;
     const struct upstream_context *u = &s->options.upstream;
     s->witness = witness_create(u->config);
+    s->showing = (struct showing){.witness = s->witness,
+                                  .board = options->board,
+                                  .banning = options->banning,
+                                  .aliases = options->limits.aliases};
     const struct log_writer_options writer = {.loop = u->loop,
                                               .config = &u->config->log,
                                               .counters = u->counters,
@@ -83,7 +88,7 @@ struct control_service *control_service_create(const struct control_service_opti
                                                   .board = options->board,
                                                   .banning = options->banning,
                                                   .limit_setting = options->limit_setting,
-                                                  .witness = s->witness,
+                                                  .showing = &s->showing,
                                                   .log = u->log,
                                                   .actions = {.reload = ask_reload,
                                                               .set_drain = ask_drain,

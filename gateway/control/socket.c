@@ -148,14 +148,27 @@ static void on_bans(struct control_client *c, const json_t *request)
     begin_list(c, &bans);
 }
 
+/* One line, and the end; or why there is none. */
+static void send_answer(struct control_client *c, json_t *answer, const struct error *why)
+{
+    if (answer == NULL) {
+        send_result(c, false, why->text);
+        return;
+    }
+    send_json(c, answer);
+    send_result(c, true, "");
+}
+
 static void on_top(struct control_client *c, const json_t *request)
 {
     struct error why;
-    json_t *answer = witness_top(c->socket->options.witness, request, &why);
-    bool is_good = answer != NULL;
-    if (is_good)
-        send_json(c, answer);
-    send_result(c, is_good, is_good ? "" : why.text);
+    send_answer(c, witness_top(c->socket->options.showing->witness, request, &why), &why);
+}
+
+static void on_show(struct control_client *c, const json_t *request)
+{
+    struct error why;
+    send_answer(c, showing_answer(c->socket->options.showing, request, &why), &why);
 }
 
 static void on_ban(struct control_client *c, const json_t *request)
@@ -276,6 +289,7 @@ static const struct {
     {"login-test", CONTROL_SUPPORT, on_login_test},
     {"limits", CONTROL_READ, on_limits},
     {"top", CONTROL_READ, on_top},
+    {"show", CONTROL_SUPPORT, on_show},
     {"bans", CONTROL_READ, on_bans},
     {"ban", CONTROL_ADMIN, on_ban},
     {"unban", CONTROL_SUPPORT, on_unban},

@@ -10,7 +10,7 @@
 #include "control/board.h"
 #include "control/grant.h"
 #include "control/limit_setting.h"
-#include "control/witness.h"
+#include "control/showing.h"
 #include "net/loop.h"
 #include "telemetry/event.h"
 
@@ -33,7 +33,7 @@ struct control_socket_options {
     const struct board *board;
     const struct banning *banning;
     const struct limit_setting *limit_setting;
-    const struct witness *witness;
+    const struct showing *showing;
     const struct event_log *log;
     struct control_actions actions;
 };

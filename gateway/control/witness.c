@@ -1,7 +1,7 @@
 #include "control/witness.h"
 
 #include "base/clock.h"
-#include "base/network.h"
+#include "control/history.h"
 #include "control/top.h"
 #include "policy/record.h"
 
@@ -10,6 +10,7 @@
 struct witness {
     const struct config *config;
     struct top *top;
+    struct history *history;
     struct record_line record; /* the line that is heard */
 };
 
@@ -25,10 +26,13 @@ struct witness *witness_create(const struct config *config)
         return NULL;
     w->config = config;
     w->top = calloc(1, top_size());
-    if (w->top == NULL)
+    w->history = calloc(1, history_size());
+    if (w->top == NULL || w->history == NULL) {
         witness_destroy(&w);
-    else
-        top_begin(w->top, now_s());
+        return NULL;
+    }
+    top_begin(w->top, now_s());
+    history_begin(w->history, now_s());
     return w;
 }
 
@@ -37,11 +41,36 @@ void witness_destroy(struct witness **witness)
     if (*witness == NULL)
         return;
     free((*witness)->top);
+    free((*witness)->history);
     free(*witness);
     *witness = NULL;
 }
 
+const struct history *witness_history(const struct witness *w)
+{
+    return w->history;
+}
+
 /* ---- hearing ---- */
+
+struct span client_network(struct span client, char out[NETWORK_TEXT_SIZE])
+{
+    struct address a;
+    char host[ADDRESS_TEXT_SIZE];
+    const char *end = client.size == 0 ? NULL : memrchr(client.data, ':', client.size);
+    if (end != NULL)
+        client.size = (size_t)(end - client.data);
+    if (client.size == 0 || client.data[0] != '[')
+        return client;
+    span_skip(&client, 1);
+    client.size -= client.size > 0;
+    (void)span_copy(client, host, sizeof host); /* what is longer is no address */
+    if (address_make(host, 0, &a) < 0)
+        return span_make("", 0);
+    struct network n = network_of(&a, 32, 64);
+    network_format(&n, out);
+    return span_of(out);
+}
 
 /* What a line says of sending. Refusals by policy at the end of a message are told twice: by the
  * decision and with the message. */
@@ -66,26 +95,6 @@ static struct top_counts counts_of(const struct record_line *r)
     return c;
 }
 
-/* As limits have it: an IPv4 address, or the /64 of an IPv6 address. */
-static struct span client_of(struct span client, char out[NETWORK_TEXT_SIZE])
-{
-    struct address a;
-    char host[ADDRESS_TEXT_SIZE];
-    const char *end = client.size == 0 ? NULL : memrchr(client.data, ':', client.size);
-    if (end != NULL)
-        client.size = (size_t)(end - client.data);
-    if (client.size == 0 || client.data[0] != '[')
-        return client;
-    span_skip(&client, 1);
-    client.size -= client.size > 0;
-    (void)span_copy(client, host, sizeof host); /* what is longer is no address */
-    if (address_make(host, 0, &a) < 0)
-        return span_make("", 0);
-    struct network n = network_of(&a, 32, 64);
-    network_format(&n, out);
-    return span_of(out);
-}
-
 static struct span domain_of(struct span sender, char out[TOP_NAME_SIZE])
 {
     const char *at = sender.size == 0 ? NULL : memrchr(sender.data, '@', sender.size);
@@ -103,6 +112,7 @@ void witness_hear(struct witness *w, struct span line)
 {
     const struct record_line *r = &w->record;
     char network[NETWORK_TEXT_SIZE], domain[TOP_NAME_SIZE];
+    history_add(w->history, line, now_s());
     if (record_read(line, &w->record) < 0)
         return;
     const struct top_counts c = counts_of(r);
@@ -113,7 +123,7 @@ void witness_hear(struct witness *w, struct span line)
         [TOP_ACCOUNT] = account,
         [TOP_LOGIN] = login.size > 0 ? login : account,
         [TOP_SCRIPT] = record_value(r, "script"),
-        [TOP_IP] = client_of(record_value(r, "client"), network),
+        [TOP_IP] = client_network(record_value(r, "client"), network),
         [TOP_SENDER_DOMAIN] = domain_of(record_value(r, "sender"), domain),
     };
     for (int kind = 0; kind < TOP_KINDS; kind++)

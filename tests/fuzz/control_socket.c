@@ -19,6 +19,7 @@ static struct {
     struct board board;
     struct banning banning;
     struct limit_setting limit_setting;
+    struct showing showing;
     struct config config;
     struct event_log log;
     struct grants grants;
@@ -46,6 +47,12 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
         .bans = calloc(1, bans_size()), .config = &it.config, .log = &it.log, .process = 1};
     it.limit_setting = (struct limit_setting){
         .limits = calloc(1, set_limits_size()), .config = &it.config, .log = &it.log, .process = 1};
+    struct witness *witness = witness_create(&it.config);
+    must(witness != NULL, "there is memory");
+    witness_hear(witness, span_of("time=t level=info event=login session=6k2x0v8q7hna "
+                                  "client=192.0.2.7:4711 account=ana@example.com"));
+    it.config.auth.realm = "example.com";
+    it.showing = (struct showing){.witness = witness, .board = &it.board, .banning = &it.banning};
     it.grants = (struct grants){.owner = geteuid()};
     it.at = (struct sockaddr_un){.sun_family = AF_UNIX};
     it.at_size = sizeof it.at;
@@ -118,6 +125,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         .board = &it.board,
         .banning = &it.banning,
         .limit_setting = &it.limit_setting,
+        .showing = &it.showing,
         .log = &it.log,
         .actions = {.reload = on_request, .set_drain = on_drain}};
     it.socket = control_socket_create(&options);
