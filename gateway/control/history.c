@@ -3,6 +3,7 @@
 #include "control/history.h"
 
 #include <assert.h>
+#include <stdatomic.h>
 
 struct head {
     uint32_t size; /* of the line; SKIP: the ring's end is left empty */
@@ -79,6 +80,7 @@ void history_add(struct history *h, struct span line, int64_t now_s)
     char *at = h->ring + h->end % HISTORY_SIZE;
     memcpy(at, &head, sizeof head);
     memcpy(at + sizeof head, line.data, line.size);
+    atomic_signal_fence(memory_order_release); /* a process may end here: it is whole, or isn't */
     h->end += room;
 }
 

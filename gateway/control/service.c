@@ -70,7 +70,7 @@ struct control_service *control_service_create(const struct control_service_opti
         return NULL;
     s->options = *options;
     const struct upstream_context *u = &s->options.upstream;
-    s->witness = witness_create(u->config);
+    s->witness = witness_create(&(struct witness_options){u->config, options->witness, u->process});
     s->showing = (struct showing){.witness = s->witness,
                                   .board = options->board,
                                   .banning = options->banning,

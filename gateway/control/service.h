@@ -17,6 +17,7 @@ struct control_service_options {
     const struct banning *banning;
     const struct limit_setting *limit_setting;
     struct limiting_options limits;
+    struct witness_memory *witness;
     int socket;             /* listening */
     struct channel *master; /* for RELOAD, SET_DRAIN and LOG_LOST */
 };

@@ -12,7 +12,8 @@ enum { LINES_SIZE_MAX = 24 * 1024 }; /* together: an answer is written at once *
 
 /* About whom. */
 struct subject {
-    const char *is; /* "session", "message", "account" or "address" */
+    const struct history *history; /* where its lines are looked for */
+    const char *is;                /* "session", "message", "account" or "address" */
     char session[ID_SIZE], message[ID_SIZE];
     char account[ACCOUNT_SIZE];     /* of a session or message: whose it is, as far as is known */
     char client[NETWORK_TEXT_SIZE]; /* likewise: an IPv4 address or a /64 */
@@ -61,11 +62,10 @@ static struct span needle_of(const struct subject *s)
 }
 
 /* The next line about it, and where it stands. */
-static bool next_line(const struct showing *sh, struct subject *s, uint64_t *at, uint64_t *here)
+static bool next_line(struct subject *s, uint64_t *at, uint64_t *here)
 {
-    const struct history *h = witness_history(sh->witness);
     struct span line, needle = needle_of(s);
-    while (*here = *at, history_next(h, at, &line))
+    while (*here = *at, history_next(s->history, at, &line))
         if (memmem(line.data, line.size, needle.data, needle.size) != NULL &&
             record_read(line, &s->line) == 0 && is_about(s))
             return true;
@@ -117,7 +117,7 @@ static bool be_id(const struct showing *sh, const char *word, struct subject *s)
         id[i] = ascii_lower(word[i]);
     if (id_number(id) == 0)
         return false;
-    while (history_next(witness_history(sh->witness), &at, &line)) {
+    while (history_next(s->history, &at, &line)) {
         if (memmem(line.data, line.size, id, ID_SIZE - 1) == NULL ||
             record_read(line, &s->line) < 0)
             continue;
@@ -239,18 +239,18 @@ static json_t *line_of(const struct record_line *r)
 }
 
 /* The last ones: looked for from the front, since where each begins is known from there alone. */
-static json_t *lines_of(const struct showing *sh, struct subject *s, uint64_t *count)
+static json_t *lines_of(struct subject *s, uint64_t *count)
 {
     uint64_t last[SHOWING_LINES_MAX], at = 0, here;
     json_t *all = json_array();
     size_t size = 0;
-    for (*count = 0; next_line(sh, s, &at, &here); last[(*count)++ % SHOWING_LINES_MAX] = here)
+    for (*count = 0; next_line(s, &at, &here); last[(*count)++ % SHOWING_LINES_MAX] = here)
         if (s->session[0] != '\0')
             learn(s, record_value(&s->line, "account"), record_value(&s->line, "client"));
     uint64_t first = *count > SHOWING_LINES_MAX ? *count - SHOWING_LINES_MAX : 0;
     for (uint64_t i = *count; i > first && size < LINES_SIZE_MAX; i--) {
         at = last[(i - 1) % SHOWING_LINES_MAX];
-        if (!next_line(sh, s, &at, &here))
+        if (!next_line(s, &at, &here))
             break; /* it was there a moment ago */
         for (size_t f = 0; f < s->line.count; f++)
             size += s->line.fields[f].key.size + s->line.fields[f].value.size + 6;
@@ -275,11 +275,17 @@ json_t *showing_answer(const struct showing *sh, const json_t *request, struct e
     (void)error_set(why, "out of memory");
     if (s == NULL)
         return NULL;
+    s->history = witness_take_history(sh->witness);
+    if (s->history == NULL) {
+        (void)error_set(why, "another process is busy with it; try again");
+        free(s);
+        return NULL;
+    }
     if (understand(sh, json_string_value(json_object_get(request, "who")), s) < 0) {
         (void)error_set(why, "that is no session, message, account or address");
     } else {
-        int64_t now = clock_wall_ns(), since_s = history_since(witness_history(sh->witness));
-        json_t *lines = lines_of(sh, s, &count); /* from which it is known whose it is */
+        int64_t now = clock_wall_ns(), since_s = history_since(s->history);
+        json_t *lines = lines_of(s, &count); /* from which it is known whose it is */
         clock_format_iso(since_s * CLOCK_SECOND, since);
         answer = json_pack("{s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:o, s:o, s:o}", "is", s->is,
                            "account", s->account, "client", s->client, "session", s->session,
@@ -287,6 +293,7 @@ json_t *showing_answer(const struct showing *sh, const json_t *request, struct e
                            "count", (json_int_t)count, "sessions", sessions_of(sh, s, now), "bans",
                            bans_of(sh, s, now), "lines", lines);
     }
+    witness_give_history(sh->witness);
     free(s);
     return answer;
 }

@@ -101,9 +101,10 @@ static uint16_t evict(struct names *n, int64_t minute)
     if (done > n->evicted_done)
         n->evicted_done = done;
     uint16_t *at = chain_of(n, n->entries[least - 1].hash);
-    while (*at != least)
+    while (*at != NONE && *at != least)
         at = &n->entries[*at - 1].next;
-    *at = n->entries[least - 1].next;
+    if (*at == least) /* else a process has ended before it stood there */
+        *at = n->entries[least - 1].next;
     return least;
 }
 

@@ -1,14 +1,24 @@
 #include "control/witness.h"
 
 #include "base/clock.h"
+#include "base/shared_lock.h"
 #include "control/history.h"
 #include "control/top.h"
 #include "policy/record.h"
 
 #include <stdlib.h>
 
+#define LOCK_NS (100 * CLOCK_MS)
+
+/* Order of the stores in its parts is such that a process may end between any two of them. */
+struct witness_memory {
+    struct shared_lock lock;
+    int64_t began_s;    /* 0: not yet */
+    uint64_t content[]; /* the counts, and behind them the lines */
+};
+
 struct witness {
-    const struct config *config;
+    struct witness_options options;
     struct top *top;
     struct history *history;
     struct record_line record; /* the line that is heard */
@@ -19,36 +29,61 @@ static int64_t now_s(void)
     return clock_wall_ns() / CLOCK_SECOND;
 }
 
-struct witness *witness_create(const struct config *config)
+/* ---- what is kept ---- */
+
+size_t witness_memory_size(void)
+{
+    return sizeof(struct witness_memory) + top_size() + history_size();
+}
+
+void witness_memory_release(struct witness_memory *m, size_t process)
+{
+    if (shared_lock_is_of(&m->lock, process))
+        shared_lock_give(&m->lock);
+}
+
+static bool take(const struct witness *w)
+{
+    return shared_lock_take(&w->options.memory->lock, w->options.process,
+                            clock_monotonic_ns() + LOCK_NS) == 0;
+}
+
+static void give(const struct witness *w)
+{
+    shared_lock_give(&w->options.memory->lock);
+}
+
+const struct history *witness_take_history(const struct witness *w)
+{
+    return take(w) ? w->history : NULL;
+}
+
+void witness_give_history(const struct witness *w)
+{
+    give(w);
+}
+
+struct witness *witness_create(const struct witness_options *options)
 {
     struct witness *w = calloc(1, sizeof *w);
+    struct witness_memory *m = options->memory;
     if (w == NULL)
         return NULL;
-    w->config = config;
-    w->top = calloc(1, top_size());
-    w->history = calloc(1, history_size());
-    if (w->top == NULL || w->history == NULL) {
-        witness_destroy(&w);
-        return NULL;
+    w->options = *options;
+    w->top = (struct top *)m->content;
+    w->history = (struct history *)(void *)((char *)m->content + top_size());
+    if (m->began_s == 0) { /* the first of all: there is no other yet */
+        m->began_s = now_s();
+        top_begin(w->top, m->began_s);
+        history_begin(w->history, m->began_s);
     }
-    top_begin(w->top, now_s());
-    history_begin(w->history, now_s());
     return w;
 }
 
-void witness_destroy(struct witness **witness)
+void witness_destroy(struct witness **w)
 {
-    if (*witness == NULL)
-        return;
-    free((*witness)->top);
-    free((*witness)->history);
-    free(*witness);
-    *witness = NULL;
-}
-
-const struct history *witness_history(const struct witness *w)
-{
-    return w->history;
+    free(*w);
+    *w = NULL;
 }
 
 /* ---- hearing ---- */
@@ -108,16 +143,10 @@ static struct span domain_of(struct span sender, char out[TOP_NAME_SIZE])
     return span_make(out, sender.size);
 }
 
-void witness_hear(struct witness *w, struct span line)
+static void count(struct witness *w, const struct top_counts *c, int64_t now)
 {
     const struct record_line *r = &w->record;
     char network[NETWORK_TEXT_SIZE], domain[TOP_NAME_SIZE];
-    history_add(w->history, line, now_s());
-    if (record_read(line, &w->record) < 0)
-        return;
-    const struct top_counts c = counts_of(r);
-    if (c.messages == 0 && c.refused == 0)
-        return;
     struct span account = record_value(r, "account"), login = record_value(r, "login");
     const struct span names[] = {
         [TOP_ACCOUNT] = account,
@@ -127,7 +156,21 @@ void witness_hear(struct witness *w, struct span line)
         [TOP_SENDER_DOMAIN] = domain_of(record_value(r, "sender"), domain),
     };
     for (int kind = 0; kind < TOP_KINDS; kind++)
-        top_add(w->top, (enum top_kind)kind, names[kind], c, now_s());
+        top_add(w->top, (enum top_kind)kind, names[kind], *c, now);
+}
+
+void witness_hear(struct witness *w, struct span line)
+{
+    const struct record_line *r = &w->record;
+    int64_t now = now_s();
+    bool is_read = record_read(line, &w->record) == 0;
+    const struct top_counts c = is_read ? counts_of(r) : (struct top_counts){.messages = 0};
+    if (!take(w))
+        return;
+    history_add(w->history, line, now);
+    if (c.messages > 0 || c.refused > 0)
+        count(w, &c, now);
+    give(w);
 }
 
 /* ---- telling ---- */
@@ -169,17 +212,24 @@ json_t *witness_top(const struct witness *w, const json_t *request, struct error
     struct top_list list;
     char since[CLOCK_ISO_SIZE];
     int kind = kind_of(by);
+    bool is_taken = false;
     int64_t now = now_s();
     *why = (struct error){.text = "out of memory"};
     if (kind < 0)
         (void)error_set(why, "by is account, login, script, ip or sender_domain");
     else if (last < 60 || last > TOP_MINUTES * 60)
         (void)error_set(why, "last is 1min to 1h");
-    if (kind < 0 || last < 60 || last > TOP_MINUTES * 60)
+    else if (!take(w))
+        (void)error_set(why, "another process is busy with it; try again");
+    else
+        is_taken = true;
+    if (!is_taken)
         return NULL;
     top_list(w->top, (enum top_kind)kind, (unsigned)((last + 59) / 60), now, &list);
+    give(w);
     clock_format_iso(list.since_s * CLOCK_SECOND, since);
     return json_pack("{s:s, s:s, s:I, s:I, s:b, s:o}", "by", by, "since", since, "covers",
                      (json_int_t)(now - list.since_s), "hidden", (json_int_t)list.hidden, "is_told",
-                     kind != TOP_SCRIPT || has_headers(w->config), "senders", rows_of(&list));
+                     kind != TOP_SCRIPT || has_headers(w->options.config), "senders",
+                     rows_of(&list));
 }

@@ -98,6 +98,7 @@ void control_main(const struct birth *birth)
                    .memory = memory_open(m->limits, m->limits_key, birth->slot, c.role.counters),
                    .open_store = open_store,
                    .owner = &c},
+        .witness = m->witness,
         .master = c.role.master};
     c.ending = timeout_create(c.role.loop, end, &c);
     c.service = control_service_create(&options);

@@ -5,11 +5,12 @@
 #include <assert.h>
 #include <errno.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/random.h>
 
 int mapping_create(struct mapping *m, size_t max_connections, struct error *why)
 {
-    struct shared_layout layout = {0};
+    struct shared_layout layout = {0}, own = {0};
     size_t labels = shared_reserve(&layout, labels_size());
     size_t counters = shared_reserve(&layout, counter_table_size());
     size_t processes = shared_reserve(&layout, process_table_size());
@@ -23,8 +24,10 @@ int mapping_create(struct mapping *m, size_t max_connections, struct error *why)
     size_t logs = shared_reserve(&layout, PROCESS_SLOT_MAX * log_memory_size());
     size_t set_limits = shared_reserve(&layout, set_limits_size());
     uint64_t seed, key[2];
+    (void)shared_reserve(&own, witness_memory_size()); /* it is all of it */
     char *base = shared_map(&layout, why);
-    if (base == NULL)
+    void *witness = base == NULL ? NULL : shared_map(&own, why);
+    if (witness == NULL)
         return -1;
     *m = (struct mapping){
         .labels = (void *)(base + labels),
@@ -39,6 +42,7 @@ int mapping_create(struct mapping *m, size_t max_connections, struct error *why)
         .known = (void *)(base + known),
         .logs = base + logs,
         .set_limits = (void *)(base + set_limits),
+        .witness = witness,
     };
     if (getrandom(m->auth_cache_key, sizeof m->auth_cache_key, 0) != sizeof m->auth_cache_key ||
         getrandom(m->sasl_secret, sizeof m->sasl_secret, 0) != sizeof m->sasl_secret ||
@@ -54,6 +58,11 @@ int mapping_create(struct mapping *m, size_t max_connections, struct error *why)
 struct log_memory *mapping_log(const struct mapping *m, size_t slot)
 {
     return (void *)(m->logs + slot * log_memory_size());
+}
+
+void mapping_hide(const struct mapping *m)
+{
+    (void)munmap(m->witness, witness_memory_size()); /* it is mapped */
 }
 
 static void release(void *owner, const struct session_lease *lease)
@@ -73,5 +82,6 @@ void mapping_release(const struct mapping *m, size_t slot)
     health_release_all(m->health, slot);
     bans_release(m->bans, slot);
     set_limits_release(m->set_limits, slot);
+    witness_memory_release(m->witness, slot);
     process_free(m->processes, slot);
 }

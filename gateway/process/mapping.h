@@ -5,6 +5,7 @@
 #include "auth/cache.h"
 #include "base/error.h"
 #include "base/log.h"
+#include "control/witness.h"
 #include "decision/bans.h"
 #include "decision/guessing.h"
 #include "decision/memory.h"
@@ -27,8 +28,9 @@ struct mapping {
     struct memory_region *limits;
     struct bans *bans;
     struct known *known;
-    char *logs; /* of all slots: mapping_log */
     struct set_limits *set_limits;
+    char *logs;                     /* of all slots: mapping_log */
+    struct witness_memory *witness; /* in a mapping of its own, which control alone keeps */
     /* Inherited, and not in the mapping. */
     unsigned char auth_cache_key[AUTH_CACHE_KEY_SIZE], sasl_secret[SASL_SECRET_SIZE];
     uint64_t limits_key[2], guessing_key[GUESSING_KEY_SIZE];
@@ -39,6 +41,8 @@ int mapping_create(struct mapping *m, size_t max_connections, struct error *why)
 
 /* Where the process in `slot` gathers its lines. */
 struct log_memory *mapping_log(const struct mapping *m, size_t slot);
+/* Gives up what is control's alone: for every other process. */
+void mapping_hide(const struct mapping *m);
 
 /* What a process that has ended held: its sessions, its permits, its locks, its row. */
 void mapping_release(const struct mapping *m, size_t slot);

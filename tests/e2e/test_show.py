@@ -4,6 +4,7 @@ import json
 import os
 import pty
 import re
+import signal
 import struct
 import subprocess
 import termios
@@ -97,3 +98,41 @@ def test_of_whom_nothing_is_known_the_status_tells_and_since_when(new_gateway, n
     assert '"support"' in gateway.ctl("show", "alice", status=1, wrapper=[*as_nobody, f"--groups={READ}"]).stderr
     gateway.ctl("show", "alice", status=UNKNOWN, wrapper=[*as_nobody, f"--groups={SUPPORT}"])
     gateway.wait_event("control_command", command="show", uid=65534)
+
+
+def test_what_is_known_outlives_control_and_a_reload(new_gateway, new_smtp):
+    gateway = new_gateway(new_smtp(), **policy(hour=HOUR))
+    with smtp(gateway) as client:
+        first = client.mail(message())
+    until_shown(gateway, first, "message_accepted")
+    gateway.may_lose = {"process_died"}
+    old = gateway.pids("control")
+    os.kill(old[0], signal.SIGKILL)
+    gateway.wait_replaced("control", old)
+    until_shown(gateway, first, "message_accepted")
+    gateway.reload()
+    with smtp(gateway) as client:
+        second = client.mail(message())
+    until_shown(gateway, second, "message_accepted")
+    assert "message_accepted" in events(show(gateway, first))
+    row, = json.loads(gateway.ctl("--json", "top").stdout)["senders"]
+    assert (row["name"], row["messages"]) == ("alice@example.com", 2)
+
+
+def test_only_control_has_it_in_its_memory(new_gateway, new_smtp):
+    """A worker that was taken over must not read who has written to whom."""
+    gateway = new_gateway(new_smtp())
+    sizes = {role: [size_of_shared(pid) for pid in gateway.pids(role)] for role in ("control", "worker", "auth")}
+    all_but_control = {size for role in ("worker", "auth") for size in sizes[role]}
+    assert min(sizes["control"]) - max(all_but_control) >= 8 * 2**20, sizes
+
+
+def size_of_shared(pid):
+    """Octets of anonymous mappings that processes share."""
+    total = 0
+    with open(f"/proc/{pid}/maps", encoding="ascii") as maps:
+        for line in maps:
+            if "/dev/zero (deleted)" in line:
+                first, last = line.split()[0].split("-")
+                total += int(last, 16) - int(first, 16)
+    return total

@@ -47,7 +47,8 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
         .bans = calloc(1, bans_size()), .config = &it.config, .log = &it.log, .process = 1};
     it.limit_setting = (struct limit_setting){
         .limits = calloc(1, set_limits_size()), .config = &it.config, .log = &it.log, .process = 1};
-    struct witness *witness = witness_create(&it.config);
+    struct witness *witness =
+        witness_create(&(struct witness_options){&it.config, calloc(1, witness_memory_size()), 1});
     must(witness != NULL, "there is memory");
     witness_hear(witness, span_of("time=t level=info event=login session=6k2x0v8q7hna "
                                   "client=192.0.2.7:4711 account=ana@example.com"));

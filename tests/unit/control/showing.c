@@ -26,7 +26,8 @@ static void begin(void)
     it.log = (struct event_log){.lines = log_create(-1, LOG_LEVEL_ERROR), .process = ""};
     it.banning = (struct banning){
         .bans = mapping_make(bans_size()), .config = &figures.config, .log = &it.log, .process = 1};
-    it.witness = witness_create(&figures.config);
+    it.witness = witness_create(
+        &(struct witness_options){&figures.config, mapping_make(witness_memory_size()), 1});
     ck_assert_ptr_nonnull(it.witness);
     it.showing =
         (struct showing){.witness = it.witness, .board = &figures.board, .banning = &it.banning};

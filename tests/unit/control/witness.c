@@ -1,10 +1,14 @@
 #include "control/witness.h"
 
+#include "base/shared_lock.h"
+
 #include "support/test.h"
+#include "telemetry/mapping.h"
 
 static struct config config;
 static struct listener_config listener = {.name = "submission"};
 static struct policy rules;
+static struct witness_memory *memory;
 static struct witness *witness;
 
 static void begin(void)
@@ -12,7 +16,8 @@ static void begin(void)
     config = (struct config){.listeners = &listener, .listener_count = 1};
     listener.policy_rules = NULL;
     rules = (struct policy){.name = "out"};
-    witness = witness_create(&config);
+    memory = mapping_make(witness_memory_size());
+    witness = witness_create(&(struct witness_options){&config, memory, 1});
     ck_assert_ptr_nonnull(witness);
 }
 
@@ -178,9 +183,41 @@ START_TEST(what_can_not_be_told_is_refused)
 }
 END_TEST
 
+START_TEST(what_was_heard_outlives_the_process_that_has_heard_it)
+{
+    hear("message_accepted " ANA "recipients=3");
+    struct witness *next = witness_create(&(struct witness_options){&config, memory, 2});
+    hear("message_accepted " ANA "recipients=1");
+    witness_destroy(&witness);
+    witness = next;
+    hear("message_accepted " ANA "recipients=1");
+    says("account", "ana@example.com 3 5 0;");
+}
+END_TEST
+
+START_TEST(one_that_was_killed_keeps_nobody_from_it)
+{
+    struct error why;
+    struct shared_lock *lock = (struct shared_lock *)memory; /* it lies at the front */
+    json_t *request = json_pack("{s:s, s:i}", "by", "account", "last", 600);
+    ck_assert(shared_lock_try(lock, 7));
+    hear("message_accepted " ANA "recipients=3");
+    ck_assert_ptr_null(witness_take_history(witness));
+    ck_assert_ptr_null(witness_top(witness, request, &why));
+    ck_assert_ptr_nonnull(strstr(why.text, "busy"));
+    witness_memory_release(memory, 6); /* another one */
+    ck_assert_ptr_null(witness_take_history(witness));
+    witness_memory_release(memory, 7);
+    says("account", "");
+    hear("message_accepted " ANA "recipients=1");
+    says("account", "ana@example.com 1 1 0;");
+    json_decref(request);
+}
+END_TEST
+
 static void create_and_destroy(void)
 {
-    struct witness *w = witness_create(&config);
+    struct witness *w = witness_create(&(struct witness_options){&config, memory, 1});
     witness_destroy(&w);
 }
 
@@ -201,5 +238,7 @@ SUITE(witness)
     TEST(the_answer_names_its_minute_and_what_it_covers);
     TEST(scripts_are_told_where_a_rule_goes_by_a_header);
     LOOP_TEST(what_can_not_be_told_is_refused, wrong);
+    TEST(what_was_heard_outlives_the_process_that_has_heard_it);
+    TEST(one_that_was_killed_keeps_nobody_from_it);
     TEST(without_memory_there_is_none);
 }
