@@ -106,5 +106,6 @@ void smtp_trusted_mail_ended(struct smtp_session *s)
         return;
     free(s->base.sends_for);
     s->base.sends_for = NULL;
-    pool_give_back(s->base.context->pool, &s->link); /* it may have been told of that one */
+    if (smtp_trusted_header(s) == NULL)
+        pool_give_back(s->base.context->pool, &s->link); /* it may have been told of that one */
 }

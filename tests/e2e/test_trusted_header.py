@@ -2,6 +2,7 @@
 import pytest
 
 from fixtures.clients import message, smtp, stuffed
+from fixtures.scripted import EXTENSIONS, XCLIENT
 
 WEB = {"logins": ["alice@example.com"], "account_from": "header:X-Account"}
 
@@ -181,7 +182,14 @@ def test_what_can_be_no_such_header_is_refused(web, value):
     assert done.returncode == 1 and 'as "header:X-Account"' in done.stderr and f"{gateway.config_file}:" in done.stderr
 
 
-def test_a_server_that_is_told_of_accounts_hears_of_the_login_which_is_warned_of(new_gateway, server):
-    gateway = new_gateway(server, listener={"trusted": {"web": WEB}}, upstream={"identity": "xclient"}, start=False)
+def test_a_server_that_is_told_of_accounts_hears_of_the_login_which_is_warned_of(new_gateway, new_smtp):
+    """So one connection does for all."""
+    server = new_smtp(extensions=(*EXTENSIONS, XCLIENT))
+    gateway = new_gateway(server, listener={"trusted": {"web": WEB}}, upstream={"identity": "xclient"})
     done = gateway.check()
     assert done.returncode == 0 and "is told of the login, not of the account" in done.stdout
+    with smtp(gateway) as client:
+        for account in ("shop", "blog"):
+            client.mail(of(account))
+    connection, = server.used()
+    assert connection.messages == 2 and "LOGIN=alice@example.com" in " ".join(connection.saw("XCLIENT"))
