@@ -458,4 +458,5 @@ def test_sigterm_during_a_reload_lets_transactions_finish(new_gateway, new_smtp)
     gateway.wait_event("stopping")
     client.send_bytes(message() + b".\r\n")
     client.expect("250 ")
+    client.drop()  # else its end is awaited
     assert gateway.wait() == 0
