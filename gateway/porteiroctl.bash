@@ -2,7 +2,7 @@
 
 _porteiroctl()
 {
-    local word=${COMP_WORDS[COMP_CWORD]} command='' help i
+    local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]} command='' help i
     help=$("${COMP_WORDS[0]}" --help 2>/dev/null)
     for ((i = 1; i < COMP_CWORD; i++)); do
         case ${COMP_WORDS[i]} in
@@ -18,6 +18,8 @@ _porteiroctl()
         mapfile -t COMPREPLY < <(compgen -W "-s --json $(sed -n 's/^  \([a-z-]*\) .*/\1/p' <<< "$help")" -- "$word")
     elif ((i + 1 == COMP_CWORD)) && [[ $help == *"  $command "[a-z]*'|'* ]]; then
         mapfile -t COMPREPLY < <(compgen -W "$(sed -n "s/^  $command \\([a-z|]*\\) .*/\\1/p" <<< "$help" | tr '|' ' ')" -- "$word")
+    elif [[ $before =~ ^--[a-z]+$ && $help =~ "  $command "[^$'\n']*"$before "([a-z_]+\|[a-z_|]+) ]]; then
+        mapfile -t COMPREPLY < <(compgen -W "${BASH_REMATCH[1]//|/ }" -- "$word")
     elif [[ $word == -* ]]; then
         mapfile -t COMPREPLY < <(compgen -W "$(grep "^  $command " <<< "$help" | grep -o -- '--[a-z]*')" -- "$word")
     fi
