@@ -15,6 +15,7 @@ struct pop3_session {
     bool is_waiting;  /* for somebody else than the client, who is paused */
     bool is_quitting; /* ends when the replies have gone */
     unsigned commands, errors;
+    bool is_utf8;       /* UTF8 was said, and goes to the server before the login */
     char *user;         /* of USER */
     struct login login; /* its password is kept until the upstream has been told */
 

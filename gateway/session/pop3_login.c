@@ -322,6 +322,16 @@ static void on_capa(struct pop3_session *s, const struct pop3_event *event)
     s->is_quitting = s->is_quitting || failed;
 }
 
+/* The mode is the server's: it is told so before the login there. */
+static void on_utf8(struct pop3_session *s, const struct pop3_event *event)
+{
+    const struct pop3_capabilities behind =
+        servers_pop3_offer(s->base.context->servers, s->base.listener->upstream_config);
+    (void)event;
+    s->is_utf8 = (behind.offered & POP3_UTF8) != 0;
+    pop3_say(s, s->is_utf8 ? POP3_REPLY_utf8 : POP3_REPLY_unknown_command, NULL);
+}
+
 /* What was pipelined behind it is thrown away by connection_start_tls. */
 static void on_stls(struct pop3_session *s, const struct pop3_event *event)
 {
@@ -419,6 +429,7 @@ typedef void command_fn(struct pop3_session *s, const struct pop3_event *event);
 static command_fn *const commands[] = {
     [POP3_EVENT_CAPA] = on_capa,
     [POP3_EVENT_STLS] = on_stls,
+    [POP3_EVENT_UTF8] = on_utf8,
     [POP3_EVENT_USER] = on_user,
     [POP3_EVENT_PASS] = on_pass,
     [POP3_EVENT_AUTH] = on_auth,

@@ -155,6 +155,8 @@ static void log_in(struct pop3_session *s, struct pop3_link *l)
         refuse_gateway(s, "the account is of another domain than auth.realm");
         return;
     }
+    if (s->is_utf8)
+        pop3_link_use_utf8(l);
     if (master == NULL) {
         pop3_link_login(l, span_of(name), login_password(&s->login));
         return;

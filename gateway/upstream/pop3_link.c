@@ -8,7 +8,7 @@
 
 enum { CAPA_LINES_MAX = 100, CAPA_LINE_MAX = 2048, COMMAND_MAX = 2048 };
 
-enum phase { CONNECTING, GREETING, STARTTLS, HANDSHAKE, IDLE, CAPA, TELLING, USER, PASS };
+enum phase { CONNECTING, GREETING, STARTTLS, HANDSHAKE, IDLE, CAPA, TELLING, UTF8, USER, PASS };
 
 struct pop3_link {
     struct smtp_link_options options;
@@ -19,8 +19,9 @@ struct pop3_link {
     enum phase phase;
     unsigned capa_lines;
     struct pop3_capabilities capabilities;
-    bool takes_xclient;
+    bool takes_xclient, uses_utf8;
     bool is_closed;         /* freed at the end of this turn */
+    struct buffer user;     /* "USER ...", until it is sent */
     struct buffer password; /* "PASS ...", until it is answered */
     struct deferred deferred;
     struct error why;
@@ -58,8 +59,11 @@ struct pop3_link *pop3_link_open(const struct smtp_link_options *options, pop3_l
         (void)error_set(why, "out of memory");
         return NULL;
     }
-    *l = (struct pop3_link){
-        .options = *options, .fn = fn, .owner = owner, .password = {.limit = COMMAND_MAX}};
+    *l = (struct pop3_link){.options = *options,
+                            .fn = fn,
+                            .owner = owner,
+                            .user = {.limit = COMMAND_MAX},
+                            .password = {.limit = COMMAND_MAX}};
     l->connection = connection_connect(options->loop, &options->server->to, on_event, l, why);
     if (l->connection == NULL)
         pop3_link_close(&l);
@@ -80,6 +84,7 @@ void pop3_link_close(struct pop3_link **link)
         return;
     l->is_closed = true;
     connection_close(&l->connection);
+    buffer_clear(&l->user);
     buffer_clear(&l->password);
     loop_defer(l->options.loop, &l->deferred, destroy, l);
     *link = NULL;
@@ -123,18 +128,34 @@ void pop3_link_tell(struct pop3_link *l, const struct pop3_xclient *who)
     buffer_clear(&line);
 }
 
+void pop3_link_use_utf8(struct pop3_link *l)
+{
+    l->uses_utf8 = true;
+}
+
+static void send_user(struct pop3_link *l)
+{
+    send_line(l, buffer_bytes(&l->user), USER);
+    buffer_clear(&l->user);
+}
+
 void pop3_link_login(struct pop3_link *l, struct span user, struct span password)
 {
-    struct buffer line = {.limit = COMMAND_MAX};
-    int failed = buffer_append(&line, span_of("USER "));
-    failed |= buffer_append(&line, user);
-    failed |= buffer_append(&line, span_of("\r\n"));
+    int failed = buffer_append(&l->user, span_of("USER "));
+    failed |= buffer_append(&l->user, user);
+    failed |= buffer_append(&l->user, span_of("\r\n"));
     failed |= buffer_append(&l->password, span_of("PASS "));
     failed |= buffer_append(&l->password, password);
     failed |= buffer_append(&l->password, span_of("\r\n"));
     /* Too long to be sent is sent empty, and so refused: RFC 2449 has 255 octets a line. */
-    send_line(l, failed ? span_of("USER \r\n") : buffer_bytes(&line), USER);
-    buffer_clear(&line);
+    if (failed) {
+        send_line(l, span_of("USER \r\n"), USER);
+        buffer_clear(&l->user);
+    } else if (l->uses_utf8) {
+        send_line(l, span_of("UTF8\r\n"), UTF8);
+    } else {
+        send_user(l);
+    }
 }
 
 const struct pop3_capabilities *pop3_link_capabilities(const struct pop3_link *l)
@@ -233,6 +254,15 @@ static void told(struct pop3_link *l, const struct pop3_reply *reply)
         lose_reply(l, LOSS_IDENTITY, "XCLIENT", reply);
 }
 
+static void utf8_answered(struct pop3_link *l, const struct pop3_reply *reply)
+{
+    l->uses_utf8 = false; /* it is said once */
+    if (reply->is_ok)
+        send_user(l);
+    else
+        lose_reply(l, LOSS_IDENTITY, "UTF8", reply);
+}
+
 static void take_reply(struct pop3_link *l, const struct pop3_reply *reply)
 {
     switch (l->phase) {
@@ -244,6 +274,7 @@ static void take_reply(struct pop3_link *l, const struct pop3_reply *reply)
             lose_reply(l, LOSS_TLS, "STLS", reply);
         return;
     case TELLING: told(l, reply); return;
+    case UTF8: utf8_answered(l, reply); return;
     case USER: user_answered(l, reply); return;
     case PASS: login_answered(l, reply); return;
     case CONNECTING:

@@ -50,6 +50,9 @@ bool pop3_link_takes_xclient(const struct pop3_link *l);
  */
 void pop3_link_tell(struct pop3_link *l, const struct pop3_xclient *who);
 
+/* The next login begins with UTF8; a server that refuses it is lost (LOSS_IDENTITY). */
+void pop3_link_use_utf8(struct pop3_link *l);
+
 /* Sends USER, then PASS. Neither may hold control characters; they are overwritten when answered,
  * and the answer's text doesn't repeat the password. */
 void pop3_link_login(struct pop3_link *l, struct span user, struct span password);

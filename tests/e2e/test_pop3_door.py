@@ -233,16 +233,33 @@ def _unread(connection):
 @pytest.mark.parametrize("capa, offered", [
     ("+OK\nTOP\nUIDL\n.", {b"TOP", b"UIDL"}), ("+OK\nUIDL\n.", {b"UIDL"}), ("+OK\n.", set()),
     ("-ERR what?", {b"TOP", b"UIDL"}),
-    ("+OK\nUIDL\nEXPIRE 60 USER\nLOGIN-DELAY 900\nUTF8\n.", {b"UIDL", b"EXPIRE 60 USER", b"LOGIN-DELAY 900"}),
+    ("+OK\nUIDL\nEXPIRE 60 USER\nLOGIN-DELAY 900\nUTF8\n.",
+     {b"UIDL", b"EXPIRE 60 USER", b"LOGIN-DELAY 900", b"UTF8"}),
     ("+OK\nEXPIRE NEVER\nLOGIN-DELAY soon\n.", {b"EXPIRE NEVER"})],
     ids=["both", "uidl", "none", "no CAPA", "of a provider", "for good"])
 def test_capa_offers_what_the_server_behind_has(new_gateway, new_pop3, capa, offered):
-    """UTF8 would have to be said before the login, which is made here."""
     gateway = new_gateway(pop3=new_pop3().on("CAPA", capa), workers=1)
     with pop3(gateway, user=None) as client:
         ours = {b"RESP-CODES", b"AUTH-RESP-CODE", b"PIPELINING", b"IMPLEMENTATION Porteiro", b"USER"}
         said = client.ask_many("CAPA")
         assert {line for line in said if not line.startswith(b"SASL ")} == ours | offered
+
+
+@pytest.mark.parametrize("reply, expected", [("+OK", "+OK Logged in"), ("-ERR no", "-ERR [SYS/TEMP] The mail server refuses")])
+def test_utf8_is_said_to_the_server_before_the_login(new_gateway, new_pop3, reply, expected):
+    server = new_pop3().on("CAPA", "+OK\nUTF8\n.").on("UTF8", reply)
+    gateway = new_gateway(pop3=server, workers=1)
+    with pop3(gateway, user=None) as client:
+        client.ask("UTF8", "+OK")
+        client.ask("USER alice@example.com", "+OK")
+        client.ask(f"PASS {PASSWORDS['alice']}", expected)
+    commands = [c.split()[0] for connection in server.used("UTF8") for c in connection.commands]
+    assert commands[:3] == ["UTF8", "USER", "PASS"][:1 if reply == "-ERR no" else 3]
+
+
+def test_utf8_is_unknown_where_the_server_has_none(new_gateway, new_pop3):
+    with pop3(new_gateway(pop3=new_pop3()), user=None) as client:
+        client.ask("UTF8", "-ERR Unknown command")
 
 
 # ---- what is counted ----

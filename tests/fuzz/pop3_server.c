@@ -70,6 +70,7 @@ static void take(struct talk *t, const struct pop3_event *e)
     case POP3_EVENT_AUTH_RESPONSE:
     case POP3_EVENT_AUTH_CANCEL: authenticate(t, e); break;
     case POP3_EVENT_CAPA:
+    case POP3_EVENT_UTF8:
     case POP3_EVENT_QUIT:
     case POP3_EVENT_REFUSED: break;
     }

@@ -24,6 +24,9 @@ void pop3_capabilities_take(struct pop3_capabilities *c, struct span line)
         c->offered |= POP3_UIDL;
     else if (span_equals_nocase(tag, "PIPELINING"))
         c->offered |= POP3_PIPELINING;
+    else if (span_equals_nocase(tag, "UTF8"))
+        c->offered |=
+            POP3_UTF8 | (span_equals_nocase(span_trim(line), "USER") ? POP3_UTF8_USER : 0);
     else if (span_equals_nocase(tag, "EXPIRE"))
         take_number(c, POP3_EXPIRE, line, &c->expire_days);
     else if (span_equals_nocase(tag, "LOGIN-DELAY"))
@@ -60,5 +63,7 @@ int pop3_capabilities_append(const struct pop3_capabilities *c, struct buffer *o
     if ((c->offered & POP3_LOGIN_DELAY) != 0)
         failed |= buffer_printf(out, "LOGIN-DELAY %u%s\r\n", c->login_delay_s,
                                 of_user(c, POP3_LOGIN_DELAY_USER));
+    if ((c->offered & POP3_UTF8) != 0)
+        failed |= buffer_printf(out, "UTF8%s\r\n", of_user(c, POP3_UTF8_USER));
     return failed;
 }

@@ -1,5 +1,5 @@
-/* What a POP3 server behind says in its response to CAPA (RFC 2449), as far as it is passed on or
- * used. UTF8 (RFC 6856) isn't: it is chosen before the login, which is ours. Pure. */
+/* What a POP3 server behind says in its response to CAPA (RFC 2449, RFC 6856), as far as it is
+ * passed on or used. Pure. */
 #pragma once
 
 #include "base/buffer.h"
@@ -12,6 +12,8 @@ enum pop3_capability {
     POP3_EXPIRE_USER = 1 << 4,      /* which differs by user: this is the least */
     POP3_LOGIN_DELAY = 1 << 5,      /* between two logins */
     POP3_LOGIN_DELAY_USER = 1 << 6, /* likewise: the most */
+    POP3_UTF8 = 1 << 7,             /* UTF8, which is said before the login */
+    POP3_UTF8_USER = 1 << 8,        /* names and passwords too */
 };
 
 /* What a server offers that doesn't know CAPA, or has not been asked yet: nearly all have these. */

@@ -9,7 +9,7 @@ enum {
 
 typedef void handler_fn(struct pop3_server *s, struct span argument, struct pop3_event *event);
 
-static handler_fn on_capa, on_stls, on_user, on_pass, on_auth, on_quit;
+static handler_fn on_capa, on_stls, on_utf8, on_user, on_pass, on_auth, on_quit;
 
 static const struct verb {
     const char *name;
@@ -19,6 +19,7 @@ static const struct verb {
 } verbs[] = {
     {"CAPA", ANY, on_capa, 0},
     {"STLS", POP3_CLEAR, on_stls, POP3_REPLY_tls_active},
+    {"UTF8", LOGIN, on_utf8, POP3_REPLY_starttls_first}, /* RFC 6856 section 2 */
     {"USER", LOGIN, on_user, POP3_REPLY_starttls_first},
     {"PASS", POP3_HAS_USER, on_pass, POP3_REPLY_user_first},
     {"AUTH", LOGIN, on_auth, POP3_REPLY_starttls_first},
@@ -94,6 +95,14 @@ static void on_stls(struct pop3_server *s, struct span argument, struct pop3_eve
     event->kind = POP3_EVENT_STLS;
     if (span_trim(argument).size > 0)
         refuse(event, POP3_REPLY_bad_argument, "STLS takes none");
+}
+
+static void on_utf8(struct pop3_server *s, struct span argument, struct pop3_event *event)
+{
+    (void)s;
+    event->kind = POP3_EVENT_UTF8;
+    if (span_trim(argument).size > 0)
+        refuse(event, POP3_REPLY_bad_argument, "UTF8 takes none");
 }
 
 static void on_user(struct pop3_server *s, struct span argument, struct pop3_event *event)

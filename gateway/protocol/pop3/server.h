@@ -21,6 +21,7 @@ struct pop3_server {
 enum pop3_event_kind {
     POP3_EVENT_CAPA,
     POP3_EVENT_STLS,
+    POP3_EVENT_UTF8,
     POP3_EVENT_USER,          /* text: the name */
     POP3_EVENT_PASS,          /* text: the password, spaces included */
     POP3_EVENT_AUTH,          /* text: the mechanism, empty to ask which there are; response, if

@@ -267,6 +267,27 @@ START_TEST(a_refused_login_is_told_and_can_be_tried_again)
 }
 END_TEST
 
+START_TEST(utf8_goes_before_the_login_once)
+{
+    struct peer *p = open_ready();
+    pop3_link_use_utf8(heard.link);
+    log_in();
+    hears(p, "UTF8\r\n");
+    hears_nothing(p);
+    if (_i == 1) {
+        peer_say(p, "-ERR no\r\n");
+        is_lost(LOSS_IDENTITY, "UTF8: -ERR no");
+        return;
+    }
+    peer_say(p, "+OK\r\n");
+    hears(p, "USER ana\r\n");
+    peer_say(p, "-ERR no\r\n");
+    UNTIL(heard.logins == 1);
+    log_in();
+    hears(p, "USER ana\r\n");
+}
+END_TEST
+
 /* "c2VjcmV0" is "secret" in base 64. */
 START_TEST(a_password_that_the_reply_repeats_is_masked)
 {
@@ -512,6 +533,7 @@ SUITE(pop3_link)
     TEST(implicit_tls_comes_before_the_greeting);
     TEST(name_and_password_go_one_after_the_other);
     tcase_add_loop_test(tests, a_refused_login_is_told_and_can_be_tried_again, 0, 2);
+    tcase_add_loop_test(tests, utf8_goes_before_the_login_once, 0, 2);
     TEST(a_password_that_the_reply_repeats_is_masked);
     TEST(what_stands_behind_the_login_comes_to_who_takes_the_connection);
     tcase_add_loop_test(tests, a_login_takes_no_longer_than_command_timeout, 0, 2);

@@ -19,6 +19,8 @@ static const struct {
     {"EXPIRE 0", POP3_EXPIRE, "EXPIRE 0\r\n"},
     {"LOGIN-DELAY 900", POP3_LOGIN_DELAY, "LOGIN-DELAY 900\r\n"},
     {"LOGIN-DELAY 180 USER", POP3_LOGIN_DELAY | POP3_LOGIN_DELAY_USER, "LOGIN-DELAY 180 USER\r\n"},
+    {"UTF8", POP3_UTF8, "UTF8\r\n"},
+    {"UTF8 USER", POP3_UTF8 | POP3_UTF8_USER, "UTF8 USER\r\n"},
     /* no number */
     {"EXPIRE", 0, ""},
     {"EXPIRE soon", 0, ""},
@@ -28,7 +30,6 @@ static const struct {
     {"LOGIN-DELAY", 0, ""},
     {"LOGIN-DELAY\t900", 0, ""},
     /* others', or none */
-    {"UTF8 USER", 0, ""},
     {"USER", 0, ""},
     {"SASL PLAIN TOP", 0, ""},
     {"IMPLEMENTATION TOP", 0, ""},

@@ -41,6 +41,7 @@ static void say_event(struct said *said, const struct pop3_event *event)
     switch (event->kind) {
     case POP3_EVENT_CAPA: say(said, "CAPA"); break;
     case POP3_EVENT_STLS: say(said, "STLS"); break;
+    case POP3_EVENT_UTF8: say(said, "UTF8"); break;
     case POP3_EVENT_USER: say_text(said, "USER", event->text); break;
     case POP3_EVENT_PASS: say_text(said, "PASS", event->text); break;
     case POP3_EVENT_AUTH:
@@ -125,6 +126,10 @@ static const struct conversation {
     {POP3_READY, "USER frated\r\nPASS YmFk\r\nUSER mrose\r\nPASS Z29vZA==\r\n",
      "USER <frated>\nPASS <YmFk>\nUSER <mrose>\nPASS <Z29vZA==>\n"},
     {POP3_READY, "QUIT\r\n", "QUIT\n"},
+    /* RFC 6856 section 2 */
+    {POP3_READY, "UTF8\r\nutf8 x\r\nUSER a\r\nUTF8\r\nPASS Z29vZA==\r\n",
+     "UTF8\nwrong argument\nUSER <a>\nUTF8\nPASS <Z29vZA==>\n"},
+    {POP3_CLEAR, "UTF8\r\n", "STLS first\n"},
     {POP3_READY, "USER mrose\r\nQUIT\r\n", "USER <mrose>\nQUIT\n"},
     {POP3_READY, "user a\r\nUsEr b\r\npass YmFk\r\nquit\r\n",
      "USER <a>\nUSER <b>\nPASS <YmFk>\nQUIT\n"},
