@@ -3,6 +3,7 @@
 Run as root on Debian 12 with the packages of contrib/packages:
 
     pytest tests/e2e            # PORTEIRO_BUILD: the build folder; default build/Release-gcc
+    pytest tests/e2e -n 2 --dist loadfile    # two files at a time
     pytest tests/e2e --long     # with what takes longer
 """
 import ctypes
@@ -48,11 +49,23 @@ def pytest_sessionstart(session):
     ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
+left_behind = []    # told by the processes that have run tests
+
+
 def pytest_sessionfinish(session):
-    left = processes.end_children()
+    """With -n each of several processes runs tests, and one that has none of its own sums up."""
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["left"] = processes.end_children()
+        return
+    left = left_behind if session.config.getoption("numprocesses", None) else processes.end_children()
     if left:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
         print("\nleft behind by a test: " + "; ".join(left))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node):
+    left_behind.extend(getattr(node, "workeroutput", {}).get("left", []))
 
 
 def pytest_collection_modifyitems(config, items):
