@@ -31,6 +31,10 @@ struct loop {
     struct hook on_alone;
     struct signal_watch signals[SIGNALS_MAX];
     size_t signal_count;
+    struct timeout *timeouts; /* the earliest, on top of the others */
+    struct event alarm;       /* for it */
+    int64_t alarm_ns;         /* when it will go off; 0: it will not */
+    int64_t firing_ns;        /* who is set while others fire comes later than this; 0: none do */
     char scratch[LOOP_SCRATCH_SIZE];
     char spare[LOOP_SPARE_SIZE];
 };
@@ -40,6 +44,8 @@ static void no_log(int severity, const char *message)
 {
     (void)severity, (void)message;
 }
+
+static void on_alarm(evutil_socket_t fd, short what, void *owner);
 
 struct loop *loop_create(struct error *why)
 {
@@ -56,6 +62,8 @@ struct loop *loop_create(struct error *why)
         (void)error_set(why, "event loop: could not be made");
         return NULL;
     }
+    int failed = evtimer_assign(&loop->alarm, loop->base, on_alarm, loop);
+    assert(!failed); /* it checks its arguments alone */
     loop->soon.next = loop->soon.previous = &loop->soon;
     loop->adopted.next = loop->adopted.previous = &loop->adopted;
     return loop;
@@ -151,6 +159,7 @@ void loop_destroy(struct loop **loop)
     run_deferred(*loop);
     for (size_t i = 0; i < (*loop)->signal_count; i++)
         event_free((*loop)->signals[i].event);
+    (void)event_del(&(*loop)->alarm); /* not added is fine */
     event_base_free((*loop)->base);
     free(*loop);
     *loop = NULL;
@@ -306,40 +315,61 @@ int watch_want_edges(struct watch *w)
     return want(w, EV_READ | EV_ET);
 }
 
-/* Never before `at_ns`; a timer that was moved later is put back into the heap when it fires. */
-static void arm(struct timeout *t)
+/* Sets the alarm for the earliest, where it would go off too late. */
+static void set_alarm(struct loop *loop)
 {
-    int64_t delay = t->at_ns - loop_now(t->loop);
+    if (loop->timeouts == NULL ||
+        (loop->alarm_ns != 0 && loop->alarm_ns <= loop->timeouts->armed_ns))
+        return;
+    loop->alarm_ns = loop->timeouts->armed_ns;
+    int64_t delay = loop->alarm_ns - loop_now(loop);
     if (delay < 0)
         delay = 0;
     struct timeval tv = {delay / CLOCK_SECOND, (delay % CLOCK_SECOND + 999) / 1000};
     if (tv.tv_usec == 1000000)
         tv = (struct timeval){tv.tv_sec + 1, 0};
-    t->armed_ns = t->at_ns;
-    int failed = event_add(&t->event, &tv);
+    int failed = event_add(&loop->alarm, &tv);
     assert(!failed); /* fails without memory alone; a wait without end would be worse */
 }
 
-static void on_timeout(evutil_socket_t fd, short what, void *owner)
+static void disarm(struct timeout *t)
 {
-    struct timeout *t = owner;
-    (void)fd, (void)what;
+    if (t->armed_ns != 0)
+        timeouts_remove(&t->loop->timeouts, t);
     t->armed_ns = 0;
-    if (t->at_ns == 0)
-        return;
-    if (t->at_ns > loop_now(t->loop)) {
-        arm(t);
-        return;
+}
+
+static void arm(struct timeout *t)
+{
+    disarm(t);
+    t->armed_ns = t->at_ns > t->loop->firing_ns ? t->at_ns : t->loop->firing_ns + 1;
+    timeouts_add(&t->loop->timeouts, t);
+}
+
+/* Never before `at_ns`; one that was moved later is put back when its first time has come. */
+static void on_alarm(evutil_socket_t fd, short what, void *owner)
+{
+    struct loop *loop = owner;
+    (void)fd, (void)what;
+    loop->alarm_ns = 0;
+    loop->firing_ns = loop_now(loop);
+    while (loop->timeouts != NULL && loop->timeouts->armed_ns <= loop->firing_ns) {
+        struct timeout *t = loop->timeouts;
+        disarm(t);
+        if (t->at_ns > loop->firing_ns) {
+            arm(t);
+        } else if (t->at_ns != 0) {
+            t->at_ns = 0;
+            t->fn(t->owner);
+        }
     }
-    t->at_ns = 0;
-    t->fn(t->owner);
+    loop->firing_ns = 0;
+    set_alarm(loop);
 }
 
 void timeout_init(struct timeout *t, struct loop *loop, loop_fn *fn, void *owner)
 {
     *t = (struct timeout){.loop = loop, .fn = fn, .owner = owner};
-    int failed = evtimer_assign(&t->event, loop->base, on_timeout, t);
-    assert(!failed);
 }
 
 struct timeout *timeout_create(struct loop *loop, loop_fn *fn, void *owner)
@@ -352,7 +382,8 @@ struct timeout *timeout_create(struct loop *loop, loop_fn *fn, void *owner)
 
 void timeout_stop(struct timeout *t)
 {
-    (void)event_del(&t->event); /* not added is fine */
+    disarm(t);
+    t->at_ns = 0;
 }
 
 void timeout_destroy(struct timeout **timeout)
@@ -367,8 +398,11 @@ void timeout_destroy(struct timeout **timeout)
 void timeout_set(struct timeout *t, int64_t at_ns)
 {
     t->at_ns = at_ns;
-    if (t->armed_ns == 0 || t->armed_ns > at_ns)
-        arm(t);
+    if (t->armed_ns != 0 && t->armed_ns <= at_ns)
+        return;
+    arm(t);
+    if (t->loop->firing_ns == 0)
+        set_alarm(t->loop);
 }
 
 void timeout_clear(struct timeout *t)

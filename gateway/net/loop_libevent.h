@@ -3,18 +3,10 @@
 #pragma once
 
 #include "net/loop.h"
+#include "net/timeouts.h"
 
 #include <event2/event.h>
 #include <event2/event_struct.h>
-
-struct timeout {
-    struct event event;
-    struct loop *loop;
-    loop_fn *fn;
-    void *owner;
-    int64_t at_ns;    /* 0: not set */
-    int64_t armed_ns; /* when the event will fire; 0: it is not in the heap */
-};
 
 void timeout_init(struct timeout *t, struct loop *loop, loop_fn *fn, void *owner);
 

@@ -20,7 +20,7 @@ struct alarm {
     unsigned rings;
     int64_t again_ns; /* within its callback: set for so much later */
     bool goes;        /* within its callback: destroyed */
-    struct alarm *clears;
+    struct alarm *clears, *ends;
 };
 
 static struct alarm alarms[ALARMS];
@@ -32,6 +32,8 @@ static void ring(void *owner)
     a->rang_ns = clock_monotonic_ns();
     if (a->clears != NULL)
         timeout_clear(a->clears->timeout);
+    if (a->ends != NULL)
+        timeout_destroy(&a->ends->timeout);
     if (a->goes)
         timeout_destroy(&a->timeout);
     else if (a->again_ns != 0)
@@ -169,6 +171,30 @@ START_TEST(a_timeout_can_be_set_again_within_its_callback)
     int64_t began_ns = clock_monotonic_ns();
     UNTIL(alarms[0].rings == 5);
     ck_assert_int_ge(alarms[0].rang_ns - began_ns, (1 + 4 * 2) * CLOCK_MS);
+}
+END_TEST
+
+START_TEST(a_timeout_that_sets_itself_for_now_comes_once_a_turn)
+{
+    set(&alarms[0], in_ms(-1));
+    alarms[0].again_ns = -CLOCK_MS;
+    for (unsigned turns_made = 1; turns_made < 5; turns_made++) {
+        turn();
+        ck_assert_uint_eq(alarms[0].rings, turns_made);
+    }
+}
+END_TEST
+
+START_TEST(one_that_is_destroyed_by_another_of_the_same_moment_does_not_come)
+{
+    int64_t at_ns = in_ms(2);
+    for (size_t i = 0; i < 8; i++)
+        set(&alarms[i], at_ns);
+    alarms[0].ends = &alarms[1];
+    alarms[1].ends = &alarms[0];
+    turns_for(10);
+    ck_assert_uint_eq(alarms[0].rings + alarms[1].rings, 1);
+    ck_assert_uint_eq(rings(), 7);
 }
 END_TEST
 
@@ -634,6 +660,8 @@ SUITE(loop)
     TEST(a_timeout_that_was_cleared_does_not_come);
     TEST(a_timeout_that_was_cleared_can_be_set_again);
     TEST(a_timeout_can_be_set_again_within_its_callback);
+    TEST(a_timeout_that_sets_itself_for_now_comes_once_a_turn);
+    TEST(one_that_is_destroyed_by_another_of_the_same_moment_does_not_come);
     TEST(a_timeout_can_be_destroyed_within_its_callback);
     TEST(a_timeout_cleared_by_another_of_the_same_moment_does_not_come);
     TEST(a_destroyed_timeout_leaves_null_and_does_not_come);
