@@ -228,8 +228,8 @@ START_TEST(a_figure_that_nobody_can_have_written_is_not_believed)
     static const struct rate spoiled[] = {
         {0, HOUR_US, 1}, {-1, HOUR_US, 1},        {1, HOUR_US, 0},         {1, INT64_MAX, 1},
         {1, -1, 1},      {INT64_MAX, HOUR_US, 1}, {1, HOUR_US, INT64_MAX}, {1, 0, 0}};
+    char name[] = "a@example.com";
     for (size_t i = 0; i < sizeof spoiled / sizeof *spoiled; i++) {
-        char name[] = "a@example.com";
         name[0] = (char)('a' + i);
         add(name, spoiled[i]);
         facts.account = name;
