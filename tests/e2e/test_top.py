@@ -1,10 +1,12 @@
 """Who sends most: porteiroctl top, from what control hears as it writes the log."""
 import json
+import os
 import re
+import subprocess
 
 import pytest
 
-from fixtures.clients import message, smtp
+from fixtures.clients import PASSWORDS, message, smtp
 from fixtures.waiting import until
 
 READ = "games"  # a group that Debian always has
@@ -66,6 +68,30 @@ def test_who_has_sent_most_is_told_by_account_address_domain_and_script(new_send
     assert gateway.wait_event("message_accepted", script="33:mailer.php")
     shown = gateway.ctl("top", "--last", "1h").stdout
     assert re.search(r"^alice@example\.com +2 +5 +2$", shown, re.M) and re.search(r"^since \d\d:\d\d$", shown, re.M)
+
+
+def test_the_script_of_a_web_site_is_named(new_sender, folder):
+    """PHP's mail(), which hands messages to msmtp and says who calls it."""
+    gateway = new_sender()
+    config, script = folder / "msmtprc", folder / "contact.php"
+    config.write_text(f"""\
+account default
+host 127.0.0.1
+port {gateway.port("submissions")}
+tls on
+tls_starttls off
+tls_certcheck off
+auth plain
+user alice@example.com
+password {PASSWORDS["alice"]}
+from alice@example.com
+""")
+    config.chmod(0o600)
+    script.write_text("<?php exit(mail('x@dest.example', 'Hello', 'A message.') ? 0 : 1);\n")
+    for _ in range(2):
+        subprocess.run(["php", "-d", "mail.add_x_header=On", "-d", f"sendmail_path=msmtp -C {config} -t", script],
+                       check=True, timeout=60)
+    until(lambda: rows(gateway, "--by", "script") == {f"{os.getuid()}:contact.php": (2, 2, 0)})
 
 
 def test_what_policy_refuses_counts_once_each(new_sender):
