@@ -99,8 +99,8 @@ START_TEST(full_the_one_that_was_seen_longest_ago_makes_room)
     enum { MANY = KNOWN_MAX * 2, LATE = 1000 };
     char account[32];
     size_t found = 0;
+    const struct address a = host("192.0.2.7");
     for (int i = 0; i < MANY; i++) {
-        const struct address a = host("192.0.2.7");
         (void)snprintf(account, sizeof account, "%d", i); /* fits */
         known_note(known, key, account, &a, NOW + (i >= MANY - LATE ? HOUR : 0));
     }

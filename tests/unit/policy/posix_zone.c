@@ -10,7 +10,7 @@ enum { STEP = 3 * 3600 + 17 * 60 };
 static int32_t offset(const char *rules, int64_t unix_s)
 {
     int32_t found = 12345678;
-    ck_assert_msg(posix_zone_offset(span_of(rules), unix_s, &found) == 0, "%s", rules);
+    ASSERT_OFTEN(posix_zone_offset(span_of(rules), unix_s, &found) == 0, "%s", rules);
     return found;
 }
 
