@@ -135,6 +135,7 @@ def test_what_is_set_goes_before_the_file_and_is_taken_back(new_limited):
     assert (account["name"], account["limit"], account["figure"]) == ("bob@example.com", "hour", "5/1h 2")
     assert (account["reason"], account["uid"]) == ("ticket 1", 0) and 7100 < account["left"] <= 7200
     assert (domain["name"], domain["until"], domain["left"]) == ("@example.com", None, None)
+    gateway.wait_event("limit_set", count=2)
     assert gateway.events("limit_set")[0]["figure"] == "5/1h 2" and gateway.events("limit_set")[1]["until"] == "for good"
     gateway.ctl("limit", "unset", "bob@example.com", "hour")
     assert refusal(gateway, user="bob")[0] == 4, "what is set for the domain goes before the file"
