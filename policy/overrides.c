@@ -23,7 +23,7 @@ static int parse_burst(struct span text, int64_t *out, struct error *why)
     if (text.size < sizeof number && setting_parse_size(number, out, why) == 0 && *out > 0 &&
         *out <= RATE_COUNT_MAX)
         return 0;
-    return error_set(why, "\"%.*s\" is no burst; write how many pass at once, from 1 to %d",
+    return error_set(why, "\"%.*s\" is no burst; write how many pass at once, from 1 to %" PRId64,
                      (int)text.size, text.data, RATE_COUNT_MAX);
 }
 

@@ -11,7 +11,8 @@ struct rate {
     int64_t count, period_us, burst;
 };
 
-enum { RATE_COUNT_MAX = 1000000000 }; /* of `burst` too; a period is a year at most */
+/* Of a count, as octets, and of `burst` too; a period is a year at most. */
+#define RATE_COUNT_MAX (INT64_C(1) << 40)
 
 /* What can't be worked off in a century is never let through. Far enough from the end of its type
  * for sums with a clock. */

@@ -43,8 +43,8 @@ int limit_parse_rate(const char *text, struct rate *out, struct error *why)
         setting_parse_duration(period, &ms, why) < 0)
         return error_set(why, "\"%s\" is no rate; write it as \"600/1h\" or \"10/s\"", text);
     if (out->count < 1 || out->count > RATE_COUNT_MAX || ms < 1 || ms > INT64_C(366) * 86400000)
-        return error_set(why, "\"%s\": the count is from 1 to %d, the period up to a year", text,
-                         RATE_COUNT_MAX);
+        return error_set(why, "\"%s\": the count is from 1 to %" PRId64 ", the period up to a year",
+                         text, RATE_COUNT_MAX);
     out->period_us = ms * 1000;
     return 0;
 }

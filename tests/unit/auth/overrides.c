@@ -108,7 +108,7 @@ static const struct {
      "open"},
     {"ana: hour", "\"\" is no rate, as \"600/1h\", and no max, from 1 to 1000000"},
     {"ana: hour 5/1x", "\"5/1x\" is no rate; write it as \"600/1h\" or \"10/s\""},
-    {"ana: hour 5/1h 0", "\"0\" is no burst; write how many pass at once, from 1 to 1000000000"},
+    {"ana: hour 5/1h 0", "\"0\" is no burst; write how many pass at once, from 1 to 1099511627776"},
     {"ana: hour 5/1h 2 3",
      "\"3\" is none of the limits of policies with this file: hour, day, gone, "
      "address, open"},

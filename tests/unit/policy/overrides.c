@@ -66,7 +66,8 @@ START_TEST(a_figure_is_a_rate_with_a_burst_or_a_max)
     } cases[] = {
         {"1000/1h", "", {1000, HOUR_US, 1000}},
         {"60/m", "5", {60, 60000000, 5}},
-        {"500M/1d", "64K", {500 << 20, 24 * HOUR_US, 65536}},
+        {"1G/1d", "64K", {1 << 30, 24 * HOUR_US, 65536}},
+        {"1024G/366d", "", {RATE_COUNT_MAX, 366 * 24 * HOUR_US, RATE_COUNT_MAX}},
         {"20", "", {20, 0, 0}},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -87,10 +88,10 @@ static const struct {
     {"0", "", "\"0\" is no rate, as \"600/1h\", and no max, from 1 to 1000000"},
     {"many", "", "\"many\" is no rate, as \"600/1h\", and no max, from 1 to 1000000"},
     {"10/", "", "\"10/\" is no rate; write it as \"600/1h\" or \"10/s\""},
-    {"0/1h", "", "\"0/1h\": the count is from 1 to 1000000000, the period up to a year"},
+    {"0/1h", "", "\"0/1h\": the count is from 1 to 1099511627776, the period up to a year"},
     {"20", "5", "a burst means nothing without a rate; write \"600/1h 100\""},
-    {"10/1h", "0", "\"0\" is no burst; write how many pass at once, from 1 to 1000000000"},
-    {"10/1h", "5x", "\"5x\" is no burst; write how many pass at once, from 1 to 1000000000"},
+    {"10/1h", "0", "\"0\" is no burst; write how many pass at once, from 1 to 1099511627776"},
+    {"10/1h", "5x", "\"5x\" is no burst; write how many pass at once, from 1 to 1099511627776"},
 };
 
 START_TEST(a_wrong_figure_is_told_with_what_would_do)
@@ -191,12 +192,12 @@ START_TEST(a_figure_is_written_as_it_is_parsed)
     static const struct {
         struct rate figure;
         const char *text;
-    } cases[] = {
-        {{600, HOUR_US, 600}, "600/1h"},
-        {{600, 90 * 60000000L, 100}, "600/90min 100"},
-        {{1, 1000, 1}, "1/1ms"},
-        {{20, 0, 0}, "20"},
-        {{RATE_COUNT_MAX, 366 * 24 * HOUR_US, RATE_COUNT_MAX - 1}, "1000000000/366d 999999999"}};
+    } cases[] = {{{600, HOUR_US, 600}, "600/1h"},
+                 {{600, 90 * 60000000L, 100}, "600/90min 100"},
+                 {{1, 1000, 1}, "1/1ms"},
+                 {{20, 0, 0}, "20"},
+                 {{RATE_COUNT_MAX, 366 * 24 * HOUR_US, RATE_COUNT_MAX - 1},
+                  "1099511627776/366d 1099511627775"}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         char text[OVERRIDE_FIGURE_SIZE];
         ck_assert_str_eq(override_format(&cases[i].figure, text), cases[i].text);
