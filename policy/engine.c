@@ -142,23 +142,47 @@ static bool lacks_header(const struct limit_rule *r, const struct policy_facts *
     return false;
 }
 
+/* Nobody is to be banned for what others do behind his address. */
+static bool is_pair(const struct limit_rule *r, const struct policy_facts *f)
+{
+    return r->action == LIMIT_BAN && r->stage == STAGE_FAILURE && f->is_shared;
+}
+
+bool limit_is_of_account(const struct limit_rule *r, const struct policy_facts *f)
+{
+    return is_pair(r, f) || limit_has_key(r, LIMIT_KEY_ACCOUNT);
+}
+
+static size_t keys_of(const struct limit_rule *r, const struct policy_facts *f,
+                      enum limit_key out[LIMIT_KEYS_MAX + 1])
+{
+    memcpy(out, r->keys, r->key_count * sizeof *out);
+    if (!is_pair(r, f))
+        return r->key_count;
+    out[0] = LIMIT_KEY_IP;
+    out[1] = LIMIT_KEY_ACCOUNT;
+    return 2;
+}
+
 size_t limit_key_text(const struct limit_rule *r, const struct policy_facts *f,
                       char out[STORE_KEY_MAX])
 {
     struct key_text k = {.out = out};
-    struct span values[LIMIT_KEYS_MAX];
-    char texts[LIMIT_KEYS_MAX][ADDRESS_TEXT_SIZE + 8];
+    enum limit_key keys[LIMIT_KEYS_MAX + 1];
+    struct span values[LIMIT_KEYS_MAX + 1];
+    char texts[LIMIT_KEYS_MAX + 1][ADDRESS_TEXT_SIZE + 8];
+    size_t count = keys_of(r, f, keys);
     put_value(&k, span_of(r->name));
-    for (size_t i = 0; i < r->key_count; i++) {
-        bool is_known = r->keys[i] == LIMIT_KEY_HEADER
+    for (size_t i = 0; i < count; i++) {
+        bool is_known = keys[i] == LIMIT_KEY_HEADER
                             ? header_value(r, f, limit_header(r, i), &values[i])
-                            : value_of(r->keys[i], f, texts[i], &values[i]);
+                            : value_of(keys[i], f, texts[i], &values[i]);
         if (!is_known)
             return 0;
         put_value(&k, values[i]);
     }
     if (k.is_cut)
-        put_tail(&k, values, r->key_count);
+        put_tail(&k, values, count);
     return k.size;
 }
 
@@ -265,6 +289,8 @@ static uint64_t element_of(const struct limit_rule *r, const struct policy_facts
     char text[ADDRESS_TEXT_SIZE + 8];
     struct span value;
     uint64_t hash = UINT64_C(0xcbf29ce484222325);
+    if (r->count == LIMIT_DISTINCT_CREDENTIALS)
+        return f->credentials;
     if (!value_of(element_key(r), f, text, &value))
         return 0;
     for (size_t i = 0; i < value.size; i++)
@@ -326,6 +352,8 @@ static const struct override *override_of(struct policy_call *call, const struct
 
 static bool is_for(const struct limit_rule *r, const struct policy_facts *f)
 {
+    if (r->action == LIMIT_BAN && f->is_exempt)
+        return false;
     return match_holds(&r->when, f) && (match_is_empty(&r->except) || !match_holds(&r->except, f));
 }
 
@@ -355,6 +383,18 @@ static int ask(struct policy_call *call, const struct limit_rule *r, const struc
     return 1;
 }
 
+/* Those that change nothing, and those of a login that has failed: that counts for each. */
+static bool stands_alone(const struct policy *p, const struct limit_rule *r)
+{
+    return r->stage == STAGE_FAILURE || policy_is_monitored(p, r);
+}
+
+/* Credentials that were wrong, but not said. */
+static bool is_unsaid(const struct limit_rule *r, const struct policy_facts *f)
+{
+    return r->count == LIMIT_DISTINCT_CREDENTIALS && f->credentials == 0;
+}
+
 bool policy_has_room(const struct policy_call *call, const struct policy *p)
 {
     return call->count + p->limit_count <= STORE_TAKES_MAX &&
@@ -371,7 +411,7 @@ int policy_ask(struct policy_call *call, const struct policy *p, enum policy_sta
         return POLICY_FAILED;
     for (size_t i = 0; i < p->limit_count && asked >= 0; i++) {
         const struct limit_rule *r = &p->limits[i];
-        if (!is_asked(r, f, stage) || policy_is_monitored(p, r))
+        if (!is_asked(r, f, stage) || stands_alone(p, r))
             continue;
         asked = ask(call, r, f, call->groups, needs);
         if (asked > 0)
@@ -381,10 +421,10 @@ int policy_ask(struct policy_call *call, const struct policy *p, enum policy_sta
     }
     if (group >= 0)
         call->groups++;
-    /* Those that change nothing stand by themselves, and count only what the others let pass. */
+    /* What stands by itself counts only what the others let pass. */
     for (size_t i = 0; i < p->limit_count && asked >= 0; i++) {
         const struct limit_rule *r = &p->limits[i];
-        if (!is_asked(r, f, stage) || !policy_is_monitored(p, r))
+        if (!is_asked(r, f, stage) || !stands_alone(p, r) || is_unsaid(r, f))
             continue;
         asked = ask(call, r, f, call->groups, group >= 0 ? (uint16_t)group : needs);
         call->groups = (uint16_t)(call->groups + (asked > 0));
@@ -411,6 +451,19 @@ int policy_look(struct policy_call *call, const struct policy *p, const struct p
 
 /* ---- verdicts ---- */
 
+/* How many have led to a refusal: with the one that was refused. */
+static uint64_t tries_of(const struct counter_take *take, const struct counter_answer *a)
+{
+    int64_t owed_us = a->tat_us - a->now_us;
+    if (take->kind == COUNTER_RATIO)
+        return a->bad;
+    if (take->kind != COUNTER_RATE)
+        return a->used + 1;
+    return take->rate.increment_us > 0 && owed_us > 0
+               ? (uint64_t)((owed_us - 1) / take->rate.increment_us) + 2
+               : 1;
+}
+
 static void look_at(const struct policy_call *call, size_t i, struct verdict *out)
 {
     const struct counter_answer *a = &call->answers[i];
@@ -427,8 +480,15 @@ static void look_at(const struct policy_call *call, size_t i, struct verdict *ou
                             .left = figures_left(&call->takes[i], a)};
     if (!a->is_refusing)
         return;
+    out->tries = tries_of(&call->takes[i], a);
     out->is_too_large = r->kind == COUNTER_RATE && a->wait_us < 0;
     out->kind = r->action == LIMIT_REJECT || out->is_too_large ? VERDICT_REJECT : VERDICT_DEFER;
+}
+
+void policy_judge_one(const struct policy_call *call, size_t take, struct verdict *out)
+{
+    *out = (struct verdict){.kind = VERDICT_PASS};
+    look_at(call, take, out);
 }
 
 void policy_judge(const struct policy_call *call, int group, struct verdict *out)

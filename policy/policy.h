@@ -29,7 +29,10 @@ struct policy_facts {
     int64_t now_s;              /* seconds since 1970 */
     uint64_t recipients, bytes; /* of the message, at STAGE_DATA and STAGE_END */
     uint64_t lease;             /* names the session, and no other of any gateway */
-    int64_t delayed_us;         /* for how long this message was held back already */
+    uint64_t credentials; /* a hash of those that were wrong, at STAGE_FAILURE; 0: not known */
+    bool is_shared;       /* many people are behind the client's address */
+    bool is_exempt;       /* it isn't banned now, whatever it does */
+    int64_t delayed_us;   /* for how long this message was held back already */
     /* The value of a header field, at STAGE_END; NULL: there is none of that name. */
     const char *(*header)(const void *owner, const char *name);
     const void *header_owner;
@@ -106,7 +109,15 @@ struct verdict {
     bool lacks_header; /* that the rule wants */
     uint64_t cost;     /* how many of what the rule counts were asked for; 0: it counts otherwise */
     int64_t left;      /* how many would pass at once now; -1: unknown */
+    uint64_t tries;    /* of what is counted, that led to it */
 };
+
+/* What the answer to a take says; VERDICT_PASS, without a rule, where there is nothing to say. */
+void policy_judge_one(const struct policy_call *call, size_t take, struct verdict *out);
+
+/* Does the key of a rule that bans name an account within its network? So it always does where the
+ * client's address is many people's and a login has failed. */
+bool limit_is_of_account(const struct limit_rule *r, const struct policy_facts *f);
 
 /* Asks how all counters that the policy has for these facts stand, of whatever stage, and takes
  * nothing: one group of them. Returns as policy_ask. */

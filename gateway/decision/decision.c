@@ -168,23 +168,6 @@ static void on_answers(void *owner, const struct counter_answer *answers)
     }
 }
 
-int decision_ask(struct decision *x, const struct counter_take *take)
-{
-    struct policy_call *call = &x->call;
-    call->takes = arena_alloc(x->arena, sizeof *call->takes);
-    call->answers = arena_alloc(x->arena, sizeof *call->answers);
-    call->rules = arena_alloc(x->arena, sizeof *call->rules);
-    call->overrides = arena_alloc(x->arena, sizeof *call->overrides);
-    if (call->takes == NULL || call->answers == NULL || call->rules == NULL ||
-        call->overrides == NULL)
-        return -1;
-    call->takes[0] = *take;
-    call->rules[0] = NULL; /* only rates have to know it */
-    call->overrides[0] = NULL;
-    call->count = call->room = 1;
-    return 0;
-}
-
 enum decision_outcome decision_run(struct decision *x, decision_fn *fn, void *owner)
 {
     struct decider *d = x->decider;

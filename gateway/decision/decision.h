@@ -44,10 +44,6 @@ struct decision *decision_create(struct decider *d);
 /* At any time: where the answer is still to come, what it takes is given back. */
 void decision_destroy(struct decision **x);
 
-/* Adds one question that isn't a policy's, of a counter that gateways don't divide. Its key stays
- * valid. Returns 0, or -1 without memory. */
-int decision_ask(struct decision *x, const struct counter_take *take);
-
 /* Asks Redis; or memory, where there is none, or where it is in trouble and `on_failure` says so
  * (as `accept` does without asking anybody: nothing is taken). Returns DECISION_PENDING: `fn` is
  * called once, by the loop, within the `timeout` of Redis; else it is not called. */

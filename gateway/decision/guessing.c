@@ -4,16 +4,22 @@
 
 #include "base/arena.h"
 #include "base/clock.h"
+#include "decision/offence.h"
+#include "policy/country.h"
 #include "policy/limit/siphash.h"
 
-#include <stdio.h>
-#include <string.h>
-
-/* One that the store is asked about; in the arena of its decision. */
+/* What the store is asked about; in the arena of its decision. */
 struct asked {
     const struct guessing *guessing;
     struct decision *decision;
-    struct ban ban; /* that it would lead to; its times are missing */
+    struct limit_rule rule; /* auth.guessing */
+    struct policy own;      /* of that rule alone */
+    size_t own_end;         /* takes from here on are of: */
+    const struct policy *policy;
+    const char *session;
+    struct policy_facts facts;
+    struct address client; /* of the facts */
+    char country[COUNTRY_SIZE];
 };
 
 static uint64_t hash_of(const struct guessing *g, struct span first, struct span second)
@@ -29,109 +35,115 @@ uint64_t guessing_account(const struct guessing *g, const char *account)
     return hash_of(g, span_of("account"), span_of(account));
 }
 
-static bool is_of_pair(const struct guessing *g, const struct guess *guess)
+/* As if it stood in every policy. */
+static void make_rule(const struct guessing_config *c, struct asked *a)
 {
-    return guess->is_shared || g->config->guessing.key == GUESSING_IP_ACCOUNT;
-}
-
-/* The counter goes by what the ban would hit. */
-static struct limit_rule rule_of(const struct guessing *g, bool is_of_pair)
-{
-    struct limit_rule r = {.name = GUESSING_RULE,
-                           .slot = g->config->guessing.slot,
-                           .keys = {LIMIT_KEY_IP, LIMIT_KEY_ACCOUNT},
-                           .key_count = is_of_pair ? 2 : 1};
-    if (!is_of_pair && g->config->guessing.key == GUESSING_NETWORK)
-        r.keys[0] = LIMIT_KEY_NETWORK;
-    return r;
-}
-
-static void make_ban(const struct guessing *g, const struct guess *guess, struct ban *out)
-{
-    bool is_wide = g->config->guessing.key == GUESSING_NETWORK && !is_of_pair(g, guess);
-    *out = (struct ban){
-        .network = network_of(guess->client, is_wide ? 24 : 32, is_wide ? 48 : BAN_V6_BITS),
-        .rule = GUESSING_RULE};
-    if (!is_of_pair(g, guess))
-        return;
-    out->account = guessing_account(g, guess->account);
-    (void)span_copy(span_of(guess->account), out->name, sizeof out->name); /* may be cut */
+    a->rule = (struct limit_rule){
+        .name = GUESSING_RULE,
+        .keys = {c->key == GUESSING_NETWORK ? LIMIT_KEY_NETWORK : LIMIT_KEY_IP, LIMIT_KEY_ACCOUNT},
+        .key_count = c->key == GUESSING_IP_ACCOUNT ? 2 : 1,
+        .count = LIMIT_DISTINCT_CREDENTIALS,
+        .kind = COUNTER_DISTINCT,
+        .max = c->max,
+        .window_ms = c->window_ms,
+        .action = LIMIT_BAN,
+        .duration_ms = c->ban_ms,
+        .stage = STAGE_FAILURE,
+        .slot = c->slot,
+        .enabled = true};
+    a->own = (struct policy){
+        .name = "", .limits = &a->rule, .limit_count = c->max > 0, .stages = 1u << STAGE_FAILURE};
 }
 
 /* ---- the answer ---- */
 
-static void settle(const struct asked *a, enum counter_settle_kind kind)
+static void settle(const struct asked *a, size_t i, enum counter_settle_kind kind)
 {
-    const struct counter_take *take = &a->decision->call.takes[0];
-    const struct counter_settle s = {
-        .kind = kind,
-        .of = COUNTER_DISTINCT,
-        .slot = take->slot,
-        .key = take->key,
-        .distinct = {.element = take->distinct.element, .window_us = take->distinct.window_us}};
+    const struct counter_take *take = &a->decision->call.takes[i];
+    struct counter_settle s = {
+        .kind = kind, .of = take->kind, .slot = take->slot, .key = take->key};
+    if (kind == SETTLE_ADD) {
+        s.distinct.element = take->distinct.element;
+        s.distinct.window_us = take->distinct.window_us;
+    }
     decision_settle(a->decision, &s, 1);
 }
 
-static void ban(const struct asked *a, uint64_t tries)
+static void log_watched(const struct asked *a, const struct verdict *v)
 {
-    const struct guessing *g = a->guessing;
-    int64_t now = clock_wall_ns();
-    struct ban made = a->ban;
-    char network[NETWORK_TEXT_SIZE], until[CLOCK_ISO_SIZE];
-    struct error why;
-    made.since_ns = now;
-    made.until_ns = now + g->config->guessing.ban_ms * CLOCK_MS;
-    made.tries = (uint32_t)tries;
-    network_format(&made.network, network);
-    clock_format_iso(made.until_ns, until);
-    if (bans_put(g->bans, g->process, &made, now, &why) < 0)
-        log_event(g->log, EVENT_ban_failed, field_text(KEY_network, network),
-                  field_text(KEY_account, made.name), field_text(KEY_rule, made.rule),
-                  field_text(KEY_reason, why.text));
-    else
-        log_event(g->log, EVENT_banned, field_text(KEY_network, network),
-                  field_text(KEY_account, made.name), field_text(KEY_rule, made.rule),
-                  field_number(KEY_tries, made.tries), field_text(KEY_until, until));
+    char client[ADDRESS_TEXT_SIZE];
+    address_format(&a->client, client);
+    log_event(a->guessing->log, EVENT_decision, field_text(KEY_session, a->session),
+              field_text(KEY_listener, a->facts.listener), field_text(KEY_client, client),
+              field_text(KEY_account, a->facts.account == NULL ? "" : a->facts.account),
+              field_text(KEY_rule, v->rule->name), field_text(KEY_verdict, "monitor"),
+              field_span(KEY_key, v->key), field_number(KEY_tries, (int64_t)v->tries));
+}
+
+static void judge(const struct asked *a, size_t i)
+{
+    const struct policy *p = i < a->own_end ? &a->own : a->policy;
+    struct verdict v;
+    policy_judge_one(&a->decision->call, i, &v);
+    if (v.kind == VERDICT_PASS) {
+        if (a->decision->call.takes[i].kind == COUNTER_DISTINCT)
+            settle(a, i, SETTLE_ADD);
+    } else if (policy_is_monitored(p, v.rule)) {
+        log_watched(a, &v);
+    } else {
+        (void)offence_ban(a->guessing, &v, &a->facts); /* what fails is logged */
+        settle(a, i, SETTLE_FORGET);
+    }
 }
 
 static void on_answer(void *owner, enum decision_outcome outcome)
 {
     const struct asked *a = owner;
     struct decision *x = a->decision; /* `a` goes with it */
-    const struct counter_answer *answer = &x->call.answers[0];
-    if (outcome == DECISION_ANSWERED && answer->is_refusing) {
-        ban(a, answer->used + 1);
-        settle(a, SETTLE_FORGET);
-    } else if (outcome == DECISION_ANSWERED) {
-        settle(a, SETTLE_ADD);
-    }
+    for (size_t i = 0; outcome == DECISION_ANSWERED && i < x->call.count; i++)
+        judge(a, i);
     decision_destroy(&x);
 }
 
 /* ---- the question ---- */
 
+/* What is still needed when the answer comes. Returns 0, or -1 without memory. */
+static int keep(const struct guessing *g, const struct guess *guess, struct asked *a,
+                struct arena *arena)
+{
+    const char *account =
+        guess->account == NULL ? NULL : arena_copy(arena, span_of(guess->account));
+    a->session = arena_copy(arena, span_of(guess->session));
+    a->policy = guess->policy;
+    a->client = *guess->client;
+    (void)span_copy(span_of(guess->country == NULL ? "" : guess->country), a->country,
+                    sizeof a->country); /* fits */
+    a->facts = (struct policy_facts){
+        .account = account,
+        .listener = guess->listener,
+        .client = &a->client,
+        .country = a->country[0] == '\0' ? NULL : a->country,
+        .now_s = clock_wall_ns() / CLOCK_SECOND,
+        .credentials = account == NULL ? 0 : hash_of(g, span_of(guess->account), guess->password),
+        .is_shared = guess->is_shared,
+        .is_exempt = bans_exempt(g->bans, guess->client, clock_wall_ns())};
+    return a->session == NULL || (guess->account != NULL && account == NULL) ? -1 : 0;
+}
+
 /* Returns 0, or -1 without memory. */
 static int ask(const struct guessing *g, const struct guess *guess, struct decision *x)
 {
-    const struct policy_facts facts = {.account = guess->account, .client = guess->client};
-    const struct limit_rule rule = rule_of(g, is_of_pair(g, guess));
-    char text[STORE_KEY_MAX];
     struct asked *a = arena_alloc(x->arena, sizeof *a);
-    const char *key = arena_copy(x->arena, span_make(text, limit_key_text(&rule, &facts, text)));
-    if (a == NULL || key == NULL)
-        return -1;
-    const struct counter_take take = {
-        .kind = COUNTER_DISTINCT,
-        .needs = STORE_NO_GROUP,
-        .slot = rule.slot,
-        .key = span_of(key),
-        .distinct = {.max = (uint32_t)g->config->guessing.max,
-                     .element = hash_of(g, span_of(guess->account), guess->password),
-                     .window_us = g->config->guessing.window_ms * 1000}};
-    if (decision_ask(x, &take) < 0)
+    if (a == NULL)
         return -1;
     *a = (struct asked){.guessing = g, .decision = x};
-    make_ban(g, guess, &a->ban);
+    make_rule(&g->config->guessing, a);
+    if (keep(g, guess, a, x->arena) < 0 ||
+        policy_ask(&x->call, &a->own, STAGE_FAILURE, &a->facts, STORE_NO_GROUP) == POLICY_FAILED)
+        return -1;
+    a->own_end = x->call.count;
+    if (policy_ask(&x->call, a->policy, STAGE_FAILURE, &a->facts, STORE_NO_GROUP) == POLICY_FAILED)
+        return -1;
     enum decision_outcome outcome = decision_run(x, on_answer, a);
     if (outcome != DECISION_PENDING)
         on_answer(a, outcome);
@@ -140,8 +152,6 @@ static int ask(const struct guessing *g, const struct guess *guess, struct decis
 
 void guessing_count(const struct guessing *g, const struct guess *guess)
 {
-    if (g->config->guessing.max == 0 || bans_exempt(g->bans, guess->client, clock_wall_ns()))
-        return;
     struct decision *x = decision_create(g->decider);
     if (x != NULL && ask(g, guess, x) < 0)
         decision_destroy(&x);

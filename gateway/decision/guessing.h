@@ -1,6 +1,7 @@
-/* Guessing of passwords (auth.guessing): different wrong credentials of a client are counted, over
- * all ports, protocols and gateways that share a store, and too many of them are a ban. The same
- * wrong password, as of a forgotten phone, counts once however often it comes. */
+/* Logins that have failed are counted: by auth.guessing, over all ports, protocols and gateways
+ * that share a store, and by rules of the listener's policy (auth_failures, distinct_credentials),
+ * of which auth.guessing is one that everybody has. Of different wrong credentials the same, as
+ * those of a forgotten phone, count once however often they come; too many are a ban. */
 #pragma once
 
 #include "base/network.h"
@@ -27,14 +28,18 @@ struct guessing {
 /* Credentials that were wrong. */
 struct guess {
     const struct address *client;
-    const char *account;  /* canonical; as it was given where that is nobody's name */
+    const char *account;  /* canonical; as it was given where that is nobody's name; NULL: unsaid */
     struct span password; /* empty where it was not said, as by SCRAM: once an account then */
     bool is_shared;       /* many people are behind the address: they aren't banned, but the account
                              there */
+    /* For the rules of a policy, which outlives the guess, as does the listener's name. */
+    const struct policy *policy; /* or NULL */
+    const char *listener, *session;
+    const char *country; /* of the client; NULL or "": not known */
 };
 
-/* Counts it, and bans where it is one too many. What becomes of it is logged; the caller needn't
- * wait. An address that is exempt isn't counted. */
+/* Counts it, and does what a rule says where it is one too many. What becomes of it is logged; the
+ * caller needn't wait. An address that is exempt isn't counted by rules that ban. */
 void guessing_count(const struct guessing *g, const struct guess *guess);
 
 /* By what bans know an account; never 0. */

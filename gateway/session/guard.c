@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "decision/guessing.h"
+#include "decision/offence.h"
 #include "session/login.h"
 #include "session/registry.h"
 
@@ -59,10 +60,25 @@ void guard_logged_in(const struct session *s)
 void guard_failed(const struct session *s, const struct login *l)
 {
     char account[ACCOUNT_SIZE];
-    struct guess guess = {.client = &s->client_address,
-                          .account = account,
-                          .password = login_password(l),
-                          .is_shared = is_shared(s->context, &s->client_address)};
-    if (s->context->guessing != NULL && login_account(l, account) == 0)
+    const struct guess guess = {.client = &s->client_address,
+                                .account = login_account(l, account) < 0 ? NULL : account,
+                                .password = login_password(l),
+                                .is_shared = is_shared(s->context, &s->client_address),
+                                .policy = s->listener->policy_rules,
+                                .listener = s->listener->name,
+                                .session = s->id,
+                                .country = s->country};
+    if (s->context->guessing != NULL)
         guessing_count(s->context->guessing, &guess);
+}
+
+void guard_ban(const struct session *s, const struct verdict *v)
+{
+    const struct policy_facts facts = {.account = session_account(s),
+                                       .client = &s->client_address,
+                                       .is_shared = is_shared(s->context, &s->client_address)};
+    const struct counter_settle forget = {
+        .kind = SETTLE_FORGET, .of = v->rule->kind, .slot = v->rule->slot, .key = v->key};
+    if (s->context->guessing != NULL && offence_ban(s->context->guessing, v, &facts))
+        decider_settle(s->context->decider, &forget, 1);
 }

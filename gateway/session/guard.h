@@ -11,6 +11,7 @@
 struct login;
 struct session;
 struct session_context;
+struct verdict;
 
 /* Is a client from there sent away? Hot: see bans_hold. */
 bool guard_at_door(const struct session_context *c, const struct address *client,
@@ -32,3 +33,7 @@ void guard_logged_in(const struct session *s);
 
 /* What was said in the login was wrong: a guess, perhaps. */
 void guard_failed(const struct session *s, const struct login *l);
+
+/* A rule that bans has refused: so it does, unless the address is many people's or exempt. The
+ * session ends as all do that are banned. */
+void guard_ban(const struct session *s, const struct verdict *v);

@@ -5,6 +5,7 @@
 #include "decision/decision.h"
 #include "decision/set_limits.h"
 #include "policy/figures.h"
+#include "session/guard.h"
 
 #include <stdio.h>
 
@@ -63,8 +64,10 @@ void session_verdict(const struct session *s, const struct verdict *v, const cha
 {
     bool is_passing = v->kind == VERDICT_PASS && v->wait_us == 0;
     bool is_monitored = policy_is_monitored(s->listener->policy_rules, v->rule);
+    bool is_ban = v->rule->action == LIMIT_BAN && v->kind == VERDICT_DEFER;
     const char *what = is_passing                  ? "pass"
                        : is_monitored              ? "monitor"
+                       : is_ban                    ? "ban"
                        : v->kind == VERDICT_DEFER  ? "defer"
                        : v->kind == VERDICT_REJECT ? "reject"
                                                    : "delay";
@@ -80,6 +83,8 @@ void session_verdict(const struct session *s, const struct verdict *v, const cha
     if (!is_monitored && !is_passing)
         session_add(s, v->kind == VERDICT_PASS ? COUNTER_limits_delayed : COUNTER_limits_refused,
                     1);
+    if (is_ban && !is_monitored)
+        guard_ban(s, v);
 }
 
 /* ---- receipts ---- */

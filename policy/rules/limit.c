@@ -23,9 +23,24 @@ static const char *const count_names[] = {"connections",
                                           "distinct_recipients",
                                           "distinct_networks",
                                           "distinct_countries",
+                                          "auth_failures",
+                                          "distinct_credentials",
                                           NULL};
+/* The same for people. */
+static const char *const things[] = {"connections",
+                                     "sessions",
+                                     "logins",
+                                     "messages",
+                                     "recipients",
+                                     "bytes",
+                                     "recipients refused",
+                                     "different recipients",
+                                     "different networks",
+                                     "different countries",
+                                     "failed logins",
+                                     "different wrong credentials"};
 static const char *const at_names[] = {"", "rcpt", "message", NULL};
-static const char *const action_names[] = {"delay", "defer", "reject", "log", NULL};
+static const char *const action_names[] = {"delay", "defer", "reject", "log", "ban", NULL};
 static const char *const missing_names[] = {"empty", "skip", "reject", NULL};
 static const char *const mode_names[] = {"enforce", "monitor", NULL};
 
@@ -96,7 +111,8 @@ const struct setting limit_settings[] = {
      .example = "[\"account\"]", .is_required = true},
     {"count", SETTING_CHOICE, AT(count), .preset = "recipients", .choices = count_names,
      .help = "connections, sessions, logins, messages, recipients, bytes, rejected_recipients, "
-             "distinct_recipients, distinct_networks or distinct_countries (by geoip)"},
+             "distinct_recipients, distinct_networks, distinct_countries (by geoip), auth_failures "
+             "(each login that failed) or distinct_credentials (different wrong ones)"},
     {"rate", SETTING_TEXT, AT(rate_text), .preset = "", .check = check_rate,
      .help = "COUNT/PERIOD, as \"600/1h\"; at most burst + COUNT - 1 in any PERIOD",
      .example = "\"600/1h\""},
@@ -122,7 +138,11 @@ const struct setting limit_settings[] = {
          "DATA)"},
     {"action", SETTING_CHOICE, AT(action), .preset = "defer", .choices = action_names,
      .help = "delay (what is due within max_delay waits, else as defer), defer (451 4.7.1 with the "
-             "wait), reject (550 5.7.1) or log"},
+             "wait), reject (550 5.7.1), log, or ban (of the key, which is ip or network; with "
+             "account, that account there), as auth.guessing does; what a login has failed by can "
+             "be ban or log alone"},
+    {"duration", SETTING_DURATION, AT(duration_ms), .preset = "0", .max = INT64_C(366) * 86400000,
+     .help = "how long a ban lasts"},
     {"max_delay", SETTING_DURATION, AT(max_delay_ms), .preset = "10s", .max = 60000,
      .help = "of action delay: for all replies of a message together"},
     {"mode", SETTING_CHOICE, AT(mode), .preset = "enforce", .choices = mode_names,
@@ -133,17 +153,17 @@ const struct setting limit_settings[] = {
 
 /* ---- what goes together ---- */
 
-static bool has_key(const struct limit_rule *r, enum limit_key from, enum limit_key to)
+bool limit_has_key(const struct limit_rule *r, enum limit_key key)
 {
     for (size_t i = 0; i < r->key_count; i++)
-        if (r->keys[i] >= from && r->keys[i] <= to)
+        if (r->keys[i] == key)
             return true;
     return false;
 }
 
 static enum policy_stage stage_of(const struct limit_rule *r)
 {
-    if (has_key(r, LIMIT_KEY_HEADER, LIMIT_KEY_HEADER))
+    if (limit_has_key(r, LIMIT_KEY_HEADER))
         return STAGE_END;
     switch ((enum limit_count)r->count) {
     case LIMIT_CONNECTIONS: return STAGE_CONNECT;
@@ -151,6 +171,8 @@ static enum policy_stage stage_of(const struct limit_rule *r)
     case LIMIT_LOGINS:
     case LIMIT_DISTINCT_NETWORKS:
     case LIMIT_DISTINCT_COUNTRIES: return STAGE_LOGIN;
+    case LIMIT_AUTH_FAILURES:
+    case LIMIT_DISTINCT_CREDENTIALS: return STAGE_FAILURE;
     case LIMIT_MESSAGES: return STAGE_MAIL;
     case LIMIT_BYTES: return STAGE_END;
     default: return r->at == LIMIT_AT_MESSAGE ? STAGE_DATA : STAGE_RCPT;
@@ -165,8 +187,9 @@ static const char *unknown_key(const struct limit_rule *r)
         bool is_of_login = k <= LIMIT_KEY_ACCOUNT_DOMAIN;
         bool is_of_mail = k == LIMIT_KEY_SENDER || k == LIMIT_KEY_SENDER_DOMAIN;
         bool is_of_recipient = k == LIMIT_KEY_RECIPIENT || k == LIMIT_KEY_RECIPIENT_DOMAIN;
-        if ((is_of_login && r->stage < STAGE_LOGIN) || (is_of_mail && r->stage < STAGE_MAIL) ||
-            (is_of_recipient && r->stage != STAGE_RCPT))
+        bool is_of_nobody = k == LIMIT_KEY_LOGIN && r->stage == STAGE_FAILURE;
+        if ((is_of_login && r->stage < STAGE_LOGIN) || is_of_nobody ||
+            (is_of_mail && r->stage < STAGE_MAIL) || (is_of_recipient && r->stage != STAGE_RCPT))
             return key_names[k];
     }
     return NULL;
@@ -188,6 +211,8 @@ static const struct {
     [LIMIT_DISTINCT_RECIPIENTS] = {BY_WINDOW, "max = 100 window = \"1h\""},
     [LIMIT_DISTINCT_NETWORKS] = {BY_WINDOW, "max = 3 window = \"1h\""},
     [LIMIT_DISTINCT_COUNTRIES] = {BY_WINDOW, "max = 3 window = \"1h\""},
+    [LIMIT_AUTH_FAILURES] = {BY_RATE, "rate = \"60/1h\""},
+    [LIMIT_DISTINCT_CREDENTIALS] = {BY_WINDOW, "max = 10 window = \"10min\""},
 };
 
 static void check_numbers(struct limit_rule *r, const char *path, struct errors *errors)
@@ -213,8 +238,36 @@ static void check_numbers(struct limit_rule *r, const char *path, struct errors 
         r->kind = kinds[form];
     if (r->burst > 0 && !has_rate)
         errors_add_at(errors, &r->place, "%s.burst: means nothing without rate", path);
-    if (r->missing != LIMIT_MISSING_EMPTY && !has_key(r, LIMIT_KEY_HEADER, LIMIT_KEY_HEADER))
+    if (r->missing != LIMIT_MISSING_EMPTY && !limit_has_key(r, LIMIT_KEY_HEADER))
         errors_add_at(errors, &r->place, "%s.missing: means nothing without a header key", path);
+}
+
+/* A ban is of an address or network, or of one account there. */
+static bool can_be_banned(const struct limit_rule *r)
+{
+    size_t others = limit_has_key(r, LIMIT_KEY_ACCOUNT);
+    return (limit_has_key(r, LIMIT_KEY_IP) || limit_has_key(r, LIMIT_KEY_NETWORK)) &&
+           r->key_count == 1 + others;
+}
+
+static void check_ban(const struct limit_rule *r, const char *path, struct errors *errors)
+{
+    bool is_ban = r->action == LIMIT_BAN;
+    if (is_ban && !can_be_banned(r))
+        errors_add_at(errors, &r->place,
+                      "%s.action: a ban is of an address or network; write key = [\"ip\"] or "
+                      "[\"network\"], or one of them with \"account\"",
+                      path);
+    if (is_ban && r->duration_ms == 0)
+        errors_add_at(errors, &r->place, "%s.duration: no ban is for ever; write \"1h\"", path);
+    if (!is_ban && r->duration_ms > 0)
+        errors_add_at(errors, &r->place, "%s.duration: means nothing without action = \"ban\"",
+                      path);
+    if (r->stage == STAGE_FAILURE && !is_ban && r->action != LIMIT_LOG)
+        errors_add_at(errors, &r->place,
+                      "%s.action: a login that has failed can't be refused any more; write \"ban\" "
+                      "or \"log\"",
+                      path);
 }
 
 static void check_action(struct limit_rule *r, const char *path, struct errors *errors)
@@ -234,7 +287,7 @@ static void check_action(struct limit_rule *r, const char *path, struct errors *
 
 bool limit_needs_country(const struct limit_rule *r)
 {
-    return r->count == LIMIT_DISTINCT_COUNTRIES || has_key(r, LIMIT_KEY_COUNTRY, LIMIT_KEY_COUNTRY);
+    return r->count == LIMIT_DISTINCT_COUNTRIES || limit_has_key(r, LIMIT_KEY_COUNTRY);
 }
 
 int limit_rule_check(struct limit_rule *r, const char *path, struct errors *errors)
@@ -257,10 +310,11 @@ int limit_rule_check(struct limit_rule *r, const char *path, struct errors *erro
                       "%s.key: a header is known at the end of a message, when messages, "
                       "recipients and bytes can be counted",
                       path);
-    if (has_key(r, LIMIT_KEY_GLOBAL, LIMIT_KEY_GLOBAL) && r->key_count > 1)
+    if (limit_has_key(r, LIMIT_KEY_GLOBAL) && r->key_count > 1)
         errors_add_at(errors, &r->place, "%s.key: global stands alone", path);
     check_numbers(r, path, errors);
     check_action(r, path, errors);
+    check_ban(r, path, errors);
     return errors_count(errors) == before ? 0 : -1;
 }
 
@@ -279,7 +333,7 @@ struct rate limit_figure(const struct limit_rule *r)
 static void rate_text(const struct limit_rule *r, const struct rate *rate, char *out, size_t room)
 {
     char period[SETTING_DURATION_SIZE];
-    const char *what = count_names[r->count];
+    const char *what = things[r->count];
     (void)setting_format_duration(rate->period_us / 1000, period);
     if (rate->burst == rate->count)
         (void)snprintf(out, room, "at most %" PRId64 " %s in %s", rate->count, what,
@@ -292,7 +346,7 @@ static void rate_text(const struct limit_rule *r, const struct rate *rate, char 
 static void figure_text(const struct limit_rule *r, const struct rate *figure, char *out,
                         size_t room)
 {
-    const char *what = count_names[r->count];
+    const char *what = things[r->count];
     char window[40];
     (void)limit_wait_text(r->window_ms * 1000, window, sizeof window);
     switch (r->kind) {
@@ -302,8 +356,8 @@ static void figure_text(const struct limit_rule *r, const struct rate *figure, c
                        what); /* cut to fit */
         break;
     case COUNTER_DISTINCT:
-        (void)snprintf(out, room, "at most %" PRId64 " different %s in %s", figure->count,
-                       what + strlen("distinct_"), window); /* likewise */
+        (void)snprintf(out, room, "at most %" PRId64 " %s in %s", figure->count, what,
+                       window); /* likewise */
         break;
     case COUNTER_RATIO:
         (void)snprintf(out, room,

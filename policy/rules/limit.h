@@ -40,6 +40,8 @@ enum limit_count {
     LIMIT_DISTINCT_RECIPIENTS, /* different ones within a window */
     LIMIT_DISTINCT_NETWORKS,
     LIMIT_DISTINCT_COUNTRIES,
+    LIMIT_AUTH_FAILURES,
+    LIMIT_DISTINCT_CREDENTIALS, /* different wrong ones */
     LIMIT_COUNT_COUNT
 };
 
@@ -48,6 +50,7 @@ enum limit_count {
 enum policy_stage {
     STAGE_CONNECT, /* accepted, before TLS */
     STAGE_LOGIN,   /* credentials were right */
+    STAGE_FAILURE, /* or wrong */
     STAGE_MAIL,
     STAGE_RCPT,
     STAGE_DATA, /* all recipients are known */
@@ -59,7 +62,7 @@ enum policy_stage {
 enum limit_missing { LIMIT_MISSING_EMPTY, LIMIT_MISSING_SKIP, LIMIT_MISSING_REJECT };
 
 enum limit_at { LIMIT_AT_EARLIEST, LIMIT_AT_RCPT, LIMIT_AT_MESSAGE };
-enum limit_action { LIMIT_DELAY, LIMIT_DEFER, LIMIT_REJECT, LIMIT_LOG };
+enum limit_action { LIMIT_DELAY, LIMIT_DEFER, LIMIT_REJECT, LIMIT_LOG, LIMIT_BAN };
 enum rule_mode { RULE_ENFORCE, RULE_MONITOR };
 
 enum { LIMIT_KEYS_MAX = 4, LIMIT_HEADER_MAX = 64 };
@@ -71,7 +74,7 @@ struct limit_rule {
     struct text_list key;
     const char *rate_text;
     int count, at, action, mode, missing; /* enums above */
-    int64_t max, burst, max_delay_ms, window_ms, ratio, min;
+    int64_t max, burst, max_delay_ms, window_ms, ratio, min, duration_ms;
     bool enabled;
     struct match when, except;
     /* What they mean: filled in by limit_rule_check. */
@@ -96,6 +99,9 @@ bool limit_is_field_name(const char *name);
 
 /* Does it go by the country of a client, which nobody knows without geoip? */
 bool limit_needs_country(const struct limit_rule *r);
+
+/* Is it one of the keys? */
+bool limit_has_key(const struct limit_rule *r, enum limit_key key);
 
 /* The name of a header key, as it stands in the file; "": the key is none. */
 const char *limit_header(const struct limit_rule *r, size_t key);

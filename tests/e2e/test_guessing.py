@@ -305,6 +305,77 @@ def test_without_an_answer_of_redis_this_gateway_counts(new_strict, new_redis):
     is_sent_away(strict)
 
 
+# ---- rules of a policy ----
+
+def by_rule(**keys):
+    """A policy with this limit, and auth.guessing far away."""
+    return {"policies": {"in": {"limits": {"own": {"key": ["ip"], "action": "ban", "duration": "1h", **keys}}}},
+            "listener": {"policy": "in"}, "auth": {"guessing": {"max": 100}}}
+
+
+@pytest.mark.parametrize("store", ["memory", "Redis"])
+def test_a_rule_bans_for_failed_logins(new_strict, new_redis, store):
+    redis = {"redis": {"address": [f"127.0.0.1:{new_redis().port}"]}} if store == "Redis" else {}
+    strict = new_strict(**redis, **by_rule(count="auth_failures", rate="3/1h"))
+    guess(strict, *["the same"] * 3)
+    assert not bans(strict)
+    guess_pop3(strict, "the same")
+    banned = strict.wait_event("banned")
+    assert (banned["rule"], banned["tries"], banned["network"]) == ("own", "4", CLIENT)
+    is_sent_away(strict)
+    is_served(strict, OTHER)
+    (row,) = bans(strict)
+    assert (row["by"], row["tries"]) == ("own", 4)
+
+
+def test_a_rule_bans_for_different_wrong_credentials(new_strict):
+    strict = new_strict(**by_rule(key=["network"], count="distinct_credentials", max=2, window="1h"))
+    guess(strict, "x", "x", "y", "x")
+    assert not bans(strict)
+    guess(strict, "z", source="127.0.1.99")
+    assert strict.wait_event("banned", rule="own", tries=3)["network"] == "127.0.1.0/24"
+
+
+@pytest.mark.parametrize("store", ["memory", "Redis"])
+def test_whatever_is_limited_can_be_a_ban(new_strict, new_redis, store):
+    redis = {"redis": {"address": [f"127.0.0.1:{new_redis().port}"]}} if store == "Redis" else {}
+    strict = new_strict(**redis, **by_rule(count="recipients", rate="2/1h"), contact="https://help.example.com")
+    with smtp(strict, source=CLIENT, user="bob") as client, smtp(strict, source=OTHER) as other:
+        client.envelope(sender="bob@example.com", recipients=("a@dest.example", "b@dest.example"))
+        client.ask("RCPT TO:<c@dest.example>", "451 4.7.1 own: at most 2 recipients in 1h")
+        banned = strict.wait_event("banned", rule="own", tries=3)
+        assert banned["network"] == CLIENT
+        strict.wait_event("decision", rule="own", verdict="ban")
+        with smtp(strict, source=CLIENT, user=None) as known:  # bob's network: the login says who it is
+            known.ask(f"AUTH PLAIN {plain_response('alice', PASSWORDS['alice'])}", f"454 4.7.0 No logins from {CLIENT}")
+        other.mail(message())
+    assert "bans lifted: 1" in strict.ctl("unban", CLIENT).stdout
+    with smtp(strict, source=CLIENT, user="bob") as client:
+        client.envelope(sender="bob@example.com", recipients=("a@dest.example", "b@dest.example"))
+        client.ask("RCPT TO:<c@dest.example>", "451 4.7.1 own: ")
+    assert len(strict.events("banned")) == 1
+
+
+def test_addresses_of_many_people_are_limited_but_not_banned(new_strict):
+    strict = new_strict(shared_networks=[f"{CLIENT}/32"], **by_rule(count="connections", rate="2/1h"))
+    for _ in range(2):
+        smtp(strict, source=CLIENT).quit()
+    with Smtp(strict.port("submission"), tls=None, source=CLIENT) as client:
+        client.expect("421 4.7.0 own: at most 2 connections in 1h")
+    strict.wait_event("decision", rule="own", verdict="ban")
+    assert not bans(strict)
+
+
+def test_a_ban_by_connections_is_of_the_address(new_strict):
+    strict = new_strict(**by_rule(count="connections", rate="2/1h"))
+    for _ in range(2):
+        smtp(strict, source=CLIENT, user=None).quit()
+    with Smtp(strict.port("submission"), tls=None, source=CLIENT) as client:
+        client.expect("421 4.7.0 own: at most 2 connections in 1h")
+    strict.wait_event("banned", rule="own", tries=3)
+    is_sent_away(strict)
+
+
 # ---- the configuration ----
 
 @pytest.mark.parametrize("wrong, said", [

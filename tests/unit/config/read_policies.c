@@ -97,6 +97,30 @@ START_TEST(what_is_wrong_is_told_where_it_stands)
         {"p = { limits = { a = { key = [\"ip\"] count = \"connections\" rate = \"1/s\" action = "
          "\"delay\" } } }",
          "delay is for a rate of"},
+        {"p = { limits = { a = { key = [\"account\"] rate = \"1/s\" action = \"ban\" duration = "
+         "\"1h\" } } }",
+         "action: a ban is of an address or network"},
+        {"p = { limits = { a = { key = [\"ip\", \"listener\"] rate = \"1/s\" action = \"ban\" "
+         "duration = \"1h\" } } }",
+         "action: a ban is of an address or network"},
+        {"p = { limits = { a = { key = [\"ip\"] rate = \"1/s\" action = \"ban\" } } }",
+         "duration: no ban is for ever; write \"1h\""},
+        {"p = { limits = { a = { key = [\"ip\"] rate = \"1/s\" duration = \"1h\" } } }",
+         "duration: means nothing without action = \"ban\""},
+        {"p = { limits = { a = { key = [\"ip\"] count = \"auth_failures\" rate = \"1/s\" } } }",
+         "action: a login that has failed can't be refused any more; write \"ban\" or \"log\""},
+        {"p = { limits = { a = { key = [\"ip\"] count = \"auth_failures\" max = 3 window = \"1h\" "
+         "action = \"log\" } } }",
+         "auth_failures are limited by rate = \"60/1h\""},
+        {"p = { limits = { a = { key = [\"ip\"] count = \"distinct_credentials\" rate = \"1/s\" "
+         "action = \"log\" } } }",
+         "distinct_credentials are limited by max = 10 window = \"10min\""},
+        {"p = { limits = { a = { key = [\"login\"] count = \"auth_failures\" rate = \"1/s\" "
+         "action = \"log\" } } }",
+         "login isn't known when auth_failures are counted"},
+        {"p = { limits = { a = { key = [\"sender\"] count = \"auth_failures\" rate = \"1/s\" "
+         "action = \"log\" } } }",
+         "sender isn't known when auth_failures are counted"},
         {"p = { limits = { a = { key = [\"ip\"] rate = \"1/s\" when = { accounts = [] } } } }",
          "must not be empty"},
         {"p = { limits = { a = { key = [\"ip\"] rate = \"1/s\" except = { networks = [\"x\"] } } } "
@@ -119,6 +143,27 @@ START_TEST(what_is_wrong_is_told_where_it_stands)
         ck_assert_msg(told(FINDING_ERROR, "porteiro.conf:6: policies.", cases[i].line) > 0,
                       "%s: no \"%s\"", cases[i].policies, cases[i].line);
     }
+}
+END_TEST
+
+START_TEST(a_ban_is_of_an_address_or_network_or_of_an_account_there)
+{
+    (void)config_of(GATEWAY(
+        "p", "p = { limits = {\n"
+             "a = { key = [\"ip\"] count = \"auth_failures\" rate = \"9/h\" action = \"ban\" "
+             "duration = \"2d\" }\n"
+             "b = { key = [\"network\"] count = \"connections\" rate = \"9/h\" action = \"ban\" "
+             "duration = \"1h\" }\n"
+             "c = { key = [\"account\", \"ip\"] count = \"distinct_credentials\" max = 3 window = "
+             "\"1h\" action = \"ban\" duration = \"1h\" }\n"
+             "d = { key = [\"global\"] count = \"auth_failures\" rate = \"9/h\" action = \"log\" "
+             "} } }"));
+    count_is(0, 0);
+    const struct limit_rule *r = rule("p", "a");
+    ck_assert_int_eq(r->action, LIMIT_BAN);
+    ck_assert_int_eq(r->stage, STAGE_FAILURE);
+    ck_assert_int_eq(r->duration_ms, 2 * 86400000);
+    ck_assert_int_eq(rule("p", "b")->stage, STAGE_CONNECT);
 }
 END_TEST
 
@@ -307,6 +352,7 @@ SUITE(read_policies)
     TEST(a_listener_has_the_rules_of_its_policy);
     TEST(base_is_taken_key_by_key);
     TEST(what_is_wrong_is_told_where_it_stands);
+    TEST(a_ban_is_of_an_address_or_network_or_of_an_account_there);
     TEST(a_group_of_accounts_is_found_by_its_name);
     TEST(a_group_that_is_not_there_or_not_filled_is_told);
     TEST(hours_are_told_in_the_zone_that_is_named_or_the_hosts);

@@ -14,6 +14,7 @@ static struct {
     int log_end;
     struct logged lines;
     struct guessing guessing;
+    const struct policy *policy;
 } it;
 
 static void begin(void)
@@ -52,7 +53,13 @@ static struct address host(const char *text)
 static void guess_of(const char *from, const char *account, const char *password, bool is_shared)
 {
     const struct address client = host(from);
-    const struct guess guess = {&client, account, span_of(password), is_shared};
+    const struct guess guess = {.client = &client,
+                                .account = account,
+                                .password = span_of(password),
+                                .is_shared = is_shared,
+                                .policy = it.policy,
+                                .listener = "submissions",
+                                .session = "abc"};
     guessing_count(&it.guessing, &guess);
 }
 
@@ -219,6 +226,138 @@ START_TEST(max_0_counts_nobody)
     ck_assert(!is_banned("192.0.2.7", NULL));
 }
 END_TEST
+
+/* ---- rules of a policy ---- */
+
+static struct limit_rule own = {.name = "mine",
+                                .keys = {LIMIT_KEY_IP},
+                                .key_count = 1,
+                                .count = LIMIT_AUTH_FAILURES,
+                                .kind = COUNTER_RATE,
+                                .rate = {2, INT64_C(3600) * 1000000, 2},
+                                .action = LIMIT_BAN,
+                                .duration_ms = 60000,
+                                .stage = STAGE_FAILURE,
+                                .slot = SLOT + 1,
+                                .enabled = true};
+static struct policy policy = {
+    .name = "p", .limits = &own, .limit_count = 1, .stages = 1u << STAGE_FAILURE};
+
+/* It and auth.guessing, which is the laxer one here. */
+static void begin_with_rule(void)
+{
+    begin();
+    it.config.guessing.max = 100;
+    it.policy = &policy;
+}
+
+static unsigned lines_with(const char *part)
+{
+    return logged_with(&it.lines, it.log.lines, it.log_end, part);
+}
+
+START_TEST(a_rule_of_a_policy_counts_failed_logins_and_bans)
+{
+    for (int i = 0; i < 2; i++)
+        guess("ana@example.com", "the same");
+    ck_assert(!is_banned("192.0.2.7", NULL));
+    guess_of("192.0.2.8", "ana@example.com", "the same", false);
+    guess("ana@example.com", "the same");
+    const struct ban made = only();
+    ck_assert_str_eq(made.rule, "mine");
+    ck_assert_uint_eq(made.tries, 3);
+    ck_assert_int_eq(made.until_ns - made.since_ns, 60 * CLOCK_SECOND);
+    ck_assert(is_banned("192.0.2.7", NULL));
+    ck_assert_uint_eq(lines_with("event=banned network=192.0.2.7 rule=mine tries=3"), 1);
+    guess("ana@example.com", "the same"); /* counting has begun anew */
+    ck_assert_uint_eq(lines_with("event=banned"), 1);
+}
+END_TEST
+
+START_TEST(who_names_nobody_has_failed_too)
+{
+    for (int i = 0; i < 3; i++)
+        guess_of("192.0.2.7", NULL, "", false);
+    ck_assert(is_banned("192.0.2.7", NULL));
+}
+END_TEST
+
+START_TEST(different_wrong_credentials_count_by_any_key)
+{
+    const struct limit_rule was = own;
+    own.keys[0] = LIMIT_KEY_ACCOUNT;
+    own.count = LIMIT_DISTINCT_CREDENTIALS;
+    own.kind = COUNTER_DISTINCT;
+    own.max = 2;
+    own.window_ms = 3600000;
+    own.action = LIMIT_LOG;
+    for (int i = 0; i < 2; i++) {
+        guess_of("192.0.2.7", "ana@example.com", "x", false);
+        guess_of("192.0.2.8", "ana@example.com", "y", false);
+    }
+    ck_assert_uint_eq(lines_with("event=decision"), 0);
+    guess_of("192.0.2.9", "ana@example.com", "z", false);
+    ck_assert_uint_eq(lines_with("event=decision session=abc listener=submissions "
+                                 "client=192.0.2.9:4711 account=ana@example.com rule=mine "
+                                 "verdict=monitor key=\"mine ana@example.com\" tries=3"),
+                      1);
+    guess_of("192.0.2.9", "bea@example.com", "z", false);
+    ck_assert_uint_eq(lines_with("event=decision"), 1);
+    own = was;
+}
+END_TEST
+
+START_TEST(a_rule_that_watches_bans_nobody)
+{
+    own.mode = RULE_MONITOR;
+    for (int i = 0; i < 5; i++)
+        guess("ana@example.com", "the same");
+    ck_assert(!is_banned("192.0.2.7", NULL));
+    ck_assert_uint_eq(lines_with("event=decision"), 3);
+    ck_assert_uint_eq(lines_with("event=banned"), 0);
+    own.mode = RULE_ENFORCE;
+}
+END_TEST
+
+START_TEST(where_many_people_are_a_rule_bans_the_account_there)
+{
+    for (int i = 0; i < 2; i++) {
+        guess_of("192.0.2.7", "ana@example.com", "x", true);
+        guess_of("192.0.2.7", "bea@example.com", "x", true);
+        guess_of("192.0.2.7", NULL, "", true);
+    }
+    ck_assert(!is_banned("192.0.2.7", "ana@example.com"));
+    guess_of("192.0.2.7", "ana@example.com", "x", true);
+    ck_assert(is_banned("192.0.2.7", "ana@example.com"));
+    ck_assert(!is_banned("192.0.2.7", "bea@example.com"));
+    ck_assert(!is_banned("192.0.2.7", NULL));
+}
+END_TEST
+
+START_TEST(each_rule_counts_whatever_the_others_say)
+{
+    it.config.guessing.max = MAX;
+    guesses(2, "192.0.2.7", false);
+    guess("ana@example.com", "guess 0"); /* banned by its own */
+    const struct ban made = only();
+    for (size_t i = 0; i < BANS_MAX; i++)
+        ck_assert_int_eq(bans_lift(it.guessing.bans, 0, i, &made), 0);
+    guess("ana@example.com", "guess 2");
+    guess("ana@example.com", "guess 3");
+    ck_assert_str_eq(only().rule, "auth.guessing");
+}
+END_TEST
+
+SUITE(guessing_by_rule)
+{
+    tcase_add_checked_fixture(tests, begin_with_rule, end);
+    TEST(a_rule_of_a_policy_counts_failed_logins_and_bans);
+    TEST(who_names_nobody_has_failed_too);
+    TEST(different_wrong_credentials_count_by_any_key);
+    TEST(a_rule_that_watches_bans_nobody);
+    TEST(where_many_people_are_a_rule_bans_the_account_there);
+    TEST(each_rule_counts_whatever_the_others_say);
+}
 
 SUITE(guessing)
 {

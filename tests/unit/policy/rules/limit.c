@@ -21,6 +21,9 @@ START_TEST(a_limit_is_told_in_figures)
          "at most 3 different networks in 2 hours"},
         {COUNTER_DISTINCT, LIMIT_DISTINCT_COUNTRIES, "", 0, 0, 3,
          "at most 3 different countries in 2 hours"},
+        {COUNTER_RATE, LIMIT_AUTH_FAILURES, "60/h", 60, 60, 0, "at most 60 failed logins in 1h"},
+        {COUNTER_DISTINCT, LIMIT_DISTINCT_CREDENTIALS, "", 0, 0, 3,
+         "at most 3 different wrong credentials in 2 hours"},
         {COUNTER_RATIO, LIMIT_REJECTED_RECIPIENTS, "", 0, 0, 0,
          "at most 25% of recipients refused in 2 hours, of 20 or more"},
     };

@@ -1,0 +1,50 @@
+#include "decision/offence.h"
+
+#include "base/clock.h"
+#include "decision/guessing.h"
+
+static void make_ban(const struct guessing *g, const struct verdict *v,
+                     const struct policy_facts *f, int64_t now_ns, struct ban *out)
+{
+    bool is_of_account = limit_is_of_account(v->rule, f);
+    bool is_wide = limit_has_key(v->rule, LIMIT_KEY_NETWORK) && !(f->is_shared && is_of_account);
+    *out = (struct ban){.network =
+                            network_of(f->client, is_wide ? 24 : 32, is_wide ? 48 : BAN_V6_BITS),
+                        .since_ns = now_ns,
+                        .until_ns = now_ns + v->rule->duration_ms * CLOCK_MS,
+                        .tries = v->tries > UINT32_MAX ? UINT32_MAX : (uint32_t)v->tries};
+    (void)span_copy(span_of(v->rule->name), out->rule, sizeof out->rule); /* cut to fit */
+    if (!is_of_account)
+        return;
+    out->account = guessing_account(g, f->account);
+    (void)span_copy(span_of(f->account), out->name, sizeof out->name); /* may be cut */
+}
+
+static bool put(const struct guessing *g, const struct ban *made)
+{
+    char network[NETWORK_TEXT_SIZE], until[CLOCK_ISO_SIZE];
+    struct error why;
+    network_format(&made->network, network);
+    clock_format_iso(made->until_ns, until);
+    if (bans_put(g->bans, g->process, made, made->since_ns, &why) < 0) {
+        log_event(g->log, EVENT_ban_failed, field_text(KEY_network, network),
+                  field_text(KEY_account, made->name), field_text(KEY_rule, made->rule),
+                  field_text(KEY_reason, why.text));
+        return false;
+    }
+    log_event(g->log, EVENT_banned, field_text(KEY_network, network),
+              field_text(KEY_account, made->name), field_text(KEY_rule, made->rule),
+              field_number(KEY_tries, made->tries), field_text(KEY_until, until));
+    return true;
+}
+
+bool offence_ban(const struct guessing *g, const struct verdict *v, const struct policy_facts *f)
+{
+    int64_t now = clock_wall_ns();
+    struct ban made;
+    if (f->client == NULL || (f->is_shared && !limit_is_of_account(v->rule, f)) ||
+        bans_exempt(g->bans, f->client, now))
+        return false;
+    make_ban(g, v, f, now, &made);
+    return put(g, &made);
+}

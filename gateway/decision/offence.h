@@ -1,0 +1,14 @@
+/* What becomes of whoever has broken a rule that bans (action = "ban"): his address or network, or
+ * an account there, is banned, and counting begins anew. */
+#pragma once
+
+#include "decision/bans.h"
+#include "policy/policy.h"
+
+struct decision;
+struct guessing;
+
+/* Makes the ban that the verdict of a rule is about, of these facts, and logs it; nothing, where
+ * rules don't ban: of an address that is exempt, or of many people, unless it is of an account
+ * there. Returns whether there is one now. */
+bool offence_ban(const struct guessing *g, const struct verdict *v, const struct policy_facts *f);
