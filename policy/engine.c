@@ -307,6 +307,30 @@ static void fill_in_rate(struct counter_take *take, const struct limit_rule *r,
     take->rate.max_delay_us = delay_us > 0 ? delay_us : 0;
 }
 
+static uint64_t part_of(int64_t whole, int64_t percent)
+{
+    return ((uint64_t)whole * (uint64_t)percent + 99) / 100;
+}
+
+/* Where warn_at stands, of a limit of `rate`, or `max`; of a rate, at the take that gets there if
+ * none of those before it has been worked off. */
+static void fill_in_near(struct counter_marks *m, const struct limit_rule *r,
+                         const struct rate *rate, int64_t max)
+{
+    const int64_t hour_us = INT64_C(3600) * 1000000;
+    m->near_us = r->window_ms * 1000;
+    switch (r->kind) {
+    case COUNTER_RATE:
+        m->near = (uint64_t)(rate_increment(rate, part_of(rate->burst, r->warn_at)) -
+                             rate_increment(rate, 1) + 1);
+        m->near_us = rate->period_us;
+        return;
+    case COUNTER_AT_ONCE: m->near_us = hour_us; /* fall through */
+    case COUNTER_DISTINCT: m->near = part_of(max, r->warn_at); return;
+    case COUNTER_RATIO: m->near = part_of(r->ratio, r->warn_at); return;
+    }
+}
+
 /* The last of the call's takes, of a rule and what is in force in its place. */
 static void fill_in(struct policy_call *call, const struct policy_facts *f)
 {
@@ -317,6 +341,10 @@ static void fill_in(struct policy_call *call, const struct policy_facts *f)
     struct counter_take *take = &call->takes[last];
     take->kind = r->kind;
     take->cost = r->kind == COUNTER_RATIO ? 0 : quantity(r, f);
+    if (limit_holds(r))
+        take->marks.hold_us = r->duration_ms * 1000;
+    if (r->warn_at > 0)
+        fill_in_near(&take->marks, r, policy_rate(call, last), max);
     switch (r->kind) {
     case COUNTER_RATE: fill_in_rate(take, r, policy_rate(call, last), f); return;
     case COUNTER_AT_ONCE:
@@ -557,8 +585,8 @@ size_t policy_after(const struct policy *p, enum policy_after what, const struct
     return count;
 }
 
-void policy_monitored(const struct policy_call *call, const struct policy *p,
-                      void (*fn)(void *owner, const struct verdict *v), void *owner)
+void policy_monitored(const struct policy_call *call, const struct policy *p, policy_told_fn *fn,
+                      void *owner)
 {
     for (size_t i = 0; i < call->count; i++) {
         struct verdict v = {.kind = VERDICT_PASS};
@@ -566,5 +594,15 @@ void policy_monitored(const struct policy_call *call, const struct policy *p,
             continue;
         look_at(call, i, &v);
         fn(owner, &v);
+    }
+}
+
+void policy_near(const struct policy_call *call, policy_told_fn *fn, void *owner)
+{
+    for (size_t i = 0; i < call->count; i++) {
+        const struct verdict v = {
+            .kind = VERDICT_PASS, .rule = call->rules[i], .key = call->takes[i].key};
+        if (call->answers[i].is_near)
+            fn(owner, &v);
     }
 }

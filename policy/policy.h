@@ -140,9 +140,15 @@ enum policy_after {
 size_t policy_after(const struct policy *p, enum policy_after what, const struct policy_facts *f,
                     bool is_bad, struct arena *a, struct counter_settle *out, size_t room);
 
+typedef void policy_told_fn(void *owner, const struct verdict *v);
+
 /* Calls `fn` for each rule in monitor mode, or of action log, that would have refused. */
-void policy_monitored(const struct policy_call *call, const struct policy *p,
-                      void (*fn)(void *owner, const struct verdict *v), void *owner);
+void policy_monitored(const struct policy_call *call, const struct policy *p, policy_told_fn *fn,
+                      void *owner);
+
+/* Calls `fn` for each rule that passes and has come to its warn_at: the verdict says no more than
+ * rule and key. */
+void policy_near(const struct policy_call *call, policy_told_fn *fn, void *owner);
 
 /* The key of a rule's counter for these facts: "RULE VALUE ...". Returns its length; 0: one of them
  * has no value. For people who ask for a counter by hand as well. */

@@ -218,9 +218,10 @@ static struct figures figures_of(const struct counter_take *take, const struct c
         return f;
     }
     f.most = take->kind == COUNTER_AT_ONCE ? take->at_once.max : take->distinct.max;
-    f.left = a->used < f.most ? f.most - a->used : 0;
-    f.wait_us = f.left > 0 ? 0 : -1;
-    f.rest_us = a->used == 0 ? 0 : -1;
+    bool is_held = a->wait_us > 0;
+    f.left = a->used < f.most && !is_held ? f.most - a->used : 0;
+    f.wait_us = is_held ? a->wait_us : f.left > 0 ? 0 : -1;
+    f.rest_us = a->used == 0 && !is_held ? 0 : -1;
     return f;
 }
 

@@ -103,6 +103,7 @@ static void divide(struct policy_call *call, size_t i, int64_t gateways)
     struct counter_take *take = &call->takes[i];
     if (take->kind == COUNTER_AT_ONCE) {
         int64_t part = take->at_once.max / gateways;
+        take->marks.near = (take->marks.near + (uint64_t)gateways - 1) / (uint64_t)gateways;
         take->at_once.max = part < 1 ? 1 : (uint32_t)part;
     }
     if (take->kind != COUNTER_RATE)

@@ -69,15 +69,18 @@ static void settle(const struct asked *a, size_t i, enum counter_settle_kind kin
     decision_settle(a->decision, &s, 1);
 }
 
-static void log_watched(const struct asked *a, const struct verdict *v)
+static void tell(const struct asked *a, enum event event, const struct verdict *v)
 {
     char client[ADDRESS_TEXT_SIZE];
     address_format(&a->client, client);
-    log_event(a->guessing->log, EVENT_decision, field_text(KEY_session, a->session),
+    log_event(a->guessing->log, event, field_text(KEY_session, a->session),
               field_text(KEY_listener, a->facts.listener), field_text(KEY_client, client),
               field_text(KEY_account, a->facts.account == NULL ? "" : a->facts.account),
-              field_text(KEY_rule, v->rule->name), field_text(KEY_verdict, "monitor"),
-              field_span(KEY_key, v->key), field_number(KEY_tries, (int64_t)v->tries));
+              field_text(KEY_rule, v->rule->name),
+              field_text(KEY_verdict, v->kind == VERDICT_PASS ? "" : "monitor"),
+              field_span(KEY_key, v->key),
+              v->tries == 0 ? field_text(KEY_tries, "")
+                            : field_number(KEY_tries, (int64_t)v->tries));
 }
 
 static void judge(const struct asked *a, size_t i)
@@ -89,17 +92,24 @@ static void judge(const struct asked *a, size_t i)
         if (a->decision->call.takes[i].kind == COUNTER_DISTINCT)
             settle(a, i, SETTLE_ADD);
     } else if (policy_is_monitored(p, v.rule)) {
-        log_watched(a, &v);
+        tell(a, EVENT_decision, &v);
     } else {
         (void)offence_ban(a->guessing, &v, &a->facts); /* what fails is logged */
         settle(a, i, SETTLE_FORGET);
     }
 }
 
+static void tell_near(void *owner, const struct verdict *v)
+{
+    tell(owner, EVENT_near, v);
+}
+
 static void on_answer(void *owner, enum decision_outcome outcome)
 {
-    const struct asked *a = owner;
+    struct asked *a = owner;
     struct decision *x = a->decision; /* `a` goes with it */
+    if (outcome == DECISION_ANSWERED)
+        policy_near(&x->call, tell_near, a);
     for (size_t i = 0; outcome == DECISION_ANSWERED && i < x->call.count; i++)
         judge(a, i);
     decision_destroy(&x);

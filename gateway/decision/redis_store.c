@@ -11,10 +11,12 @@
 
 enum {
     TAKE_WORDS = 7,   /* KIND GROUP NEEDS KEY and three numbers */
+    MARK_WORDS = 6,   /* of which take, of a hold, and of what tells nearness: see limits.lua */
     SETTLE_WORDS = 5, /* KIND KEY and three numbers */
     NUMBER_SIZE = 21, /* a uint64_t in decimal, or an int64_t */
     PREFIX_MAX = 64,
-    TABLE_SIZE = 4096, /* for STORE_TAKES_MAX keys */
+    KEYS_MAX = 3 * STORE_TAKES_MAX, /* each with two marks */
+    TABLE_SIZE = 4096,
 };
 
 /* Longer than anybody waits, and than any tolerance; with it whatever is added up stays below the
@@ -23,6 +25,7 @@ enum {
 
 /* What a kind is called in Redis, and how many keys it has: whole, or one for each of three halves
  * of a window. */
+enum { MARK_HOLD = COUNTER_RATIO + 1, MARK_NEAR = MARK_HOLD + COUNTER_RATIO + 1 };
 static const struct {
     const char *letter, *keys[3];
     size_t key_count;
@@ -31,11 +34,20 @@ static const struct {
     [COUNTER_AT_ONCE] = {"a", {"at-once:"}, 1},
     [COUNTER_DISTINCT] = {"d", {"distinct:0:", "distinct:1:", "distinct:2:"}, 3},
     [COUNTER_RATIO] = {"q", {"ratio:0:", "ratio:1:", "ratio:2:"}, 3},
+    /* Marks beside each of them: */
+    [MARK_HOLD + COUNTER_RATE] = {"", {"hold:rate:"}, 1},
+    [MARK_HOLD + COUNTER_AT_ONCE] = {"", {"hold:at-once:"}, 1},
+    [MARK_HOLD + COUNTER_DISTINCT] = {"", {"hold:distinct:"}, 1},
+    [MARK_HOLD + COUNTER_RATIO] = {"", {"hold:ratio:"}, 1},
+    [MARK_NEAR + COUNTER_RATE] = {"", {"near:rate:"}, 1},
+    [MARK_NEAR + COUNTER_AT_ONCE] = {"", {"near:at-once:"}, 1},
+    [MARK_NEAR + COUNTER_DISTINCT] = {"", {"near:distinct:"}, 1},
+    [MARK_NEAR + COUNTER_RATIO] = {"", {"near:ratio:"}, 1},
 };
 
 /* One counter of the call that is being written. */
 struct key {
-    enum counter_kind kind;
+    int kind; /* of counter, or of mark */
     struct span name;
     size_t first; /* of its keys in KEYS, from 1 */
 };
@@ -49,7 +61,7 @@ struct redis_store {
     size_t *sizes, word_count, word_room;
     char *text; /* what was made for it: keys and numbers */
     size_t text_size, text_room;
-    struct key keys[STORE_TAKES_MAX];
+    struct key keys[KEYS_MAX];
     size_t counters, key_count;
     uint16_t table[TABLE_SIZE]; /* by hash, an index into keys + 1 */
 };
@@ -155,7 +167,7 @@ static void add_half(struct redis_store *s, int64_t window_us)
 /* ---- keys ---- */
 
 /* FNV-1a. */
-static size_t hash(enum counter_kind kind, struct span name)
+static size_t hash(int kind, struct span name)
 {
     uint64_t h = UINT64_C(0xcbf29ce484222325) ^ (uint64_t)kind;
     for (size_t i = 0; i < name.size; i++)
@@ -164,7 +176,7 @@ static size_t hash(enum counter_kind kind, struct span name)
 }
 
 /* Its place in the table: where it stands, or would. */
-static uint16_t *place_of(struct redis_store *s, enum counter_kind kind, struct span name)
+static uint16_t *place_of(struct redis_store *s, int kind, struct span name)
 {
     for (size_t at = hash(kind, name);; at = (at + 1) % TABLE_SIZE) {
         const struct key *key = s->table[at] == 0 ? NULL : &s->keys[s->table[at] - 1];
@@ -175,7 +187,7 @@ static uint16_t *place_of(struct redis_store *s, enum counter_kind kind, struct 
 }
 
 /* A counter that is asked for several times has its keys once. */
-static void list_key(struct redis_store *s, enum counter_kind kind, struct span name)
+static void list_key(struct redis_store *s, int kind, struct span name)
 {
     uint16_t *place = place_of(s, kind, name);
     if (*place != 0)
@@ -185,7 +197,7 @@ static void list_key(struct redis_store *s, enum counter_kind kind, struct span 
     *place = (uint16_t)++s->counters;
 }
 
-static void add_key_index(struct redis_store *s, enum counter_kind kind, struct span name)
+static void add_key_index(struct redis_store *s, int kind, struct span name)
 {
     uint16_t listed = *place_of(s, kind, name);
     assert(listed > 0);
@@ -211,14 +223,14 @@ static void begin(struct redis_store *s)
     memset(s->table, 0, sizeof s->table);
 }
 
-/* The keys that are listed; `each` more words follow for each of `count`. Returns 0, or -1. */
-static int add_keys(struct redis_store *s, size_t each, size_t count)
+/* The keys that are listed; so many words follow. Returns 0, or -1. */
+static int add_keys(struct redis_store *s, size_t words)
 {
-    size_t text = each * count * NUMBER_SIZE;
+    size_t text = words * NUMBER_SIZE;
     for (size_t i = 0; i < s->counters; i++)
         text += kinds[s->keys[i].kind].key_count *
-                (s->prefix_size + sizeof "distinct:0:" + s->keys[i].name.size);
-    if (reserve(s, REDIS_WORDS_FRONT + s->key_count + 1 + each * count, text) < 0)
+                (s->prefix_size + sizeof "hold:distinct:" + s->keys[i].name.size);
+    if (reserve(s, REDIS_WORDS_FRONT + s->key_count + 1 + words, text) < 0)
         return -1;
     for (size_t i = 0; i < s->counters; i++)
         add_key(s, &s->keys[i]);
@@ -232,12 +244,51 @@ static struct redis_words words_of(const struct redis_store *s)
 
 /* ---- takes ---- */
 
-static void add_take(struct redis_store *s, const struct counter_take *t)
+static bool is_marked(const struct counter_take *t)
 {
-    add_text(s, kinds[t->kind].letter);
-    add_number(s, t->group);
-    add_number(s, t->needs);
-    add_key_index(s, t->kind, t->key);
+    return t->marks.hold_us > 0 || t->marks.near > 0;
+}
+
+static void list_take(struct redis_store *s, const struct counter_take *t)
+{
+    list_key(s, t->kind, t->key);
+    if (t->marks.hold_us > 0)
+        list_key(s, MARK_HOLD + (int)t->kind, t->key);
+    if (t->marks.near > 0)
+        list_key(s, MARK_NEAR + (int)t->kind, t->key);
+}
+
+static void add_mark(struct redis_store *s, bool is_there, int kind, struct span name)
+{
+    if (is_there)
+        add_key_index(s, kind, name);
+    else
+        add_number(s, 0);
+}
+
+static void add_marks(struct redis_store *s, const struct counter_take *t, size_t number)
+{
+    add_number(s, number);
+    add_mark(s, t->marks.hold_us > 0, MARK_HOLD + (int)t->kind, t->key);
+    add_time(s, t->marks.hold_us);
+    add_mark(s, t->marks.near > 0, MARK_NEAR + (int)t->kind, t->key);
+    add_number(s, t->marks.near);
+    add_time(s, t->marks.near_us);
+}
+
+/* Behind all of them, where there are any. */
+static void add_all_marks(struct redis_store *s, const struct counter_take *takes, size_t count,
+                          size_t marked)
+{
+    for (size_t i = 0; i < count; i++)
+        if (is_marked(&takes[i]))
+            add_marks(s, &takes[i], i);
+    if (marked > 0)
+        add_number(s, marked);
+}
+
+static void add_numbers(struct redis_store *s, const struct counter_take *t)
+{
     switch (t->kind) {
     case COUNTER_RATE:
         add_time(s, t->rate.increment_us);
@@ -262,10 +313,19 @@ static void add_take(struct redis_store *s, const struct counter_take *t)
     }
 }
 
+static void add_take(struct redis_store *s, const struct counter_take *t)
+{
+    add_text(s, kinds[t->kind].letter);
+    add_number(s, t->group);
+    add_number(s, t->needs);
+    add_key_index(s, t->kind, t->key);
+    add_numbers(s, t);
+}
+
 /* Four numbers for each take, behind the clock: see limits.lua. Returns 0; or -1: it is none. */
 static int read_answers(struct asked *a, const struct redis_value *answer)
 {
-    enum { NEITHER, TAKEN, REFUSED };
+    enum { NEITHER, TAKEN, REFUSED, NEAR };
     if (answer == NULL || answer->kind != REDIS_ARRAY || answer->count != 1 + 4 * a->count)
         return -1;
     for (size_t i = 0; i < answer->count; i++)
@@ -274,15 +334,17 @@ static int read_answers(struct asked *a, const struct redis_value *answer)
     for (size_t i = 0; i < a->count; i++) {
         const struct redis_value *v = &answer->items[1 + 4 * i];
         bool is_rate = a->answers[i].is_taken;
-        if (v[0].integer < NEITHER || v[0].integer > REFUSED || v[1].integer < 0)
+        if (v[0].integer < NEITHER || v[0].integer > NEAR || v[1].integer < 0)
             return -1;
-        a->answers[i] = (struct counter_answer){.is_taken = v[0].integer == TAKEN,
-                                                .is_refusing = v[0].integer == REFUSED,
-                                                .now_us = answer->items[0].integer,
-                                                .tat_us = is_rate ? v[1].integer : 0,
-                                                .wait_us = v[2].integer,
-                                                .used = is_rate ? 0 : (uint64_t)v[1].integer,
-                                                .bad = (uint64_t)v[3].integer};
+        a->answers[i] =
+            (struct counter_answer){.is_taken = v[0].integer == TAKEN || v[0].integer == NEAR,
+                                    .is_near = v[0].integer == NEAR,
+                                    .is_refusing = v[0].integer == REFUSED,
+                                    .now_us = answer->items[0].integer,
+                                    .tat_us = is_rate ? v[1].integer : 0,
+                                    .wait_us = v[2].integer,
+                                    .used = is_rate ? 0 : (uint64_t)v[1].integer,
+                                    .bad = (uint64_t)v[3].integer};
     }
     return 0;
 }
@@ -298,20 +360,24 @@ int redis_store_take(struct redis_store *s, const struct counter_take *takes, si
                      redis_store_fn *fn, void *owner)
 {
     struct asked *a = NULL;
+    size_t marked = 0;
     assert(count > 0 && count <= STORE_TAKES_MAX);
     if (!redis_is_trusted(s->redis))
         return -1; /* it would be written for nothing */
     begin(s);
-    for (size_t i = 0; i < count; i++)
-        list_key(s, takes[i].kind, takes[i].key);
-    if (add_keys(s, TAKE_WORDS, count) < 0 ||
+    for (size_t i = 0; i < count; i++) {
+        list_take(s, &takes[i]);
+        marked += is_marked(&takes[i]);
+    }
+    if (add_keys(s, TAKE_WORDS * count + MARK_WORDS * marked + 1) < 0 ||
         (a = malloc(sizeof *a + count * sizeof *a->answers)) == NULL)
         return -1;
-    add_text(s, "take");
+    add_text(s, marked > 0 ? "marked" : "take");
     for (size_t i = 0; i < count; i++) {
         add_take(s, &takes[i]);
         a->answers[i].is_taken = takes[i].kind == COUNTER_RATE;
     }
+    add_all_marks(s, takes, count, marked);
     a->fn = fn;
     a->owner = owner;
     a->count = count;
@@ -323,6 +389,15 @@ int redis_store_take(struct redis_store *s, const struct counter_take *takes, si
 }
 
 /* ---- settling ---- */
+
+static void list_settle(struct redis_store *s, const struct counter_settle *t)
+{
+    list_key(s, t->of, t->key);
+    if (t->kind != SETTLE_FORGET)
+        return;
+    list_key(s, MARK_HOLD + (int)t->of, t->key);
+    list_key(s, MARK_NEAR + (int)t->of, t->key);
+}
 
 static void add_settle(struct redis_store *s, const struct counter_settle *t)
 {
@@ -351,7 +426,11 @@ static void add_settle(struct redis_store *s, const struct counter_settle *t)
         add_number(s, t->ratio.bad);
         add_half(s, t->ratio.window_us);
         break;
-    case SETTLE_FORGET: add_number(s, kinds[t->of].key_count); break;
+    case SETTLE_FORGET:
+        add_number(s, kinds[t->of].key_count);
+        add_key_index(s, MARK_HOLD + (int)t->of, t->key);
+        add_key_index(s, MARK_NEAR + (int)t->of, t->key);
+        break;
     }
     while (s->word_count < words)
         add_number(s, 0);
@@ -364,8 +443,8 @@ void redis_store_settle(struct redis_store *s, const struct counter_settle *sett
         return;
     begin(s);
     for (size_t i = 0; i < count; i++)
-        list_key(s, settles[i].of, settles[i].key);
-    if (add_keys(s, SETTLE_WORDS, count) < 0)
+        list_settle(s, &settles[i]);
+    if (add_keys(s, SETTLE_WORDS * count) < 0)
         return;
     add_text(s, "settle");
     for (size_t i = 0; i < count; i++)

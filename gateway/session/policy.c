@@ -87,6 +87,13 @@ void session_verdict(const struct session *s, const struct verdict *v, const cha
         guard_ban(s, v);
 }
 
+void session_near(const struct session *s, const struct verdict *v, const char *message,
+                  const char *sender)
+{
+    session_event(s, EVENT_near, field_text(KEY_message, message), field_text(KEY_sender, sender),
+                  field_text(KEY_rule, v->rule->name), field_span(KEY_key, v->key));
+}
+
 /* ---- receipts ---- */
 
 /* Rates stay taken: a connection has been, whatever becomes of it. */
@@ -209,6 +216,11 @@ static void log_passed(const struct session *s)
         session_verdict(s, &v, "", "", "");
 }
 
+static void log_near(void *owner, const struct verdict *v)
+{
+    session_near(owner, v, "", "");
+}
+
 /* Passes, and what it has taken is kept; it may have to wait. */
 static bool pass(struct session *s, int64_t wait_us)
 {
@@ -236,6 +248,7 @@ static bool judge(struct session *s, enum decision_outcome outcome)
         if (v.kind != VERDICT_PASS || v.wait_us > 0)
             session_verdict(s, &v, "", "", "");
         policy_monitored(&p->decision->call, s->listener->policy_rules, log_monitored, s);
+        policy_near(&p->decision->call, log_near, s);
     }
     if (v.kind == VERDICT_PASS)
         return pass(s, v.wait_us);

@@ -17,6 +17,10 @@ const char *verdict_text(const struct verdict *v, char out[VERDICT_TEXT_SIZE]);
 void session_verdict(const struct session *s, const struct verdict *v, const char *message,
                      const char *sender, const char *recipient);
 
+/* Logs that a rule has come to its warn_at. */
+void session_near(const struct session *s, const struct verdict *v, const char *message,
+                  const char *sender);
+
 /* Asks about a connection that was accepted (STAGE_CONNECT), or a login that is right
  * (STAGE_LOGIN). Returns true: `judged` was called, and the session may be gone; false: it will be
  * called later, and the session waits until then; `is_late` says so afterwards. */

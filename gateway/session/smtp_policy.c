@@ -99,6 +99,12 @@ static void log_monitored(void *owner, const struct verdict *v)
     log_verdict(owner, v, "");
 }
 
+static void log_near(void *owner, const struct verdict *v)
+{
+    const struct smtp_session *s = owner;
+    session_near(&s->base, v, s->transaction->id, s->transaction->sender);
+}
+
 /* The answer of a verdict that refuses, in the transaction's arena. */
 static const char *refusal(struct smtp_session *s, const struct verdict *v, int *code)
 {
@@ -279,6 +285,7 @@ static void answered(void *owner, enum decision_outcome outcome)
     if (outcome == DECISION_ANSWERED) {
         policy_monitored(&t->decision->call, s->base.listener->policy_rules, log_monitored, s);
         note_tightest(s);
+        policy_near(&t->decision->call, log_near, s);
     }
     decision_destroy(&t->decision);
     if (t->first_unjudged != NULL)

@@ -1,7 +1,7 @@
 -- The counters of policy/limit/store.h in Redis. What a call asks and is answered is said there; who
 -- speaks to this script is gateway/decision/redis_store.c.
 --
--- ARGV[1] is "take" or "settle"; "exchange" is told below. A call is one atomic step: all that its
+-- ARGV[1] is "take", "marked" or "settle"; "exchange" is told below. A call is one step: all that its
 -- groups take is seen by all gateways together, or not at all. Time is the server's. Whole
 -- microseconds of today need 51 bits, which a Lua number holds exactly, and which call() writes with
 -- all their digits; Lua's own way to make text of a number keeps 14 of them.
@@ -13,6 +13,7 @@
 --   at once   1: a sorted set of leases by the moment at which they end
 --   distinct  3: HyperLogLogs, of half a window each
 --   ratio     3: hashes { tried, bad }, likewise
+-- Marks beside it (see counter_marks) have a key each, which ends with the mark.
 -- Of three halves the one that began last is added to, it and the one before are counted, and the
 -- third is gone or about to be: each ends by itself before its key's turn comes again.
 
@@ -138,13 +139,37 @@ local function take_ratio(k, percent, least, half)
     return passes, tried, passes and 0 or -1, bad
 end
 
+-- ---- marks: a value that is when it ends ----
+
+local marks = {} -- by the index of their take in ARGV
+local is_marked = ARGV[1] == 'marked'
+
+local function mark_left(k)
+    local ends = k > 0 and call('GET', KEYS[k])
+    return ends and math.max((tonumber(ends) or 0) - now, 0) or 0
+end
+
+local function mark(k, lasts)
+    call('SET', KEYS[k], now + lasts, 'PX', ceil(lasts / 1000))
+end
+
+local function is_near(at, used, bad, near)
+    local kind = ARGV[at]
+    if kind == 'r' then
+        return used - now >= near
+    elseif kind == 'q' then
+        return used >= tonumber(ARGV[at + 5]) and bad * 100 >= used * near
+    end
+    return used >= near
+end
+
 -- ---- takes: each is KIND GROUP NEEDS KEY and three numbers ----
 
 local kinds = { r = take_rate, a = take_at_once, d = take_distinct, q = take_ratio }
 
--- The answer: the time, then of each take whether it was taken (1), refused (2), or neither for
--- another's sake (0); its TAT, or how many were used; the wait; how many were bad.
-local TAKEN, REFUSED, NEITHER = 1, 2, 0
+-- The answer: the time, then of each take whether it was taken (1; 3: and is near), refused (2), or
+-- neither for another's sake (0); its TAT, or how many were used; the wait; how many were bad.
+local TAKEN, REFUSED, NEITHER, NEAR = 1, 2, 0, 3
 local answer, size = { now }, 1
 
 -- As it stands without the group, whose takes are in ARGV from `first` up to `behind`.
@@ -153,15 +178,29 @@ local function forget_group(first, behind)
         undo[i]()
     end
     for at = first, behind - 7, 7 do
-        local i, k = 2 + (at - 2) / 7 * 4, tonumber(ARGV[at + 3])
+        local i, k, m = 2 + (at - 2) / 7 * 4, tonumber(ARGV[at + 3]), marks[at]
+        if ARGV[at] == 'a' and (m or answer[i] == TAKEN) then
+            answer[i + 1] = call('ZCARD', KEYS[k])
+        end
         if answer[i] == TAKEN then
             answer[i], answer[i + 2] = NEITHER, 0
-            if ARGV[at] == 'a' then
-                answer[i + 1] = call('ZCARD', KEYS[k])
-            end
+        elseif m and answer[i] == REFUSED and m.held == 0 and m.lasts > 0 then
+            mark(m.hold, m.lasts) -- what refuses goes on refusing
+            answer[i + 2] = m.lasts
         end
         if ARGV[at] == 'r' then
             answer[i + 1] = math.max(tat_of(k), now)
+        end
+    end
+end
+
+local function tell_near(first, behind)
+    for at = first, behind - 7, 7 do
+        local i, m = 2 + (at - 2) / 7 * 4, marks[at]
+        if m and m.near > 0 and is_near(at, answer[i + 1], answer[i + 3], m.near) and
+            mark_left(m.told) == 0 then
+            mark(m.told, m.every)
+            answer[i] = NEAR
         end
     end
 end
@@ -178,8 +217,8 @@ end
 
 local LOOK = '65534' -- STORE_LOOK: a group that is never there
 
-local function take()
-    local at, last, taken = 2, #ARGV, { [LOOK] = false }
+local function take(last)
+    local at, taken = 2, { [LOOK] = false }
     while at <= last do
         local group, first = ARGV[at + 1], at
         local is_tried = taken[ARGV[at + 2]] ~= false
@@ -188,17 +227,27 @@ local function take()
         repeat
             local passes, used, wait, bad = kinds[ARGV[at]](
                 ARGV[at + 3] + 0, ARGV[at + 4], ARGV[at + 5], ARGV[at + 6])
+            local m = marks[at]
+            if m then
+                m.held = mark_left(m.hold)
+                if m.held > 0 then
+                    passes, wait = false, m.held
+                end
+            end
             answer[size + 1] = passes and TAKEN or is_tried and REFUSED or NEITHER
             answer[size + 2] = used
-            answer[size + 3] = is_tried and wait or 0
+            answer[size + 3] = is_tried and wait or m and m.held or 0
             answer[size + 4] = bad or 0
             is_good = is_good and passes
             size = size + 4
             at = at + 7
-        until ARGV[at + 1] ~= group
+        until at > last or ARGV[at + 1] ~= group
         taken[group] = is_good
         if is_good then
             keep_group()
+            if is_marked then
+                tell_near(first, at)
+            end
         else
             forget_group(first, at)
         end
@@ -208,7 +257,23 @@ local function take()
 end
 
 if ARGV[1] == 'take' then
-    return take()
+    return take(#ARGV)
+end
+
+-- Behind the takes, of some of them: which, the key of a hold and how long it lasts, the key of what
+-- tells nearness, at how much it does and how often; then of how many.
+if is_marked then
+    local last = #ARGV - 1 - 6 * ARGV[#ARGV]
+    for i = last + 1, #ARGV - 6, 6 do
+        marks[2 + 7 * ARGV[i]] = {
+            hold = tonumber(ARGV[i + 1]),
+            lasts = tonumber(ARGV[i + 2]),
+            told = tonumber(ARGV[i + 3]),
+            near = tonumber(ARGV[i + 4]),
+            every = tonumber(ARGV[i + 5]),
+        }
+    end
+    return take(last)
 end
 
 -- ---- settling: each is KIND KEY and three numbers ----
@@ -243,11 +308,12 @@ function settles.q(k, tried, bad, half)
     expire_with_half(key, number, half)
 end
 
-function settles.f(k, count)
+function settles.f(k, count, held, told)
     for i = k, k + count - 1 do
         call('DEL', KEYS[i])
         tats[i] = nil
     end
+    call('DEL', KEYS[tonumber(held)], KEYS[tonumber(told)])
 end
 
 if ARGV[1] == 'settle' then

@@ -32,6 +32,15 @@ enum {
     STORE_LOOK = 0xfffe,
 };
 
+/* What stays beside a counter for a while, and ends by itself; all zeros: nothing. */
+struct counter_marks {
+    int64_t hold_us; /* a refusal lasts so long, whatever the counter says meanwhile */
+    /* A take after which it stands at `near` or more says so, once in near_us: what a rate's TAT is
+     * ahead of now, how many are held, how many different ones there were before, or per cent. */
+    uint64_t near;
+    int64_t near_us;
+};
+
 /* One counter that a group needs. */
 struct counter_take {
     enum counter_kind kind;
@@ -41,6 +50,7 @@ struct counter_take {
     uint16_t slot;   /* of the rule: its share of the table in memory */
     struct span key; /* "RULE VALUE", 1 to STORE_KEY_MAX octets; the same in all processes */
     uint64_t cost;   /* how many of what is counted it is for: for people, no store looks at it */
+    struct counter_marks marks;
     union {
         /* Passes when max(tat, now) + increment <= now + tolerance + max_delay; the new TAT is the
          * left side. A TAT more than the tolerance and max_delay ahead is cut to that first. */
@@ -72,11 +82,12 @@ struct counter_take {
 struct counter_answer {
     bool is_taken;    /* its whole group was */
     bool is_refusing; /* it is one of those for whose sake the group was not */
+    bool is_near;     /* taken, and the first to come so near to the limit: see counter_marks */
     int64_t now_us;   /* the store's clock */
     int64_t tat_us;   /* of a rate: after the take; where refused, as it stands (not before now) */
     int64_t wait_us; /* taken: how long to wait (rate with max_delay); refused: until it would pass,
                         -1: it never can (more than the tolerance in one), or it isn't known, as
-                        of all that isn't a rate */
+                        of all that isn't a rate or held; neither: for how long it is held */
     uint64_t used;   /* held, as it is now; different ones, without `element`; tried */
     uint64_t bad;    /* of a ratio */
 };

@@ -51,11 +51,16 @@ static bool is_same(const struct table_name *a, const struct table_name *b)
 
 enum { HALVES = 3, HALF_LEAST_US = 1000 };
 
-static struct table_name half_name(const struct table_name *whole, int64_t number)
+static struct table_name part_name(const struct table_name *whole, int number)
 {
     struct table_name name = *whole;
-    name.tag += (uint64_t)(number % HALVES) * UINT64_C(0x9e3779b97f4a7c15);
+    name.tag += (uint64_t)number * UINT64_C(0x9e3779b97f4a7c15);
     return name;
+}
+
+static struct table_name half_name(const struct table_name *whole, int64_t number)
+{
+    return part_name(whole, (int)(number % HALVES));
 }
 
 static int64_t half_of(int64_t window_us)
@@ -88,6 +93,30 @@ static struct cell *claim_half(const struct shard *s, const struct table_name *w
     return c;
 }
 
+/* ---- marks: cells as well, behind the halves ---- */
+
+enum { HOLD = HALVES, NEAR, PARTS };
+
+static int64_t mark_left(const struct shard *s, const struct table_name *whole, int mark,
+                         int64_t now_us)
+{
+    struct table_name name = part_name(whole, mark);
+    const struct cell *c = cell_find(s, &name, now_us);
+    return c == NULL ? 0 : cell_rest(c, now_us) - now_us;
+}
+
+/* Where there is no room, it isn't marked. */
+static void put_mark(const struct shard *s, const struct table_name *whole, int mark,
+                     int64_t lasts_us, int64_t now_us)
+{
+    struct table_name name = part_name(whole, mark);
+    struct cell *c = cell_claim(s, &name, now_us);
+    if (c == NULL)
+        return;
+    c->value = UINT64_C(1) << DISTINCT_SHIFT; /* of no block, whatever its kind */
+    c->rest_us = now_us + lasts_us;
+}
+
 /* ---- takes ---- */
 
 /* What a rate or an at-once counter is: its TAT or when its last lease ends, and how many are held.
@@ -103,7 +132,8 @@ struct call {
     const struct table_name *names;
     int64_t now_us;
     struct counter_answer *answers;
-    size_t first; /* of the group that is looked at */
+    size_t first;                  /* of the group that is looked at */
+    int64_t held[STORE_TAKES_MAX]; /* for how long a take's counter is held */
     struct state after[STORE_TAKES_MAX];
 };
 
@@ -207,6 +237,14 @@ static bool (*const looks[])(struct call *c, size_t i) = {
     [COUNTER_RATIO] = look_ratio,
 };
 
+static int64_t look_hold(const struct call *c, size_t i)
+{
+    if (c->takes[i].marks.hold_us == 0)
+        return 0;
+    const struct shard s = shard_of(c, i);
+    return mark_left(&s, &c->names[i], HOLD, c->now_us);
+}
+
 /* Would all of the group pass? */
 static bool look_at_group(struct call *c, size_t end, bool is_tried)
 {
@@ -215,8 +253,12 @@ static bool look_at_group(struct call *c, size_t end, bool is_tried)
         struct counter_answer *a = &c->answers[i];
         *a = (struct counter_answer){.now_us = c->now_us};
         bool is_good = looks[c->takes[i].kind](c, i);
-        if (!is_good && c->takes[i].kind != COUNTER_RATE)
+        c->held[i] = look_hold(c, i);
+        if (c->held[i] > 0)
+            a->wait_us = c->held[i];
+        else if (!is_good && c->takes[i].kind != COUNTER_RATE)
             a->wait_us = -1;
+        is_good = is_good && c->held[i] == 0;
         a->is_refusing = !is_good;
         passes = passes && is_good;
     }
@@ -225,12 +267,38 @@ static bool look_at_group(struct call *c, size_t end, bool is_tried)
     return passes && is_tried;
 }
 
+/* Per cent of bad ones are judged as the ratio itself is. */
+static bool is_near(const struct counter_take *take, const struct counter_answer *a)
+{
+    uint64_t near = take->marks.near;
+    switch (take->kind) {
+    case COUNTER_RATE: return a->tat_us - a->now_us >= (int64_t)near;
+    case COUNTER_AT_ONCE:
+    case COUNTER_DISTINCT: return a->used >= near;
+    case COUNTER_RATIO: return a->used >= take->ratio.min && a->bad * 100 >= a->used * near;
+    }
+    return false;
+}
+
+static void look_near(const struct call *c, size_t i)
+{
+    const struct counter_take *take = &c->takes[i];
+    struct counter_answer *a = &c->answers[i];
+    if (take->marks.near == 0 || !is_near(take, a))
+        return;
+    const struct shard s = shard_of(c, i);
+    a->is_near = mark_left(&s, &c->names[i], NEAR, c->now_us) == 0;
+    if (a->is_near)
+        put_mark(&s, &c->names[i], NEAR, take->marks.near_us, c->now_us);
+}
+
 /* Returns false when the memory has been spoiled. */
 static bool take_group(struct call *c, size_t end)
 {
     for (size_t i = c->first; i < end; i++) {
         enum counter_kind kind = c->takes[i].kind;
         c->answers[i].is_taken = true;
+        look_near(c, i);
         if (kind != COUNTER_RATE && kind != COUNTER_AT_ONCE)
             continue;
         const struct shard s = shard_of(c, i);
@@ -243,6 +311,18 @@ static bool take_group(struct call *c, size_t end)
     return true;
 }
 
+/* What refuses goes on refusing. */
+static void hold(const struct call *c, size_t i)
+{
+    struct counter_answer *a = &c->answers[i];
+    int64_t hold_us = c->takes[i].marks.hold_us;
+    if (!a->is_refusing || hold_us == 0 || c->held[i] > 0)
+        return;
+    const struct shard s = shard_of(c, i);
+    put_mark(&s, &c->names[i], HOLD, hold_us, c->now_us);
+    a->wait_us = hold_us;
+}
+
 /* As it stands without the group. */
 static void leave_group(struct call *c, size_t end)
 {
@@ -250,7 +330,8 @@ static void leave_group(struct call *c, size_t end)
         enum counter_kind kind = c->takes[i].kind;
         struct counter_answer *a = &c->answers[i];
         if (!a->is_refusing)
-            a->wait_us = 0;
+            a->wait_us = c->held[i];
+        hold(c, i);
         if (kind != COUNTER_RATE && kind != COUNTER_AT_ONCE)
             continue;
         struct state s = stored(c, i);
@@ -359,9 +440,9 @@ static void count_in(const struct shard *s, const struct counter_settle *w,
 
 static void forget(const struct shard *s, const struct table_name *name, int64_t now_us)
 {
-    for (int number = 0; number < HALVES; number++) {
-        struct table_name half = half_name(name, number);
-        struct cell *c = cell_find(s, &half, now_us);
+    for (int number = 0; number < PARTS; number++) {
+        struct table_name part = part_name(name, number);
+        struct cell *c = cell_find(s, &part, now_us);
         if (c != NULL)
             cell_forget(s, c);
     }

@@ -142,7 +142,13 @@ const struct setting limit_settings[] = {
              "account, that account there), as auth.guessing does; what a login has failed by can "
              "be ban or log alone"},
     {"duration", SETTING_DURATION, AT(duration_ms), .preset = "0", .max = INT64_C(366) * 86400000,
-     .help = "how long a ban lasts"},
+     .help =
+         "how long a ban lasts; and what defers or rejects by max or ratio, whatever is counted "
+         "meanwhile; 0: as long as it is too much"},
+    {"warn_at", SETTING_INTEGER, AT(warn_at), .preset = "0", .max = 99,
+     .help =
+         "per cent of the limit at which the log says near, once in its period or window (of max "
+         "at once: once an hour); 0: never"},
     {"max_delay", SETTING_DURATION, AT(max_delay_ms), .preset = "10s", .max = 60000,
      .help = "of action delay: for all replies of a message together"},
     {"mode", SETTING_CHOICE, AT(mode), .preset = "enforce", .choices = mode_names,
@@ -260,9 +266,12 @@ static void check_ban(const struct limit_rule *r, const char *path, struct error
                       path);
     if (is_ban && r->duration_ms == 0)
         errors_add_at(errors, &r->place, "%s.duration: no ban is for ever; write \"1h\"", path);
-    if (!is_ban && r->duration_ms > 0)
-        errors_add_at(errors, &r->place, "%s.duration: means nothing without action = \"ban\"",
-                      path);
+    if (!is_ban && r->duration_ms > 0 && !limit_holds(r))
+        errors_add_at(
+            errors, &r->place,
+            "%s.duration: is for action = \"ban\", or for \"defer\" or \"reject\" by max or "
+            "ratio",
+            path);
     if (r->stage == STAGE_FAILURE && !is_ban && r->action != LIMIT_LOG)
         errors_add_at(errors, &r->place,
                       "%s.action: a login that has failed can't be refused any more; write \"ban\" "

@@ -74,7 +74,7 @@ struct limit_rule {
     struct text_list key;
     const char *rate_text;
     int count, at, action, mode, missing; /* enums above */
-    int64_t max, burst, max_delay_ms, window_ms, ratio, min, duration_ms;
+    int64_t max, burst, max_delay_ms, window_ms, ratio, min, duration_ms, warn_at;
     bool enabled;
     struct match when, except;
     /* What they mean: filled in by limit_rule_check. */
@@ -99,6 +99,13 @@ bool limit_is_field_name(const char *name);
 
 /* Does it go by the country of a client, which nobody knows without geoip? */
 bool limit_needs_country(const struct limit_rule *r);
+
+/* Does a refusal last for `duration`, whatever the counter says meanwhile? */
+static inline bool limit_holds(const struct limit_rule *r)
+{
+    return r->duration_ms > 0 && r->kind != COUNTER_RATE &&
+           (r->action == LIMIT_DEFER || r->action == LIMIT_REJECT);
+}
 
 /* Is it one of the keys? */
 bool limit_has_key(const struct limit_rule *r, enum limit_key key);

@@ -328,6 +328,14 @@ def test_a_rule_bans_for_failed_logins(new_strict, new_redis, store):
     assert (row["by"], row["tries"]) == ("own", 4)
 
 
+def test_warn_at_tells_of_guessers_before_they_are_banned(new_strict):
+    strict = new_strict(**by_rule(count="auth_failures", rate="4/1h", warn_at=50))
+    guess(strict, "x")
+    assert not strict.events("near")
+    guess(strict, "y", "z")
+    strict.wait_event("near", rule="own", account="bob@example.com", key=f"own {CLIENT}", count=1)
+
+
 def test_a_rule_bans_for_different_wrong_credentials(new_strict):
     strict = new_strict(**by_rule(key=["network"], count="distinct_credentials", max=2, window="1h"))
     guess(strict, "x", "x", "y", "x")

@@ -1,5 +1,6 @@
 """Limits on messages and recipients: what fits passes, what doesn't is told in figures, and what comes to nothing never
 counts."""
+import json
 import os
 import signal
 import threading
@@ -667,6 +668,41 @@ def test_a_refusal_without_an_enhanced_code_counts_while_others_are_taken(new_ga
         other.mail(message(), sender="bob@example.com")
         wash(client, 3)
         rcpt(client, "c", "451 4.7.1 washing: at most 25% of recipients refused in 60 minutes, of 4 or more")
+
+
+@pytest.mark.parametrize("store", ["memory", "Redis"])
+def test_a_refusal_lasts_for_its_duration(new_gateway, new_smtp, new_redis, store):
+    redis = with_redis(new_redis()) if store == "Redis" else {}
+    gateway = new_gateway(new_smtp(), workers=1, **redis, **policy(
+        spread=limit(count="distinct_recipients", max=1, window="1h", duration="2h")))
+    with smtp(gateway) as client:
+        client.mail(message(), recipients=("a@dest.example",))
+        client.mail(message(), recipients=("a@dest.example",))
+        client.envelope(recipients=())
+        for name in ("b", "a"):
+            rcpt(client, name, "451 4.7.1 spread: at most 1 different recipients in 60 minutes; try again in 2 hours")
+    (row,) = json.loads(gateway.ctl("--json", "limits", "alice@example.com").stdout)
+    assert row["left"] == 0 and 7190 < row["wait"] <= 7200
+    with smtp(gateway, user="bob") as client:
+        client.mail(message(), sender="bob@example.com", recipients=("a@dest.example",))
+
+
+@pytest.mark.parametrize("store", ["memory", "Redis"])
+def test_who_comes_near_a_limit_is_told_of_once_in_its_period(new_gateway, new_smtp, new_redis, store):
+    redis = with_redis(new_redis()) if store == "Redis" else {}
+    gateway = new_gateway(new_smtp(), workers=1, **redis, **policy(
+        hour=limit(count="recipients", rate="5/1h", warn_at=80)))
+    with smtp(gateway) as client:
+        client.envelope(recipients=[f"{name}@dest.example" for name in "abc"])
+        assert not gateway.events("near")
+        rcpt(client, "d", "250 ")
+        near = gateway.wait_event("near", rule="hour", account="alice@example.com", key="hour alice@example.com")
+        assert near["sender"] == "alice@example.com" and near["message"]
+        rcpt(client, "e", "250 ")
+        rcpt(client, "f", "451 4.7.1 hour: ")
+        client.ask("RSET", "250 ")
+        client.envelope(recipients=[f"{name}@dest.example" for name in "abcde"])
+    assert len(gateway.events("near")) == 1
 
 
 def test_an_account_comes_from_so_many_networks(new_gateway, new_smtp):

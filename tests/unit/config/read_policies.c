@@ -106,7 +106,11 @@ START_TEST(what_is_wrong_is_told_where_it_stands)
         {"p = { limits = { a = { key = [\"ip\"] rate = \"1/s\" action = \"ban\" } } }",
          "duration: no ban is for ever; write \"1h\""},
         {"p = { limits = { a = { key = [\"ip\"] rate = \"1/s\" duration = \"1h\" } } }",
-         "duration: means nothing without action = \"ban\""},
+         "duration: is for action = \"ban\", or for \"defer\" or \"reject\" by max or ratio"},
+        {"p = { limits = { a = { key = [\"ip\"] count = \"connections\" max = 3 action = \"log\" "
+         "duration = \"1h\" } } }",
+         "duration: is for action = \"ban\", or for \"defer\" or \"reject\" by max or ratio"},
+        {"p = { limits = { a = { key = [\"ip\"] rate = \"1/s\" warn_at = 100 } } }", "warn_at: "},
         {"p = { limits = { a = { key = [\"ip\"] count = \"auth_failures\" rate = \"1/s\" } } }",
          "action: a login that has failed can't be refused any more; write \"ban\" or \"log\""},
         {"p = { limits = { a = { key = [\"ip\"] count = \"auth_failures\" max = 3 window = \"1h\" "

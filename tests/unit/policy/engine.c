@@ -469,6 +469,72 @@ START_TEST(more_than_a_call_can_hold_is_told)
 }
 END_TEST
 
+START_TEST(a_refusal_lasts_where_the_rule_says_so)
+{
+    rules[0].duration_ms = 60000;
+    (void)policy_ask(&call, &policy, STAGE_MAIL, &facts, STORE_NO_GROUP);
+    ck_assert_int_eq(call.takes[0].marks.hold_us, 0); /* of a rate the wait is known */
+    rules[0].kind = COUNTER_DISTINCT;
+    rules[0].action = LIMIT_LOG;
+    (void)policy_ask(&call, &policy, STAGE_MAIL, &facts, STORE_NO_GROUP);
+    ck_assert_int_eq(call.takes[1].marks.hold_us, 0);
+    rules[0].action = LIMIT_REJECT;
+    (void)policy_ask(&call, &policy, STAGE_MAIL, &facts, STORE_NO_GROUP);
+    ck_assert_int_eq(call.takes[2].marks.hold_us, 60000000);
+}
+END_TEST
+
+START_TEST(warn_at_is_a_part_of_what_may_be)
+{
+    static const struct {
+        enum counter_kind kind;
+        int64_t burst, max, ratio, warn_at;
+        uint64_t near;
+        int64_t near_us;
+    } cases[] = {
+        {COUNTER_RATE, 5, 0, 0, 80, 300001, INT64_C(3600) * 1000000}, /* at the fourth */
+        {COUNTER_RATE, 1, 0, 0, 80, 1, INT64_C(3600) * 1000000},
+        {COUNTER_AT_ONCE, 0, 4, 0, 50, 2, INT64_C(3600) * 1000000},
+        {COUNTER_DISTINCT, 0, 10, 0, 75, 8, 60000000},
+        {COUNTER_RATIO, 0, 0, 25, 80, 20, 60000000},
+        {COUNTER_RATIO, 0, 0, 25, 1, 1, 60000000},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        rules[0].kind = cases[i].kind;
+        rules[0].rate = (struct rate){36000, INT64_C(3600) * 1000000, cases[i].burst};
+        rules[0].max = cases[i].max;
+        rules[0].ratio = cases[i].ratio;
+        rules[0].window_ms = 60000;
+        rules[0].warn_at = cases[i].warn_at;
+        (void)policy_ask(&call, &policy, STAGE_MAIL, &facts, STORE_NO_GROUP);
+        ck_assert_uint_eq(call.takes[i].marks.near, cases[i].near);
+        ck_assert_int_eq(call.takes[i].marks.near_us, cases[i].near_us);
+    }
+}
+END_TEST
+
+static void count_near(void *owner, const struct verdict *v)
+{
+    ck_assert_ptr_eq(v->rule, &rules[0]);
+    ++*(int *)owner;
+}
+
+START_TEST(who_comes_near_is_told_of)
+{
+    int count = 0;
+    int group = policy_ask(&call, &policy, STAGE_MAIL, &facts, STORE_NO_GROUP);
+    struct verdict v;
+    call.answers[0] = (struct counter_answer){.is_taken = true};
+    policy_near(&call, count_near, &count);
+    ck_assert_int_eq(count, 0);
+    call.answers[0].is_near = true;
+    policy_near(&call, count_near, &count);
+    ck_assert_int_eq(count, 1);
+    policy_judge(&call, group, &v);
+    ck_assert_int_eq(v.kind, VERDICT_PASS);
+}
+END_TEST
+
 SUITE(engine)
 {
     tcase_add_checked_fixture(tests, begin, end);
@@ -492,5 +558,8 @@ SUITE(engine)
     TEST(what_goes_by_the_account_is_asked_when_it_has_come);
     TEST(at_the_end_everything_is_asked_that_was_not);
     TEST(what_is_counted_afterwards_waits_for_the_account_too);
+    TEST(a_refusal_lasts_where_the_rule_says_so);
+    TEST(warn_at_is_a_part_of_what_may_be);
+    TEST(who_comes_near_is_told_of);
     TEST(more_than_a_call_can_hold_is_told);
 }

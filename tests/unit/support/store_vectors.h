@@ -17,7 +17,8 @@ struct store_driver {
 
 enum { VECTOR_TAKES = 4 };
 
-/* What is asked, and of each take: T, taken; R, refusing; N, neither; L, looked at. `used` and
+/* What is asked, and of each take: T, taken; W, taken and near; R, refusing; N, neither; L, looked
+ * at. `used` and
  * `bad` are looked at for what has them; of a rate that is looked at, `used` is how many hours it
  * is from rest. Or, with `settle.key`, what is settled; SETTLE_GIVE_BACK means the last take of
  * that key. Or, with `advance_us`, time passes. */
@@ -69,6 +70,42 @@ struct store_vector {
         VECTOR_HEAD(COUNTER_RATIO, g, n, name), .ratio = { percent, min, 2 * VECTOR_HOUR } \
     }
 #define RATIO(g, name, percent, min) RATIO_IN(g, STORE_NO_GROUP, name, percent, min)
+
+/* A refusal lasts two hours; near is at so much, once in two hours. */
+#define MARKS(near) .marks = {2 * VECTOR_HOUR, (near), 2 * VECTOR_HOUR}
+#define RATE_MARKED(g, name, burst, near_h)                                                   \
+    {                                                                                         \
+        VECTOR_HEAD(COUNTER_RATE, g, STORE_NO_GROUP, name),                                   \
+            .marks = {0, (near_h)*VECTOR_HOUR - VECTOR_HOUR / 60, 2 * VECTOR_HOUR}, .rate = { \
+                VECTOR_HOUR,                                                                  \
+                (burst)*VECTOR_HOUR,                                                          \
+                0                                                                             \
+            }                                                                                 \
+    }
+#define AT_ONCE_MARKED(g, n, name, max, lease, near)                        \
+    {                                                                       \
+        VECTOR_HEAD(COUNTER_AT_ONCE, g, n, name), MARKS(near), .at_once = { \
+            max,                                                            \
+            lease,                                                          \
+            VECTOR_HOUR                                                     \
+        }                                                                   \
+    }
+#define DISTINCT_MARKED(g, n, name, max, element, near)                       \
+    {                                                                         \
+        VECTOR_HEAD(COUNTER_DISTINCT, g, n, name), MARKS(near), .distinct = { \
+            max,                                                              \
+            (element)*UINT64_C(0x9e3779b97f4a7c15),                           \
+            2 * VECTOR_HOUR                                                   \
+        }                                                                     \
+    }
+#define RATIO_MARKED(g, name, percent, min, near)                                    \
+    {                                                                                \
+        VECTOR_HEAD(COUNTER_RATIO, g, STORE_NO_GROUP, name), MARKS(near), .ratio = { \
+            percent,                                                                 \
+            min,                                                                     \
+            2 * VECTOR_HOUR                                                          \
+        }                                                                            \
+    }
 
 #define GIVE_BACK(name)                                                                   \
     {                                                                                     \
@@ -205,6 +242,108 @@ static const struct store_vector store_vectors[] = {
      .bad = 9},
     {.outcome = "TL", .takes = {DISTINCT(0, "a", 1, 1), LOOK_RATE(1, "a", 2)}, .used = {1, 2}},
 
+    {.is = "a refusal lasts as long as it is held, whatever the counter says"},
+    {.settle = COUNT("a", 4, 4)},
+    {.outcome = "R", .takes = {RATIO_MARKED(0, "a", 25, 4, 0)}, .used = {4}, .bad = 4, .wait_h = 2},
+    {.settle = COUNT("a", 96, 0)},
+    {.outcome = "R",
+     .takes = {RATIO_MARKED(0, "a", 25, 4, 0)},
+     .used = {100},
+     .bad = 4,
+     .wait_h = 2},
+    {.outcome = "T", .takes = {RATIO(0, "a", 25, 4)}, .used = {100}, .bad = 4},
+    {.settle = FORGET(COUNTER_RATIO, "a")},
+    {.outcome = "T", .takes = {RATIO_MARKED(0, "a", 25, 4, 0)}},
+
+    {.is = "what is held refuses those who are known too, and takes nothing"},
+    {.settle = ADD("a", 1)},
+    {.outcome = "T", .takes = {DISTINCT_MARKED(0, STORE_NO_GROUP, "a", 1, 1, 0)}, .used = {1}},
+    {.outcome = "RNT",
+     .takes = {DISTINCT_MARKED(0, STORE_NO_GROUP, "a", 1, 2, 0), RATE(0, "b", 1), RATE(1, "b", 1)},
+     .used = {1}},
+    {.outcome = "R",
+     .takes = {DISTINCT_MARKED(0, STORE_NO_GROUP, "a", 1, 1, 0)},
+     .used = {1},
+     .wait_h = 2},
+    {.outcome = "L",
+     .takes = {DISTINCT_MARKED(0, STORE_LOOK, "a", 1, 1, 0)},
+     .used = {1},
+     .wait_h = 2},
+    {.outcome = "T",
+     .takes = {AT_ONCE_MARKED(0, STORE_NO_GROUP, "a", 1, 1, 0)},
+     .used = {1}}, /* another counter */
+    {.outcome = "R",
+     .takes = {AT_ONCE_MARKED(0, STORE_NO_GROUP, "a", 1, 2, 0)},
+     .used = {1},
+     .wait_h = 2},
+    {.settle = LEASE(SETTLE_RELEASE, "a", 1)},
+    {.outcome = "R",
+     .takes = {AT_ONCE_MARKED(0, STORE_NO_GROUP, "a", 1, 2, 0)},
+     .used = {0},
+     .wait_h = 2},
+    {.settle = FORGET(COUNTER_AT_ONCE, "a")},
+    {.outcome = "T", .takes = {AT_ONCE_MARKED(0, STORE_NO_GROUP, "a", 1, 2, 0)}, .used = {1}},
+
+    {.is = "nobody is held for what is not tried or only looked at"},
+    {.outcome = "T", .takes = {RATE(0, "first", 1)}},
+    {.settle = ADD("a", 1)},
+    {.outcome = "RN",
+     .takes = {RATE(0, "first", 1), DISTINCT_MARKED(1, 0, "a", 1, 2, 0)},
+     .used = {0, 1}},
+    {.outcome = "L", .takes = {DISTINCT_MARKED(0, STORE_LOOK, "a", 1, 2, 0)}, .used = {1}},
+    {.outcome = "T", .takes = {DISTINCT_MARKED(0, STORE_NO_GROUP, "a", 1, 1, 0)}, .used = {1}},
+
+    {.is = "the first that comes near says so, once in a while"},
+    {.outcome = "T", .takes = {RATE_MARKED(0, "a", 4, 3)}},
+    {.outcome = "TWT",
+     .takes = {RATE_MARKED(0, "a", 4, 3), RATE_MARKED(1, "a", 4, 3), RATE_MARKED(2, "a", 4, 3)}},
+    {.outcome = "R", .takes = {RATE_MARKED(0, "a", 4, 3)}, .wait_h = 1},
+    {.settle = GIVE_BACK("a")},
+    {.outcome = "T", .takes = {RATE_MARKED(0, "a", 4, 3)}},
+    {.settle = FORGET(COUNTER_RATE, "a")},
+    {.outcome = "TT", .takes = {RATE_MARKED(0, "a", 4, 3), RATE_MARKED(1, "a", 4, 3)}},
+    {.outcome = "W", .takes = {RATE_MARKED(0, "a", 4, 3)}},
+
+    {.is = "of what is refused together nobody says that it is near"},
+    {.outcome = "T", .takes = {RATE(0, "day", 1)}},
+    {.outcome = "NR", .takes = {RATE_MARKED(0, "a", 4, 1), RATE(0, "day", 1)}, .wait_h = 1},
+    {.outcome = "W", .takes = {RATE_MARKED(0, "a", 4, 1)}},
+
+    {.is = "all kinds say that they are near"},
+    {.outcome = "T", .takes = {AT_ONCE_MARKED(0, STORE_NO_GROUP, "a", 3, 1, 2)}, .used = {1}},
+    {.outcome = "W", .takes = {AT_ONCE_MARKED(0, STORE_NO_GROUP, "a", 3, 2, 2)}, .used = {2}},
+    {.outcome = "T", .takes = {AT_ONCE_MARKED(0, STORE_NO_GROUP, "a", 3, 3, 2)}, .used = {3}},
+    {.settle = ADD("b", 1)},
+    {.outcome = "T", .takes = {DISTINCT_MARKED(0, STORE_NO_GROUP, "b", 3, 2, 2)}, .used = {1}},
+    {.settle = ADD("b", 2)},
+    {.outcome = "WT",
+     .takes = {DISTINCT_MARKED(0, STORE_NO_GROUP, "b", 3, 1, 2),
+               DISTINCT_MARKED(1, STORE_NO_GROUP, "b", 3, 1, 2)},
+     .used = {2, 2}},
+    {.settle = COUNT("c", 3, 1)},
+    {.outcome = "T", .takes = {RATIO_MARKED(0, "c", 25, 4, 20)}, .used = {3}, .bad = 1},
+    {.settle = COUNT("c", 1, 0)},
+    {.outcome = "W", .takes = {RATIO_MARKED(0, "c", 25, 4, 20)}, .used = {4}, .bad = 1},
+    {.outcome = "T", .takes = {RATIO_MARKED(0, "c", 25, 4, 20)}, .used = {4}, .bad = 1},
+
+    {.is = "marks end by themselves"},
+    {.settle = ADD("a", 1)},
+    {.outcome = "R",
+     .takes = {{VECTOR_HEAD(COUNTER_DISTINCT, 0, STORE_NO_GROUP, "a"), .marks = {400000, 0, 0},
+                .distinct = {1, 7, 2 * VECTOR_HOUR}}},
+     .used = {1},
+     .wait_h = 0},
+    {.outcome = "W",
+     .takes = {{VECTOR_HEAD(COUNTER_RATE, 0, STORE_NO_GROUP, "b"), .marks = {0, 1, 400000},
+                .rate = {VECTOR_HOUR, 4 * VECTOR_HOUR, 0}}}},
+    {.advance_us = 500000},
+    {.outcome = "TW",
+     .takes = {{VECTOR_HEAD(COUNTER_DISTINCT, 0, STORE_NO_GROUP, "a"), .marks = {400000, 0, 0},
+                .distinct = {2, 7, 2 * VECTOR_HOUR}},
+               {VECTOR_HEAD(COUNTER_RATE, 1, STORE_NO_GROUP, "b"), .marks = {0, 1, 400000},
+                .rate = {VECTOR_HOUR, 4 * VECTOR_HOUR, 0}}},
+     .used = {1}},
+
     {.is = "what is forgotten begins anew, and nothing else does"},
     {.outcome = "T", .takes = {RATE(0, "a", 1)}},
     {.outcome = "T", .takes = {AT_ONCE(0, "a", 1, 1)}, .used = {1}},
@@ -274,7 +413,7 @@ static inline void vector_check(const struct store_vector *v, size_t n,
 {
     for (size_t i = 0; i < count; i++) {
         const struct counter_answer *a = &answers[i];
-        char outcome = a->is_taken ? 'T' : a->is_refusing ? 'R' : 'N';
+        char outcome = a->is_near ? 'W' : a->is_taken ? 'T' : a->is_refusing ? 'R' : 'N';
         bool is_looked_at = v->outcome[i] == 'L';
         ck_assert_msg(outcome == (is_looked_at ? 'N' : v->outcome[i]), "vector %zu, take %zu: %c",
                       n, i, outcome);
@@ -289,10 +428,10 @@ static inline void vector_check(const struct store_vector *v, size_t n,
     }
     const struct counter_answer *last = &answers[count - 1];
     int64_t wait = v->wait_h * VECTOR_HOUR;
-    if (v->takes[count - 1].kind == COUNTER_RATE)
+    if (v->takes[count - 1].kind == COUNTER_RATE || wait > 0)
         ck_assert_msg(last->wait_us <= wait && last->wait_us >= wait - VECTOR_HOUR / 60,
                       "vector %zu waits %lld", n, (long long)last->wait_us);
-    else
+    else if (v->takes[count - 1].marks.hold_us == 0 || !last->is_refusing)
         ck_assert_int_eq(last->wait_us, last->is_refusing ? -1 : 0);
 }
 
