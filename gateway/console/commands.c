@@ -18,6 +18,8 @@ const struct command console_commands[] = {
      "who has sent most in the last ten minutes", command_top},
     {"show", "ID|ACCOUNT|ADDRESS", "its sessions, bans and limits, and its last log lines",
      command_show},
+    {"count", "ACCOUNT rejected_recipients N | --message ID | -",
+     "counts recipients that were nobody's after all", command_count},
     {"bans", "", "who is banned, by whom or what, and for how long still", command_bans},
     {"ban", "NETWORK [--for TIME] [--reason TEXT]",
      "sends clients of an address or network away, for a day", command_ban},

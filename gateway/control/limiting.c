@@ -4,11 +4,14 @@
 
 #include "auth/aliases.h"
 #include "base/clock.h"
+#include "base/id.h"
 #include "policy/country.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 
-enum { QUESTIONS_MAX = 8, LISTENERS_MAX = 256, SUBJECTS_MAX = 4 };
+enum { RULES_MAX = 64, QUESTIONS_MAX = 8, LISTENERS_MAX = 256, SUBJECTS_MAX = 4 };
 #define LOOK_AGAIN_NS (20 * CLOCK_MS)
 #define CONNECT_NS    (2 * CLOCK_SECOND)
 
@@ -27,6 +30,7 @@ struct question {
     struct control_socket *socket; /* NULL: nobody's */
     uint32_t request;
     struct subject subject;
+    uint32_t count; /* of what is told; 0: it is asked */
     struct decision *decision;
     const struct listener_config *listeners[LISTENERS_MAX]; /* of each group */
     struct timeout *again;                                  /* until Redis is there */
@@ -347,6 +351,72 @@ static void ask(struct question *q)
         on_answers(q, outcome);
 }
 
+/* ---- counting ---- */
+
+/* What is to be settled, once each: rules of one name share a counter. */
+struct tally {
+    struct counter_settle settles[RULES_MAX];
+    size_t count;
+};
+
+static bool is_counted(const struct tally *t, const struct counter_settle *s)
+{
+    for (size_t i = 0; i < t->count; i++)
+        if (t->settles[i].slot == s->slot && t->settles[i].key.size == s->key.size &&
+            memcmp(t->settles[i].key.data, s->key.data, s->key.size) == 0)
+            return true;
+    return false;
+}
+
+/* They were tried before. */
+static void add_to_tally(struct question *q, const struct policy *p, struct tally *t)
+{
+    struct counter_settle found[RULES_MAX];
+    size_t count = policy_after(p, AFTER_ATTEMPT, &q->subject.facts, true, q->decision->arena,
+                                found, RULES_MAX);
+    for (size_t i = 0; i < count && t->count < RULES_MAX; i++) {
+        found[i].ratio.tried = 0;
+        found[i].ratio.bad = q->count;
+        if (!is_counted(t, &found[i]))
+            t->settles[t->count++] = found[i];
+    }
+}
+
+static bool is_away(const struct limiting *l)
+{
+    return l->store != NULL && !redis_store_is_trusted(l->store) &&
+           l->options.config->redis.on_failure != REDIS_FAILURE_MEMORY;
+}
+
+static void settle_all(struct question *q)
+{
+    const struct limiting *l = q->limiting;
+    const struct config *c = l->options.config;
+    struct policy_facts *f = &q->subject.facts;
+    struct tally tally = {.count = 0};
+    char text[ACCOUNT_SIZE + 80];
+    *f = (struct policy_facts){.account = q->subject.account,
+                               .login = q->subject.account,
+                               .now_s = clock_wall_ns() / CLOCK_SECOND};
+    q->decision = decision_create(l->decider); /* its memory is what is needed */
+    for (size_t i = 0; q->decision != NULL && i < c->listener_count; i++) {
+        f->listener = c->listeners[i].name;
+        if (c->listeners[i].policy_rules != NULL)
+            add_to_tally(q, c->listeners[i].policy_rules, &tally);
+    }
+    if (is_away(l) || tally.count == 0) {
+        answer(q, false,
+               tally.count == 0 ? "no limit on rejected_recipients goes by this account"
+                                : "Redis is away, and nothing is counted elsewhere "
+                                  "(redis.on_failure)");
+        return;
+    }
+    decider_settle(l->decider, tally.settles, tally.count);
+    (void)snprintf(text, sizeof text, "%s: %" PRIu32 " more, in %zu limit%s", q->subject.account,
+                   q->count, tally.count, tally.count == 1 ? "" : "s"); /* fits */
+    answer(q, true, text);
+}
+
 /* Whoever asks first waits until Redis is there; who is away that long is away. */
 static void ask_when_ready(void *owner)
 {
@@ -354,7 +424,7 @@ static void ask_when_ready(void *owner)
     const struct limiting *l = q->limiting;
     int64_t now = loop_now(l->options.loop);
     if (l->store == NULL || redis_store_is_linked(l->store) || now >= q->until_ns)
-        ask(q);
+        (q->count > 0 ? settle_all : ask)(q);
     else
         timeout_set(q->again, now + LOOK_AGAIN_NS);
 }
@@ -379,24 +449,76 @@ static struct question *find_free(struct limiting *l)
     return NULL;
 }
 
-void limiting_show(struct limiting *l, struct control_socket *socket, uint32_t request,
-                   const json_t *keys)
+/* Whom to answer; NULL, having answered: there are too many. */
+static struct question *begin(struct limiting *l, struct control_socket *socket, uint32_t request)
 {
     struct question *q = find_free(l);
-    struct error why;
     if (q == NULL) {
         control_socket_answer(socket, request, false, span_of("too many questions; try again"));
-        return;
+        return NULL;
     }
     *q = (struct question){.limiting = l,
                            .socket = socket,
                            .request = request,
                            .until_ns = loop_now(l->options.loop) + CONNECT_NS};
     q->again = timeout_create(l->options.loop, ask_when_ready, q);
-    if (understand(l, keys, &q->subject, &why) < 0)
-        answer(q, false, why.text);
-    else if (q->again == NULL || open_stores(l) < 0)
+    return q;
+}
+
+static void go_on(struct question *q)
+{
+    if (q->again == NULL || open_stores(q->limiting) < 0)
         answer(q, false, "out of memory");
     else
         ask_when_ready(q);
+}
+
+void limiting_show(struct limiting *l, struct control_socket *socket, uint32_t request,
+                   const json_t *keys)
+{
+    struct question *q = begin(l, socket, request);
+    struct error why;
+    if (q == NULL)
+        return;
+    if (understand(l, keys, &q->subject, &why) < 0)
+        answer(q, false, why.text);
+    else
+        go_on(q);
+}
+
+void limiting_count(struct limiting *l, struct control_socket *socket, uint32_t request,
+                    const char *account, json_int_t count)
+{
+    struct question *q = begin(l, socket, request);
+    if (q == NULL)
+        return;
+    q->count = count < 1 || count > LIMITING_COUNT_MAX ? 0 : (uint32_t)count;
+    if (q->count == 0)
+        answer(q, false, "1 to 10000 recipients are counted at once");
+    else if (account[0] == '@' || be_account(l, account, &q->subject) < 0)
+        answer(q, false, "that is no account");
+    else
+        go_on(q);
+}
+
+void limiting_count_message(struct limiting *l, struct control_socket *socket, uint32_t request,
+                            const char *message)
+{
+    struct question *q = begin(l, socket, request);
+    char id[ID_SIZE] = "", account[SENDER_ACCOUNT_SIZE];
+    if (q == NULL)
+        return;
+    q->count = 1;
+    if (strlen(message) == ID_SIZE - 1)
+        (void)span_copy(span_of(message), id, sizeof id); /* fits */
+    if (id_number(id) == 0) {
+        answer(q, false, "that is no id of a message: it has 12 characters, as in the log");
+    } else if (senders_find(l->options.senders, id_number(id), account) < 0) {
+        answer(q, false,
+               "nothing is known of this message any more; its account stands in the log's "
+               "message_accepted");
+    } else {
+        (void)span_copy(span_of(account), q->subject.account, ACCOUNT_SIZE); /* fits */
+        go_on(q);
+    }
 }

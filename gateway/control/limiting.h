@@ -1,9 +1,10 @@
-/* What people ask about limits: porteiroctl's limits. */
+/* What people ask about limits, and tell them: porteiroctl's limits and count. */
 #pragma once
 
 #include "base/sealed.h"
 #include "control/socket.h"
 #include "decision/decision.h"
+#include "decision/senders.h"
 
 struct limiting;
 
@@ -12,6 +13,7 @@ struct limiting_options {
     const struct config *config;
     const struct sealed *aliases, *countries; /* NULL: there are none */
     struct override_store set_limits;
+    const struct senders *senders;
     struct memory memory;
     /* The store in Redis, of which nobody needs to think until somebody asks; NULL: there is none.
      * Asked once. */
@@ -31,3 +33,13 @@ void limiting_destroy(struct limiting **l);
  * seconds. */
 void limiting_show(struct limiting *l, struct control_socket *socket, uint32_t request,
                    const json_t *keys);
+
+/* So many recipients of an account (1 to LIMITING_COUNT_MAX) turned out to be nobody's after their
+ * message was taken: bad ones, which were counted as tried then, for all rules on
+ * rejected_recipients that go by what is known of an account. Or one of the account whose message
+ * it was. Answers likewise. */
+enum { LIMITING_COUNT_MAX = 10000 };
+void limiting_count(struct limiting *l, struct control_socket *socket, uint32_t request,
+                    const char *account, json_int_t count);
+void limiting_count_message(struct limiting *l, struct control_socket *socket, uint32_t request,
+                            const char *message);

@@ -57,6 +57,18 @@ static void show_limits(void *owner, uint32_t request, const json_t *keys)
     limiting_show(s->limiting, s->socket, request, keys);
 }
 
+static void count_bad(void *owner, uint32_t request, const char *account, json_int_t count)
+{
+    const struct control_service *s = owner;
+    limiting_count(s->limiting, s->socket, request, account, count);
+}
+
+static void count_message(void *owner, uint32_t request, const char *message)
+{
+    const struct control_service *s = owner;
+    limiting_count_message(s->limiting, s->socket, request, message);
+}
+
 static void login_test(void *owner, uint32_t request, const char *name, const char *password)
 {
     const struct control_service *s = owner;
@@ -94,6 +106,8 @@ struct control_service *control_service_create(const struct control_service_opti
                                                               .set_drain = ask_drain,
                                                               .forget = forget,
                                                               .limits = show_limits,
+                                                              .count = count_bad,
+                                                              .count_message = count_message,
                                                               .login_test = login_test,
                                                               .owner = s}};
     const struct logins_options logins = {.loop = u->loop,

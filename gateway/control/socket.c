@@ -261,6 +261,22 @@ static void on_limits(struct control_client *c, const json_t *request)
     a->limits(a->owner, c->request, json_object_get(request, "keys"));
 }
 
+static void on_count(struct control_client *c, const json_t *request)
+{
+    const struct control_actions *a = &c->socket->options.actions;
+    const char *account = text_of(request, "account"), *message = text_of(request, "message");
+    if (account == NULL && message == NULL) {
+        send_result(c, false, "no account, and no message");
+        return;
+    }
+    new_request(c);
+    if (message != NULL)
+        a->count_message(a->owner, c->request, message);
+    else
+        a->count(a->owner, c->request, account,
+                 json_integer_value(json_object_get(request, "rejected_recipients")));
+}
+
 static void on_login_test(struct control_client *c, const json_t *request)
 {
     const struct control_actions *a = &c->socket->options.actions;
@@ -290,6 +306,7 @@ static const struct {
     {"limits", CONTROL_READ, on_limits},
     {"top", CONTROL_READ, on_top},
     {"show", CONTROL_SUPPORT, on_show},
+    {"count", CONTROL_SUPPORT, on_count},
     {"bans", CONTROL_READ, on_bans},
     {"ban", CONTROL_ADMIN, on_ban},
     {"unban", CONTROL_SUPPORT, on_unban},

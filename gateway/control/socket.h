@@ -22,6 +22,8 @@ struct control_actions {
     void (*set_drain)(void *owner, uint32_t request, bool is_drain);
     void (*forget)(void *owner, uint32_t request, const char *name);
     void (*limits)(void *owner, uint32_t request, const json_t *keys);
+    void (*count)(void *owner, uint32_t request, const char *account, json_int_t count);
+    void (*count_message)(void *owner, uint32_t request, const char *message);
     void (*login_test)(void *owner, uint32_t request, const char *name, const char *password);
     void *owner;
 };

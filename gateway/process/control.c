@@ -95,6 +95,7 @@ void control_main(const struct birth *birth)
                    .countries =
                        files_list(birth->prepared->watched, c.role.config, WATCHED_COUNTRIES),
                    .set_limits = {set_limits_figure, m->set_limits},
+                   .senders = m->senders,
                    .memory = memory_open(m->limits, m->limits_key, birth->slot, c.role.counters),
                    .open_store = open_store,
                    .owner = &c},

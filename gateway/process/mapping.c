@@ -23,6 +23,7 @@ int mapping_create(struct mapping *m, size_t max_connections, struct error *why)
     size_t known = shared_reserve(&layout, known_size());
     size_t logs = shared_reserve(&layout, PROCESS_SLOT_MAX * log_memory_size());
     size_t set_limits = shared_reserve(&layout, set_limits_size());
+    size_t senders = shared_reserve(&layout, senders_size());
     uint64_t seed, key[2];
     (void)shared_reserve(&own, witness_memory_size()); /* it is all of it */
     char *base = shared_map(&layout, why);
@@ -43,6 +44,7 @@ int mapping_create(struct mapping *m, size_t max_connections, struct error *why)
         .logs = base + logs,
         .set_limits = (void *)(base + set_limits),
         .witness = witness,
+        .senders = (void *)(base + senders),
     };
     if (getrandom(m->auth_cache_key, sizeof m->auth_cache_key, 0) != sizeof m->auth_cache_key ||
         getrandom(m->sasl_secret, sizeof m->sasl_secret, 0) != sizeof m->sasl_secret ||

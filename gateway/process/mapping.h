@@ -10,6 +10,7 @@
 #include "decision/guessing.h"
 #include "decision/memory.h"
 #include "decision/set_limits.h"
+#include "decision/senders.h"
 #include "sasl/backend.h"
 #include "sasl/secrets.h"
 #include "telemetry/counters.h"
@@ -31,6 +32,7 @@ struct mapping {
     struct set_limits *set_limits;
     char *logs;                     /* of all slots: mapping_log */
     struct witness_memory *witness; /* in a mapping of its own, which control alone keeps */
+    struct senders *senders;
     /* Inherited, and not in the mapping. */
     unsigned char auth_cache_key[AUTH_CACHE_KEY_SIZE], sasl_secret[SASL_SECRET_SIZE];
     uint64_t limits_key[2], guessing_key[GUESSING_KEY_SIZE];

@@ -286,6 +286,7 @@ static void furnish(struct worker *w)
                                           .bans = m->bans,
                                           .set_limits = {set_limits_figure, m->set_limits},
                                           .guessing = &w->guessing,
+                                          .senders = m->senders,
                                           .process = b->slot,
                                           .servers = w->servers,
                                           .pool = pool_create(w->servers, w->tokens),

@@ -22,6 +22,7 @@ struct decider;
 struct guessing;
 struct login;
 struct sealed;
+struct senders;
 
 struct session_context {
     struct loop *loop;
@@ -41,6 +42,7 @@ struct session_context {
     const struct sealed *countries; /* see policy/country; NULL: nobody knows */
     struct decider *decider;
     const struct guessing *guessing; /* NULL: nobody counts guesses */
+    struct senders *senders;         /* NULL: nobody asks later whose a message was */
 };
 
 struct session;

@@ -6,6 +6,7 @@
  * not listened to meanwhile. */
 #include "session/policy.h"
 
+#include "decision/senders.h"
 #include "policy/figures.h"
 #include "policy/limit/siphash.h"
 #include "session/smtp.h"
@@ -384,9 +385,20 @@ void smtp_policy_named(const struct smtp_session *s)
             count_attempt(s, r);
 }
 
+/* That its recipients were nobody's may be heard later. */
+static void note_sender(const struct smtp_session *s)
+{
+    struct senders *senders = s->base.context->senders;
+    const char *account = session_account(&s->base);
+    if (senders != NULL && account != NULL)
+        senders_note(senders, id_number(s->transaction->id), account);
+}
+
 void smtp_policy_taken(const struct smtp_session *s)
 {
     const struct policy *p = s->base.listener->policy_rules;
+    if (p != NULL && (p->counts >> LIMIT_REJECTED_RECIPIENTS & 1) != 0)
+        note_sender(s);
     if (p == NULL || (p->counts >> LIMIT_DISTINCT_RECIPIENTS & 1) == 0)
         return;
     struct policy_facts f = facts_of(s);

@@ -38,7 +38,7 @@ static struct {
     struct sockaddr_un at;
     socklen_t at_size;
     uint32_t requests[8]; /* that the master was asked for */
-    char asked[9];        /* r: reload, f: of files, d: drain, u: undrain, l: limits */
+    char asked[9];        /* r: reload, f: of files, d: drain, u: undrain, l: limits, c, m: count */
     unsigned emptied;
     struct client *clients[CLIENTS];
     size_t client_count;
@@ -75,6 +75,21 @@ static void on_limits(void *owner, uint32_t request, const json_t *keys)
     ask('l', request);
 }
 
+static void on_count(void *owner, uint32_t request, const char *account, json_int_t count)
+{
+    ck_assert_ptr_eq(owner, &it);
+    ck_assert_str_eq(account, "ana@example.com");
+    ck_assert_int_eq(count, 3);
+    ask('c', request);
+}
+
+static void on_count_message(void *owner, uint32_t request, const char *message)
+{
+    ck_assert_ptr_eq(owner, &it);
+    ck_assert_str_eq(message, "dc56td6052bb");
+    ask('m', request);
+}
+
 static void on_empty(void *owner)
 {
     ck_assert_ptr_eq(owner, &it);
@@ -88,16 +103,19 @@ static void answer(size_t request, bool is_good, const char *text)
 
 static void create_socket(void)
 {
-    const struct control_socket_options options = {
-        .loop = turns.loop,
-        .fd = it.listening,
-        .grants = &it.grants,
-        .board = &figures.board,
-        .banning = &it.banning,
-        .limit_setting = &it.limit_setting,
-        .log = &it.log,
-        .actions = {
-            .reload = on_reload, .set_drain = on_set_drain, .limits = on_limits, .owner = &it}};
+    const struct control_socket_options options = {.loop = turns.loop,
+                                                   .fd = it.listening,
+                                                   .grants = &it.grants,
+                                                   .board = &figures.board,
+                                                   .banning = &it.banning,
+                                                   .limit_setting = &it.limit_setting,
+                                                   .log = &it.log,
+                                                   .actions = {.reload = on_reload,
+                                                               .set_drain = on_set_drain,
+                                                               .limits = on_limits,
+                                                               .count = on_count,
+                                                               .count_message = on_count_message,
+                                                               .owner = &it}};
     it.socket = control_socket_create(&options);
 }
 
@@ -292,6 +310,29 @@ static void was_logged_of_visitor(const char *event)
 }
 
 /* ---- questions ---- */
+
+START_TEST(what_was_heard_later_is_told_by_whoever_may_support)
+{
+    static const char account[] =
+        "{\"command\": \"count\", \"account\": \"ana@example.com\", \"rejected_recipients\": 3}\n";
+    struct client *c = visitor_with(CONTROL_SUPPORT), *reader;
+    says(c, account);
+    master_was_asked("c");
+    answer(0, true, "counted");
+    hears_end(c, true, "counted");
+    says(c, "{\"command\": \"count\", \"message\": \"dc56td6052bb\"}\n");
+    master_was_asked("cm");
+    answer(1, false, "unknown");
+    hears_end(c, false, "unknown");
+    says(c, "{\"command\": \"count\"}\n");
+    hears_end(c, false, "no account, and no message");
+    reader = visitor_with(CONTROL_READ);
+    says(reader, account);
+    hears_end(reader, false,
+              "this command needs a group with the role \"support\" in control_groups");
+    master_was_asked("cm");
+}
+END_TEST
 
 START_TEST(how_limits_stand_is_asked_elsewhere_by_whoever_may_read)
 {
@@ -803,6 +844,7 @@ END_TEST
 SUITE(socket)
 {
     tcase_add_checked_fixture(tests, begin, end);
+    TEST(what_was_heard_later_is_told_by_whoever_may_support);
     TEST(how_limits_stand_is_asked_elsewhere_by_whoever_may_read);
     TEST(status_is_a_line_and_then_how_it_went);
     TEST(a_request_may_come_byte_by_byte);
