@@ -20,8 +20,9 @@ void ban_text_write(const struct ban *ban, char name[BAN_NAME_SIZE], char value[
     network_format(&ban->network, network);
     (void)snprintf(name, BAN_NAME_SIZE, "%s %" PRIu64 " %s", network, ban->account,
                    ban->is_exempt != 0 ? "exempt" : "ban"); /* fits */
-    (void)snprintf(value, BAN_VALUE_SIZE, "%" PRId64 " %" PRId64 " %" PRIu32 " %" PRIu32,
-                   ban->since_ns, ban->until_ns, ban->tries, ban->uid); /* fits */
+    (void)snprintf(value, BAN_VALUE_SIZE, "%" PRId64 " %" PRId64 " %" PRIu32 " %" PRIu32 " %d",
+                   ban->since_ns, ban->until_ns, ban->tries, ban->uid,
+                   ban->spares_nobody != 0); /* fits */
     add_line(value, ban->rule);
     add_line(value, ban->name);
     add_line(value, ban->reason);
@@ -58,12 +59,13 @@ static bool read_name(struct span name, struct ban *out)
 
 int ban_text_read(struct span name, struct span value, struct ban *out)
 {
-    uint64_t since, until, tries, uid;
+    uint64_t since, until, tries, uid, spares_nobody;
     *out = (struct ban){.tries = 0};
     if (!read_name(name, out) || !take_number(&value, ' ', INT64_MAX, &since) ||
         !take_number(&value, ' ', INT64_MAX, &until) ||
         !take_number(&value, ' ', UINT32_MAX, &tries) ||
-        !take_number(&value, '\n', UINT32_MAX, &uid) ||
+        !take_number(&value, ' ', UINT32_MAX, &uid) ||
+        !take_number(&value, '\n', 1, &spares_nobody) ||
         !take_text(&value, out->rule, sizeof out->rule) ||
         !take_text(&value, out->name, sizeof out->name) ||
         !take_text(&value, out->reason, sizeof out->reason))
@@ -72,5 +74,6 @@ int ban_text_read(struct span name, struct span value, struct ban *out)
     out->until_ns = (int64_t)until;
     out->tries = (uint32_t)tries;
     out->uid = (uint32_t)uid;
+    out->spares_nobody = (uint32_t)spares_nobody;
     return 0;
 }

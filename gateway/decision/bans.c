@@ -20,6 +20,8 @@ enum {
     IS_V6 = 1 << 8,
     IS_EXEMPT = 1 << 9,
     IS_BY_RULE = 1 << 10,
+    SPARES_NOBODY = 1 << 11,
+    HOW = IS_BY_RULE | SPARES_NOBODY, /* it was made */
 };
 
 #define PATIENCE_NS (50 * CLOCK_MS)
@@ -97,7 +99,8 @@ static struct key key_of(const struct ban *ban)
     return (struct key){.prefix = cut(prefix_of(n), bits),
                         .account = ban->account,
                         .shape = bits | (n->is_v6 ? IS_V6 : 0) | (ban->is_exempt ? IS_EXEMPT : 0) |
-                                 (ban->rule[0] != '\0' ? IS_BY_RULE : 0),
+                                 (ban->rule[0] != '\0' ? IS_BY_RULE : 0) |
+                                 (ban->spares_nobody != 0 ? SPARES_NOBODY : 0),
                         .until_ns = ban->until_ns};
 }
 
@@ -116,7 +119,7 @@ static size_t set_of(const struct bans *b, const struct key *k)
 static bool is_same(const struct key *a, const struct key *b)
 {
     return a->prefix == b->prefix && a->account == b->account &&
-           ((a->shape ^ b->shape) & ~(uint32_t)IS_BY_RULE) == 0;
+           ((a->shape ^ b->shape) & ~(uint32_t)HOW) == 0;
 }
 
 /* Nobody is believed who says that it lasts longer than a ban can. */
@@ -139,7 +142,7 @@ static bool read_key(const struct head *h, struct key *out)
 /* ---- looking ---- */
 
 struct found {
-    bool is_exempt, is_banned, is_by_person;
+    bool is_exempt, is_banned, is_for_all;
     int64_t until_ns;
 };
 
@@ -157,7 +160,7 @@ static void look_at(const struct bans *b, const struct key *wanted, int64_t now_
             continue;
         found->is_exempt = found->is_exempt || is_exempt;
         found->is_banned = found->is_banned || !is_exempt;
-        found->is_by_person = found->is_by_person || (!is_exempt && (k.shape & IS_BY_RULE) == 0);
+        found->is_for_all = found->is_for_all || (!is_exempt && (k.shape & HOW) != IS_BY_RULE);
         if (!is_exempt && k.until_ns > found->until_ns)
             found->until_ns = k.until_ns;
     }
@@ -188,7 +191,7 @@ bool bans_hold(const struct bans *b, const struct address *a, uint64_t account, 
                struct ban_verdict *out)
 {
     const struct found found = look(b, a, account, now_ns);
-    *out = (struct ban_verdict){.until_ns = found.until_ns, .is_by_rule = !found.is_by_person};
+    *out = (struct ban_verdict){.until_ns = found.until_ns, .spares_known = !found.is_for_all};
     return found.is_banned && !found.is_exempt;
 }
 

@@ -36,10 +36,12 @@ struct ban {
     struct network network;
     uint64_t account; /* a hash that the caller makes; 0: everybody there */
     int64_t since_ns, until_ns;
-    uint32_t tries;              /* that have led to it */
-    uint32_t uid;                /* of who has ordered it, where no rule did */
-    uint32_t origin;             /* enum ban_origin */
-    uint32_t is_exempt;          /* the opposite of a ban */
+    uint32_t tries;         /* that have led to it */
+    uint32_t uid;           /* of who has ordered it, where no rule did */
+    uint32_t origin;        /* enum ban_origin */
+    uint32_t is_exempt;     /* the opposite of a ban */
+    uint32_t spares_nobody; /* by a rule: not even whoever has logged in there lately */
+    uint32_t spare;
     char rule[BAN_RULE_SIZE];    /* that has made it; "": a person did */
     char name[BAN_ACCOUNT_SIZE]; /* of the account, for people; may be cut */
     char reason[BAN_REASON_SIZE];
@@ -65,7 +67,7 @@ int bans_put(struct bans *b, size_t process, const struct ban *ban, int64_t now_
 /* What holds for an address. */
 struct ban_verdict {
     int64_t until_ns;
-    bool is_by_rule; /* and by nobody else */
+    bool spares_known; /* it isn't for whoever has logged in there lately */
 };
 
 /* Is it banned as a whole (`account` 0), or that account within it? False where it is exempt.

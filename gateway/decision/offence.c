@@ -8,16 +8,25 @@ static void make_ban(const struct guessing *g, const struct verdict *v,
 {
     bool is_of_account = limit_is_of_account(v->rule, f);
     bool is_wide = limit_has_key(v->rule, LIMIT_KEY_NETWORK) && !(f->is_shared && is_of_account);
-    *out = (struct ban){.network =
-                            network_of(f->client, is_wide ? 24 : 32, is_wide ? 48 : BAN_V6_BITS),
-                        .since_ns = now_ns,
-                        .until_ns = now_ns + v->rule->duration_ms * CLOCK_MS,
-                        .tries = v->tries > UINT32_MAX ? UINT32_MAX : (uint32_t)v->tries};
+    *out = (struct ban){
+        .network = network_of(f->client, is_wide ? 24 : 32, is_wide ? 48 : BAN_V6_BITS),
+        .since_ns = now_ns,
+        .until_ns = now_ns + v->rule->duration_ms * CLOCK_MS,
+        .tries = v->tries > UINT32_MAX ? UINT32_MAX : (uint32_t)v->tries,
+        .spares_nobody = v->rule->stage > STAGE_FAILURE || v->rule->stage == STAGE_LOGIN};
     (void)span_copy(span_of(v->rule->name), out->rule, sizeof out->rule); /* cut to fit */
     if (!is_of_account)
         return;
     out->account = guessing_account(g, f->account);
     (void)span_copy(span_of(f->account), out->name, sizeof out->name); /* may be cut */
+}
+
+/* Several recipients of a batch may have been refused by one rule. */
+static bool is_made(const struct guessing *g, const struct ban *made)
+{
+    struct ban is;
+    return bans_find(g->bans, made, made->since_ns, &is) == 0 &&
+           is.until_ns >= made->until_ns - CLOCK_SECOND;
 }
 
 static bool put(const struct guessing *g, const struct ban *made)
@@ -46,5 +55,5 @@ bool offence_ban(const struct guessing *g, const struct verdict *v, const struct
         bans_exempt(g->bans, f->client, now))
         return false;
     make_ban(g, v, f, now, &made);
-    return put(g, &made);
+    return is_made(g, &made) || put(g, &made);
 }

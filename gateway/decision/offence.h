@@ -1,5 +1,7 @@
 /* What becomes of whoever has broken a rule that bans (action = "ban"): his address or network, or
- * an account there, is banned, and counting begins anew. */
+ * an account there, is banned, and counting begins anew. For connections and logins that have
+ * failed, which may be strangers', whoever has logged in there lately isn't meant; for what
+ * somebody does who has logged in, he is. */
 #pragma once
 
 #include "decision/bans.h"

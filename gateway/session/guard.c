@@ -22,7 +22,7 @@ bool guard_at_door(const struct session_context *c, const struct address *client
                    struct ban_verdict *out)
 {
     return !is_shared(c, client) && bans_hold(c->bans, client, 0, clock_wall_ns(), out) &&
-           !(out->is_by_rule && guard_knows(c, NULL, client));
+           !(out->spares_known && guard_knows(c, NULL, client));
 }
 
 bool guard_at_login(const struct session_context *c, const struct address *client,
@@ -32,7 +32,7 @@ bool guard_at_login(const struct session_context *c, const struct address *clien
     bool is_banned = !is_shared(c, client) && bans_hold(c->bans, client, 0, now, out);
     if (!is_banned && c->guessing != NULL)
         is_banned = bans_hold(c->bans, client, guessing_account(c->guessing, account), now, out);
-    return is_banned && !(out->is_by_rule && guard_knows(c, account, client));
+    return is_banned && !(out->spares_known && guard_knows(c, account, client));
 }
 
 /* Who has logged in is known where he is; a trusted client may be banned for whom it speaks for. */
@@ -40,13 +40,24 @@ static bool is_unwelcome(const struct session *s, const struct address *client)
 {
     struct ban_verdict verdict;
     return guard_at_door(s->context, client, &verdict) &&
-           !(s->account != NULL && verdict.is_by_rule &&
+           !(s->account != NULL && verdict.spares_known &&
              guard_knows(s->context, s->account, client));
+}
+
+/* The account of the session there, whoever else is served. */
+static bool is_banned_there(const struct session *s)
+{
+    const struct session_context *c = s->context;
+    struct ban_verdict verdict;
+    return s->account != NULL && c->guessing != NULL &&
+           bans_hold(c->bans, &s->client_address, guessing_account(c->guessing, s->account),
+                     clock_wall_ns(), &verdict) &&
+           !(verdict.spares_known && guard_knows(c, s->account, &s->client_address));
 }
 
 bool guard_session(const struct session *s)
 {
-    return is_unwelcome(s, &s->client_address) ||
+    return is_banned_there(s) || is_unwelcome(s, &s->client_address) ||
            (s->client != NULL && is_unwelcome(s, connection_peer(s->client)));
 }
 

@@ -1,9 +1,10 @@
 /* Who is not let in, or not let log in; and what logins tell about it. Addresses of shared_networks
  * are never banned, accounts there may be.
  *
- * Where a rule has banned an address, as after guesses, accounts that have logged in from its
- * network lately (auth.remember_networks) are let in all the same: whoever is there may then come
- * to the login, and everybody else is refused there. What a person has banned is banned. */
+ * Where a rule has banned an address for what strangers may have done, as guesses, accounts that
+ * have logged in from its network lately (auth.remember_networks) are let in all the same: whoever
+ * is there may then come to the login, and everybody else is refused there. What a person has
+ * banned is banned. */
 #pragma once
 
 #include "decision/bans.h"

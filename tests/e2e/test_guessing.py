@@ -345,23 +345,38 @@ def test_a_rule_bans_for_different_wrong_credentials(new_strict):
 
 
 @pytest.mark.parametrize("store", ["memory", "Redis"])
-def test_whatever_is_limited_can_be_a_ban(new_strict, new_redis, store):
+def test_whoever_breaks_a_limit_after_his_login_is_banned_himself(new_strict, new_redis, store):
     redis = {"redis": {"address": [f"127.0.0.1:{new_redis().port}"]}} if store == "Redis" else {}
-    strict = new_strict(**redis, **by_rule(count="recipients", rate="2/1h"), contact="https://help.example.com")
+    strict = new_strict(**redis, **by_rule(count="recipients", rate="2/1h"))
     with smtp(strict, source=CLIENT, user="bob") as client, smtp(strict, source=OTHER) as other:
-        client.envelope(sender="bob@example.com", recipients=("a@dest.example", "b@dest.example"))
-        client.ask("RCPT TO:<c@dest.example>", "451 4.7.1 own: at most 2 recipients in 1h")
-        banned = strict.wait_event("banned", rule="own", tries=3)
-        assert banned["network"] == CLIENT
+        client.send("MAIL FROM:<bob@example.com>\r\n" + "\r\n".join(f"RCPT TO:<r{n}@dest.example>" for n in range(9)))
+        for prefix in ("250 ", "250 ", "250 ", *["451 4.7.1 own: at most 2 recipients in 1h"] * 7):
+            client.expect(prefix)
         strict.wait_event("decision", rule="own", verdict="ban")
-        with smtp(strict, source=CLIENT, user=None) as known:  # bob's network: the login says who it is
-            known.ask(f"AUTH PLAIN {plain_response('alice', PASSWORDS['alice'])}", f"454 4.7.0 No logins from {CLIENT}")
+        assert strict.wait_event("banned", rule="own", tries=3)["network"] == CLIENT
+        client.ask("RSET", "250 ")
+        client.expect("421 4.7.0 Your address was banned")
         other.mail(message())
+    is_sent_away(strict)
+    assert len(strict.events("banned")) == 1
     assert "bans lifted: 1" in strict.ctl("unban", CLIENT).stdout
     with smtp(strict, source=CLIENT, user="bob") as client:
         client.envelope(sender="bob@example.com", recipients=("a@dest.example", "b@dest.example"))
         client.ask("RCPT TO:<c@dest.example>", "451 4.7.1 own: ")
     assert len(strict.events("banned")) == 1
+
+
+def test_an_account_is_banned_at_an_address_and_others_there_are_not(new_strict):
+    strict = new_strict(**by_rule(key=["account", "ip"], count="recipients", rate="1/1h"))
+    with smtp(strict, source=CLIENT, user="bob") as client, smtp(strict, source=CLIENT) as beside:
+        client.envelope(sender="bob@example.com", recipients=("a@dest.example",))
+        client.ask("RCPT TO:<b@dest.example>", "451 4.7.1 own: ")
+        client.ask("RSET", "250 ")
+        client.expect("421 4.7.0 Your address was banned")
+        beside.mail(message())
+    with smtp(strict, user=None, source=CLIENT) as client:
+        client.ask(f"AUTH PLAIN {plain_response('bob', PASSWORDS['bob'])}", f"454 4.7.0 No logins from {CLIENT}")
+    smtp(strict, source=OTHER, user="bob").quit()
 
 
 def test_addresses_of_many_people_are_limited_but_not_banned(new_strict):

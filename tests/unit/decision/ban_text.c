@@ -35,6 +35,7 @@ START_TEST(what_is_told_of_a_ban_is_read_as_it_was)
     b.tries = UINT32_MAX;
     b.uid = 1000;
     b.is_exempt = _i % 2 != 0;
+    b.spares_nobody = _i % 2 == 0;
     (void)snprintf(b.rule, sizeof b.rule, "auth.guessing");      /* fits */
     (void)snprintf(b.name, sizeof b.name, "ana@example.com");    /* fits */
     (void)snprintf(b.reason, sizeof b.reason, "sends \"spam\""); /* fits */
@@ -46,6 +47,7 @@ START_TEST(what_is_told_of_a_ban_is_read_as_it_was)
     ck_assert_uint_eq(read.tries, b.tries);
     ck_assert_uint_eq(read.uid, b.uid);
     ck_assert_uint_eq(read.is_exempt, b.is_exempt);
+    ck_assert_uint_eq(read.spares_nobody, b.spares_nobody);
     ck_assert_str_eq(read.rule, b.rule);
     ck_assert_str_eq(read.name, b.name);
     ck_assert_str_eq(read.reason, b.reason);

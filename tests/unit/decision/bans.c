@@ -144,11 +144,28 @@ START_TEST(the_last_of_several_to_end_is_told)
     put(by_rule("192.0.0.0/16", HOUR));
     ck_assert(bans_hold(bans, &a, 0, NOW, &verdict));
     ck_assert_int_eq(verdict.until_ns, NOW + 3 * HOUR);
-    ck_assert(verdict.is_by_rule);
+    ck_assert(verdict.spares_known);
     put(ban_of("192.0.0.0/8"));
     ck_assert(bans_hold(bans, &a, 0, NOW, &verdict));
     ck_assert_int_eq(verdict.until_ns, NOW + 3 * HOUR);
-    ck_assert(!verdict.is_by_rule);
+    ck_assert(!verdict.spares_known);
+}
+END_TEST
+
+START_TEST(a_rule_spares_whoever_is_known_there_unless_it_says_otherwise)
+{
+    const struct address a = host("192.0.2.7");
+    struct ban_verdict verdict;
+    struct ban ban = by_rule("192.0.2.7", HOUR), found;
+    put(ban);
+    ban.until_ns += HOUR;
+    ban.spares_nobody = 1;
+    put(ban);
+    ck_assert_uint_eq(count(), 1); /* the same one, longer */
+    ck_assert(bans_hold(bans, &a, 0, NOW, &verdict));
+    ck_assert(!verdict.spares_known);
+    ck_assert_int_eq(bans_find(bans, &ban, NOW, &found), 0);
+    ck_assert_uint_eq(found.spares_nobody, 1);
 }
 END_TEST
 
@@ -499,6 +516,7 @@ SUITE(bans)
     LOOP_TEST(a_ban_hits_its_network_and_nobody_else, networks);
     LOOP_TEST(a_part_of_an_ipv6_64_is_no_network_to_ban, no_networks);
     TEST(the_last_of_several_to_end_is_told);
+    TEST(a_rule_spares_whoever_is_known_there_unless_it_says_otherwise);
     TEST(who_is_banned_until_when_is_written_for_people);
     TEST(a_ban_ends_at_its_time_and_takes_no_place_any_more);
     LOOP_TEST(a_ban_without_an_end_within_a_year_is_refused, wrong_ends);
