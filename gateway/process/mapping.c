@@ -8,6 +8,18 @@
 #include <sys/mman.h>
 #include <sys/random.h>
 
+/* Lines on their way: a mapping apart, of which each process keeps its own pages alone. Returns 0,
+ * or -1 and why. */
+static int map_logs(struct mapping *m, struct error *why)
+{
+    struct shared_layout layout = {0};
+    (void)shared_reserve(&layout, log_memory_size()); /* of the first slot */
+    m->log_stride = shared_reserve(&layout, log_memory_size());
+    layout.size = PROCESS_SLOT_MAX * m->log_stride;
+    m->logs = shared_map(&layout, why);
+    return m->logs == NULL ? -1 : 0;
+}
+
 int mapping_create(struct mapping *m, size_t max_connections, struct error *why)
 {
     struct shared_layout layout = {0}, own = {0};
@@ -21,7 +33,6 @@ int mapping_create(struct mapping *m, size_t max_connections, struct error *why)
     size_t limits = shared_reserve(&layout, memory_size());
     size_t bans = shared_reserve(&layout, bans_size());
     size_t known = shared_reserve(&layout, known_size());
-    size_t logs = shared_reserve(&layout, PROCESS_SLOT_MAX * log_memory_size());
     size_t set_limits = shared_reserve(&layout, set_limits_size());
     size_t senders = shared_reserve(&layout, senders_size());
     uint64_t seed, key[2];
@@ -41,7 +52,6 @@ int mapping_create(struct mapping *m, size_t max_connections, struct error *why)
         .limits = (void *)(base + limits),
         .bans = (void *)(base + bans),
         .known = (void *)(base + known),
-        .logs = base + logs,
         .set_limits = (void *)(base + set_limits),
         .witness = witness,
         .senders = (void *)(base + senders),
@@ -54,17 +64,23 @@ int mapping_create(struct mapping *m, size_t max_connections, struct error *why)
         return error_set(why, "getrandom: %s", strerror(errno));
     bans_begin(m->bans, seed);
     set_limits_begin(m->set_limits, key);
-    return 0;
+    return map_logs(m, why);
 }
 
 struct log_memory *mapping_log(const struct mapping *m, size_t slot)
 {
-    return (void *)(m->logs + slot * log_memory_size());
+    return (void *)(m->logs + slot * m->log_stride);
 }
 
-void mapping_hide(const struct mapping *m)
+void mapping_hide(const struct mapping *m, size_t slot, bool is_control)
 {
-    (void)munmap(m->witness, witness_memory_size()); /* it is mapped */
+    size_t before = slot * m->log_stride, behind = before + m->log_stride;
+    if (before > 0)
+        (void)munmap(m->logs, before); /* it is mapped, as all here */
+    if (behind < PROCESS_SLOT_MAX * m->log_stride)
+        (void)munmap(m->logs + behind, PROCESS_SLOT_MAX * m->log_stride - behind);
+    if (!is_control)
+        (void)munmap(m->witness, witness_memory_size());
 }
 
 static void release(void *owner, const struct session_lease *lease)

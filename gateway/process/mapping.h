@@ -30,7 +30,8 @@ struct mapping {
     struct bans *bans;
     struct known *known;
     struct set_limits *set_limits;
-    char *logs;                     /* of all slots: mapping_log */
+    char *logs; /* of all slots, in a mapping of its own: mapping_log */
+    size_t log_stride;
     struct witness_memory *witness; /* in a mapping of its own, which control alone keeps */
     struct senders *senders;
     /* Inherited, and not in the mapping. */
@@ -43,8 +44,10 @@ int mapping_create(struct mapping *m, size_t max_connections, struct error *why)
 
 /* Where the process in `slot` gathers its lines. */
 struct log_memory *mapping_log(const struct mapping *m, size_t slot);
-/* Gives up what is control's alone: for every other process. */
-void mapping_hide(const struct mapping *m);
+
+/* Gives up what the process in `slot` has no business with: lines that others have gathered, and
+ * what is control's alone. */
+void mapping_hide(const struct mapping *m, size_t slot, bool is_control);
 
 /* What a process that has ended held: its sessions, its permits, its locks, its row. */
 void mapping_release(const struct mapping *m, size_t slot);

@@ -98,8 +98,7 @@ void role_begin(struct role *r, const struct birth *birth,
     (void)snprintf(r->name, sizeof r->name, is_one ? "%s" : "%s %u",
                    process_role_name((uint32_t)birth->role), birth->index); /* fits */
     role_set_state(r, PROCESS_STARTING);
-    if (birth->role != PROCESS_CONTROL)
-        mapping_hide(birth->mapping);
+    mapping_hide(birth->mapping, birth->slot, birth->role == PROCESS_CONTROL);
     drop_privileges(birth);
     r->loop = loop_create(&why);
     if (r->loop == NULL)
