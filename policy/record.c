@@ -2,6 +2,7 @@
  * them. A decoded value is never longer than what it stood for, so one line's room is enough. */
 #include "policy/record.h"
 
+#include "base/scan.h"
 #include "base/utf8.h"
 
 #include <assert.h>
@@ -9,7 +10,8 @@
 struct reader {
     struct span rest;
     struct record_line *out;
-    size_t used; /* of out->decoded */
+    size_t used;   /* of out->decoded */
+    uint64_t seen; /* a bit for each key that has come; some share one */
     bool is_json;
 };
 
@@ -24,7 +26,9 @@ static bool take(struct reader *r, char c)
 /* A program that has read our JSON may write it with spaces. */
 static void skip_spaces(struct reader *r)
 {
-    while (r->is_json && (take(r, ' ') || take(r, '\t')))
+    if (!r->is_json)
+        return;
+    while (take(r, ' ') || take(r, '\t'))
         continue;
 }
 
@@ -68,6 +72,13 @@ static struct span take_word(struct reader *r, bool (*is_one)(char c))
     return span_take(&r->rest, size);
 }
 
+/* The same, of what needs no quotes. */
+static struct span take_plain(struct reader *r)
+{
+    const char *end = scan_word(r->rest.data, r->rest.data + r->rest.size);
+    return span_take(&r->rest, (size_t)(end - r->rest.data));
+}
+
 static bool is_of_key(char c)
 {
     return (c >= 'a' && c <= 'z') || c == '_';
@@ -76,11 +87,6 @@ static bool is_of_key(char c)
 static bool is_of_number(char c)
 {
     return ascii_is_digit(c) || c == '-' || c == '.';
-}
-
-static bool is_plain(char c)
-{
-    return c > ' ' && c < 0x7f && c != '"' && c != '=' && c != '\\';
 }
 
 static void put(struct reader *r, unsigned c)
@@ -194,11 +200,17 @@ static bool take_key(struct reader *r, struct span *key)
     return take(r, ':');
 }
 
-static bool has_key(const struct record_line *out, struct span key)
+/* Has it come before? From now on it has. */
+static bool is_repeated(struct reader *r, struct span key)
 {
-    for (size_t i = 0; i < out->count; i++)
-        if (out->fields[i].key.size == key.size &&
-            memcmp(out->fields[i].key.data, key.data, key.size) == 0)
+    uint64_t bit = UINT64_C(1) << ((key.size * 5 + (unsigned char)key.data[0] * 3U +
+                                    (unsigned char)key.data[key.size - 1]) &
+                                   63);
+    bool may_be = (r->seen & bit) != 0;
+    r->seen |= bit;
+    for (size_t i = 0; may_be && i < r->out->count; i++)
+        if (r->out->fields[i].key.size == key.size &&
+            memcmp(r->out->fields[i].key.data, key.data, key.size) == 0)
             return true;
     return false;
 }
@@ -208,11 +220,11 @@ static bool take_field(struct reader *r)
     struct record_field f;
     skip_spaces(r);
     if (r->out->count == RECORD_FIELDS_MAX || !take_key(r, &f.key) || f.key.size == 0 ||
-        has_key(r->out, f.key))
+        is_repeated(r, f.key))
         return false;
     skip_spaces(r);
     if (!take(r, '"'))
-        f.value = take_word(r, r->is_json ? is_of_number : is_plain);
+        f.value = r->is_json ? take_word(r, is_of_number) : take_plain(r);
     else if (!take_quoted(r, &f.value))
         return false;
     skip_spaces(r);

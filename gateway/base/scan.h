@@ -111,3 +111,19 @@ static inline const char *scan_control(const char *at, const char *end)
         at++;
     return at;
 }
+
+/* Hot: the first byte in [at, end) that is none of ASCII, or `end`. */
+static inline const char *scan_ascii(const char *at, const char *end)
+{
+#ifdef __SSE2__
+    for (; end - at >= 16; at += 16) {
+        unsigned mask =
+            (unsigned)_mm_movemask_epi8(_mm_loadu_si128((const __m128i *)(const void *)at));
+        if (mask != 0)
+            return at + __builtin_ctz(mask);
+    }
+#endif
+    while (at < end && (unsigned char)*at < 0x80)
+        at++;
+    return at;
+}

@@ -1,5 +1,7 @@
 #include "base/utf8.h"
 
+#include "base/scan.h"
+
 /* How many bytes the character at the front has, or 0 when it is none. */
 static size_t character_size(const unsigned char *s, size_t size)
 {
@@ -23,19 +25,17 @@ static size_t character_size(const unsigned char *s, size_t size)
 
 bool utf8_is_valid(struct span s)
 {
-    while (s.size > 0) {
-        size_t size = character_size((const unsigned char *)s.data, s.size);
+    const char *at = s.data, *end = at + s.size;
+    while ((at = scan_ascii(at, end)) != end) {
+        size_t size = character_size((const unsigned char *)at, (size_t)(end - at));
         if (size == 0)
             return false;
-        span_skip(&s, size);
+        at += size;
     }
     return true;
 }
 
 bool utf8_has_non_ascii(struct span s)
 {
-    for (size_t i = 0; i < s.size; i++)
-        if ((unsigned char)s.data[i] > 0x7f)
-            return true;
-    return false;
+    return scan_ascii(s.data, s.data + s.size) != s.data + s.size;
 }

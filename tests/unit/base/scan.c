@@ -47,6 +47,13 @@ static const char *naive_control(const char *at, const char *end)
     return at;
 }
 
+static const char *naive_ascii(const char *at, const char *end)
+{
+    while (at != end && (unsigned char)*at < 128)
+        at++;
+    return at;
+}
+
 static uint32_t next_random(uint32_t *seed)
 {
     *seed = *seed * UINT32_C(1664525) + UINT32_C(1013904223);
@@ -119,7 +126,8 @@ START_TEST(a_byte_that_ends_what_is_scanned_ends_it_wherever_it_stands)
         const char *(*naive)(const char *at, const char *end);
     } scans[] = {{scan_field_name, naive_field_name}, /* RFC 5322 section 3.6.8: ftext */
                  {scan_word, naive_word},
-                 {scan_control, naive_control}};
+                 {scan_control, naive_control},
+                 {scan_ascii, naive_ascii}};
     alignas(64) char area[AREA_SIZE];
     for (size_t i = 0; i < sizeof scans / sizeof *scans; i++)
         for (int byte = 0; byte < 256; byte++)
@@ -155,6 +163,8 @@ START_TEST(scanning_agrees_with_a_loop_over_single_bytes)
                     ck_abort_msg("field name: start %zu, length %zu", start, length);
                 if (scan_word(at, end) != naive_word(at, end))
                     ck_abort_msg("word: start %zu, length %zu", start, length);
+                if (scan_ascii(at, end) != naive_ascii(at, end))
+                    ck_abort_msg("ascii: start %zu, length %zu", start, length);
                 if (scan_control(at, end) != naive_control(at, end))
                     ck_abort_msg("control: start %zu, length %zu", start, length);
                 if (scan_pair(at, end, a, b) != naive_pair(at, end, a, b))
@@ -178,6 +188,7 @@ START_TEST(no_byte_at_the_end_or_behind_it_is_read)
         ck_assert(scan_field_name(end - length, end) == end);
         ck_assert(scan_word(end - length, end) == end);
         ck_assert(scan_control(end - length, end) == end);
+        ck_assert(scan_ascii(end - length, end) == end);
     }
     ck_assert_int_eq(munmap(area, 2 * page), 0);
 }
