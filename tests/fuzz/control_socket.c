@@ -73,9 +73,9 @@ static void on_request(void *owner, uint32_t request)
     it.request = request;
 }
 
-static void on_drain(void *owner, uint32_t request, bool is_drain)
+static void on_order(void *owner, uint32_t request, bool is_so)
 {
-    (void)is_drain;
+    (void)is_so; /* --files; on or off */
     on_request(owner, request);
 }
 
@@ -128,7 +128,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         .limit_setting = &it.limit_setting,
         .showing = &it.showing,
         .log = &it.log,
-        .actions = {.reload = on_request, .set_drain = on_drain}};
+        .actions = {.reload = on_order, .set_drain = on_order}};
     it.socket = control_socket_create(&options);
     it.client = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     must(it.socket != NULL &&
