@@ -24,15 +24,13 @@ static void take_line(void *owner, const struct listing_line *line)
 
 int groups_build(int fd, const char *path, const char *realm, size_t *count, struct errors *errors)
 {
-    size_t before = errors_count(errors);
-    struct parser p = {.builder = lookup_builder_create(), .realm = realm, .errors = errors};
-    int result = -1;
-    if (p.builder == NULL)
-        errors_add_at(errors, &(struct place){path, 0}, "out of memory");
-    else
-        listing_read_names(fd, path, take_line, &p, errors);
-    if (errors_count(errors) == before)
-        result = listing_seal(p.builder, "group", path, count, errors);
-    lookup_builder_destroy(&p.builder);
-    return result;
+    struct parser p = {.realm = realm, .errors = errors};
+    const struct listing l = {.fd = fd,
+                              .path = path,
+                              .title = "group",
+                              .is_of_names = true,
+                              .take = take_line,
+                              .owner = &p,
+                              .builder = &p.builder};
+    return listing_make(&l, count, errors);
 }

@@ -119,15 +119,12 @@ static void take_line(void *owner, const struct listing_line *line)
 int overrides_build(const struct config *config, int fd, const char *path, size_t *count,
                     struct errors *errors)
 {
-    size_t before = errors_count(errors);
-    struct parser p = {config, path, lookup_builder_create(), errors};
-    int result = -1;
-    if (p.builder == NULL)
-        errors_add_at(errors, &(struct place){path, 0}, "out of memory");
-    else
-        listing_read(fd, path, take_line, &p, errors);
-    if (errors_count(errors) == before)
-        result = listing_seal(p.builder, "overrides", path, count, errors);
-    lookup_builder_destroy(&p.builder);
-    return result;
+    struct parser p = {.config = config, .path = path, .errors = errors};
+    const struct listing l = {.fd = fd,
+                              .path = path,
+                              .title = "overrides",
+                              .take = take_line,
+                              .owner = &p,
+                              .builder = &p.builder};
+    return listing_make(&l, count, errors);
 }

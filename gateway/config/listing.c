@@ -156,3 +156,19 @@ int listing_seal(struct lookup_builder *b, const char *title, const char *path, 
     buffer_clear(&bytes);
     return fd;
 }
+
+int listing_make(const struct listing *l, size_t *count, struct errors *errors)
+{
+    size_t before = errors_count(errors);
+    int fd = -1;
+    *l->builder = lookup_builder_create();
+    if (*l->builder == NULL)
+        errors_add_at(errors, &(struct place){l->path, 0}, "out of memory");
+    else
+        (l->is_of_names ? listing_read_names : listing_read)(l->fd, l->path, l->take, l->owner,
+                                                             errors);
+    if (errors_count(errors) == before)
+        fd = listing_seal(*l->builder, l->title, l->path, count, errors);
+    lookup_builder_destroy(l->builder);
+    return fd;
+}

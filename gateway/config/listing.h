@@ -5,6 +5,8 @@
 #include "base/lookup.h"
 #include "base/span.h"
 
+#include <stdbool.h>
+
 enum { LISTING_MAX = 16 * 1024 * 1024, LISTING_LINE_MAX = 4096 };
 
 /* A line that says something; valid during the call. The key may have spaces in it: it ends at the
@@ -33,3 +35,17 @@ char *listing_octets(int fd, const char *path, size_t max, size_t *size, struct 
  * Returns the descriptor; or -1, having added to `errors` why not. */
 int listing_seal(struct lookup_builder *b, const char *title, const char *path, size_t *count,
                  struct errors *errors);
+
+/* A whole file on its way to a lookup: what `take` is handed it adds to `*builder`, which is there
+ * meanwhile, as a rule in what `owner` points to. */
+struct listing {
+    int fd;
+    const char *path, *title;
+    bool is_of_names; /* as of listing_read_names */
+    void (*take)(void *owner, const struct listing_line *line);
+    void *owner;
+    struct lookup_builder **builder;
+};
+
+/* Reads it and seals what was taken, as listing_seal; nothing where any line was wrong. */
+int listing_make(const struct listing *l, size_t *count, struct errors *errors);
