@@ -121,8 +121,16 @@ static inline void turns_look(void)
     timeout_clear(turns.tick);
 }
 
-#define UNTIL(condition)                                                               \
-    for (turns_wait_for(#condition, __FILE__, __LINE__); !(condition); turns_look()) { \
+/* What comes later has patience of its own: a test may do other things for long. */
+static inline bool turns_were_enough(void)
+{
+    timeout_clear(turns.patience);
+    return true;
+}
+
+#define UNTIL(condition)                                                                        \
+    for (turns_wait_for(#condition, __FILE__, __LINE__); !((condition) && turns_were_enough()); \
+         turns_look()) {                                                                        \
     }
 
 static inline void turns_set_flag(void *owner)
@@ -139,6 +147,7 @@ static inline void turns_for(int64_t ms)
     turns_wait_for("time to pass", __FILE__, __LINE__);
     while (!is_over)
         turn();
+    (void)turns_were_enough();
     timeout_destroy(&end);
 }
 
