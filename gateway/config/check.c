@@ -53,6 +53,9 @@ static void check_names(const struct checker *k)
                        c->hostname);
     if (c->auth.realm[0] == '\0')
         c->auth.realm = dot == NULL ? c->hostname : copy(k, dot + 1);
+    const struct watched_config contacts = {WATCHED_CONTACTS, "contacts", c->contacts,
+                                            config_place(c, "contacts"), NULL};
+    config_watch(c, &contacts, k->errors);
     if (c->http.count > 0)
         errors_add_at(k->errors, &http, "http: this version serves no HTTP; write http = []");
 }

@@ -150,7 +150,8 @@ enum watched_kind {
     WATCHED_GROUP,
     WATCHED_ZONE,
     WATCHED_OVERRIDES,
-    WATCHED_COUNTRIES
+    WATCHED_COUNTRIES,
+    WATCHED_CONTACTS
 };
 
 struct watched_config {
@@ -194,7 +195,7 @@ struct config {
     struct place *places; /* of the top level's keys, in the order of their table */
     const char *hostname, *user, *auth_user, *helper_user;
     int64_t workers;
-    const char *state_dir, *spool_dir, *control, *secret, *contact;
+    const char *state_dir, *spool_dir, *control, *secret, *contact, *contacts;
     struct text_list http;
     struct text_list shared_networks;
     struct network_list shared; /* of `shared_networks` */

@@ -225,6 +225,9 @@ static const struct setting top_settings[] = {
     {"contact", SETTING_TEXT, AT(config, contact), .preset = "", .check = check_contact,
      .help =
          "appended to refusals, behind the id: where people turn to, as https://help.example.com"},
+    {"contacts", SETTING_TEXT, AT(config, contacts), .preset = "", .check = check_file,
+     .help = "file, watched: account: address, or @domain: address; whom a command of notify is to "
+             "tell"},
     {"http", SETTING_TEXT_LIST, AT(config, http), .preset = "",
      .help = "[] alone: this version serves no HTTP"},
     {"max_connections", SETTING_INTEGER, AT(config, max_connections), .preset = "20000", .min = 1,

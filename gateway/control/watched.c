@@ -1,6 +1,7 @@
 #include "control/watched.h"
 
 #include "auth/aliases.h"
+#include "auth/contacts.h"
 #include "auth/groups.h"
 #include "auth/overrides.h"
 #include "base/sealed.h"
@@ -21,6 +22,12 @@ static int build_group(const struct config *c, const struct watched_config *w, i
                        size_t *count, struct errors *errors)
 {
     return groups_build(fd, w->path, c->auth.realm, count, errors);
+}
+
+static int build_contacts(const struct config *c, const struct watched_config *w, int fd,
+                          size_t *count, struct errors *errors)
+{
+    return contacts_build(fd, w->path, c->auth.realm, count, errors);
 }
 
 static int build_overrides(const struct config *c, const struct watched_config *w, int fd,
@@ -72,11 +79,10 @@ typedef int build_fn(const struct config *c, const struct watched_config *w, int
 int watched_build(const struct config *config, size_t index, int fd, size_t *count,
                   struct errors *errors)
 {
-    static build_fn *const builders[] = {[WATCHED_ALIASES] = build_aliases,
-                                         [WATCHED_GROUP] = build_group,
-                                         [WATCHED_ZONE] = build_zone,
-                                         [WATCHED_OVERRIDES] = build_overrides,
-                                         [WATCHED_COUNTRIES] = build_countries};
+    static build_fn *const builders[] = {
+        [WATCHED_ALIASES] = build_aliases,     [WATCHED_GROUP] = build_group,
+        [WATCHED_ZONE] = build_zone,           [WATCHED_OVERRIDES] = build_overrides,
+        [WATCHED_COUNTRIES] = build_countries, [WATCHED_CONTACTS] = build_contacts};
     const struct watched_config *w = &config->watched[index];
     return builders[w->kind](config, w, fd, count, errors);
 }
