@@ -16,7 +16,7 @@ struct limiting_options {
     const struct senders *senders;
     struct memory memory;
     /* The store in Redis, of which nobody needs to think until somebody asks; NULL: there is none.
-     * Asked once. */
+     */
     struct redis_store *(*open_store)(void *owner);
     void *owner;
 };

@@ -258,13 +258,35 @@ static void introduce_all(const struct post *p)
             introduce(p, &g->posts[i]);
 }
 
+/* The newest control: it has the way to Redis. NULL: there is none. */
+static struct post *living_control(const struct master_state *m)
+{
+    for (struct generation *g = m->generations; g != NULL; g = g->next) {
+        struct post *p = &g->posts[g->post_count - 1];
+        if (p->child.channel != NULL)
+            return p;
+    }
+    return NULL;
+}
+
+/* What control can't be told of ends by itself. */
+static void release(const struct master_state *m, size_t slot)
+{
+    const struct message_empty empty = {0};
+    const struct post *heir = living_control(m);
+    size_t handed = mapping_release(&m->mapping, slot, heir == NULL ? -1 : (int)heir->child.slot);
+    if (handed > 0 &&
+        channel_send(heir->child.channel, MESSAGE_ORPHANS, &empty, span_make("", 0), -1) < 0)
+        (void)session_free_all(&m->mapping.sessions, heir->child.slot); /* how many is known */
+}
+
 static void forget_child(struct post *p)
 {
     const struct master_state *m = p->generation->master;
     const uint64_t one = 1;
     channel_destroy(&p->child.channel);
     log_rescue(mapping_log(&m->mapping, p->child.slot), m->log_pairs[p->child.slot][1]);
-    mapping_release(&m->mapping, p->child.slot);
+    release(m, p->child.slot);
     (void)!write(m->bell, &one, sizeof one); /* what it held, others may wait for */
     p->child = (struct child){.pid = 0};
 }

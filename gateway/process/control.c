@@ -1,6 +1,7 @@
 /* The control process: it writes the log, answers porteiroctl, and asks whether servers are there.
  */
 #include "base/clock.h"
+#include "control/orphans.h"
 #include "control/service.h"
 #include "net/tls.h"
 #include "process/redis_way.h"
@@ -16,7 +17,8 @@ struct control {
     struct board board;
     struct banning banning;
     struct limit_setting limit_setting;
-    struct redis_way redis; /* open once somebody has asked how limits stand */
+    struct orphans *orphans;
+    struct redis_way redis; /* open once somebody has asked for it */
     struct timeout *ending;
 };
 
@@ -38,6 +40,8 @@ static void on_message(struct role *r, const struct message *m)
         control_service_retire(c->service, end, c);
     } else if (m->type == MESSAGE_REDIS_DIAL) {
         redis_way_dialled(&c->redis, m);
+    } else if (m->type == MESSAGE_ORPHANS) {
+        orphans_take(c->orphans);
     } else {
         control_service_message(c->service, m);
     }
@@ -46,7 +50,8 @@ static void on_message(struct role *r, const struct message *m)
 static struct redis_store *open_store(void *owner)
 {
     struct control *c = owner;
-    redis_way_open(&c->redis, &c->role);
+    if (c->redis.role == NULL)
+        redis_way_open(&c->redis, &c->role);
     return c->redis.store;
 }
 
@@ -101,11 +106,18 @@ void control_main(const struct birth *birth)
                    .owner = &c},
         .witness = m->witness,
         .master = c.role.master};
+    const struct orphans_options orphans = {.loop = c.role.loop,
+                                            .sessions = m->sessions,
+                                            .process = birth->slot,
+                                            .open_store = open_store,
+                                            .owner = &c};
     c.ending = timeout_create(c.role.loop, end, &c);
     c.service = control_service_create(&options);
-    if (c.ending == NULL || c.service == NULL)
+    c.orphans = orphans_create(&orphans);
+    if (c.ending == NULL || c.service == NULL || c.orphans == NULL)
         abort(); /* out of memory at the start */
     role_run(&c.role);
+    orphans_destroy(&c.orphans);
     redis_way_close(&c.redis); /* who waits for it is answered */
     control_service_destroy(&c.service);
     timeout_destroy(&c.ending);

@@ -1,6 +1,7 @@
 #include "process/mapping.h"
 
 #include "base/shared.h"
+#include "decision/leases.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -83,23 +84,20 @@ void mapping_hide(const struct mapping *m, size_t slot, bool is_control)
         (void)munmap(m->witness, witness_memory_size());
 }
 
-static void release(void *owner, const struct session_lease *lease)
+static struct span release(void *owner, struct span held)
 {
-    struct table_name name;
-    static_assert(sizeof name == sizeof *lease, "a lease is the name of a counter");
-    memcpy(&name, lease, sizeof name);
-    (void)memory_release(owner, &name, 1); /* else it ends by itself */
+    return leases_release(held, owner);
 }
 
-void mapping_release(const struct mapping *m, size_t slot)
+size_t mapping_release(const struct mapping *m, size_t slot, int heir)
 {
     struct memory memory = memory_open(m->limits, m->limits_key, slot, NULL);
     memory_free(m->limits, slot);
-    session_each_lease(&m->sessions, slot, release, &memory);
-    (void)session_free_all(&m->sessions, slot); /* how many doesn't matter */
+    size_t handed = session_end_all(&m->sessions, slot, heir, release, &memory);
     health_release_all(m->health, slot);
     bans_release(m->bans, slot);
     set_limits_release(m->set_limits, slot);
     witness_memory_release(m->witness, slot);
     process_free(m->processes, slot);
+    return handed;
 }

@@ -49,5 +49,7 @@ struct log_memory *mapping_log(const struct mapping *m, size_t slot);
  * what is control's alone. */
 void mapping_hide(const struct mapping *m, size_t slot, bool is_control);
 
-/* What a process that has ended held: its sessions, its permits, its locks, its row. */
-void mapping_release(const struct mapping *m, size_t slot);
+/* What a process that has ended held: its sessions, its permits, its locks, its row. Rows of
+ * sessions that hold something in Redis go to the process in `heir`, which gives it back; -1: there
+ * is none. Returns how many. */
+size_t mapping_release(const struct mapping *m, size_t slot, int heir);

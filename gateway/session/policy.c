@@ -3,6 +3,7 @@
 #include "base/arena.h"
 #include "base/clock.h"
 #include "decision/decision.h"
+#include "decision/leases.h"
 #include "decision/set_limits.h"
 #include "policy/figures.h"
 #include "session/guard.h"
@@ -106,27 +107,19 @@ static void drop_rates(struct receipt **list)
             *list = (*list)->next;
 }
 
-static size_t add_leases(struct session_lease *leases, size_t count, const struct receipt *list)
-{
-    for (; list != NULL && count < SESSION_LEASES_MAX; list = list->next)
-        if (list->kind == COUNTER_AT_ONCE && !list->is_in_redis)
-            memcpy(&leases[count++], &list->name, sizeof *leases);
-    return count;
-}
-
-/* In the row stands what the master gives back should this process die. */
+/* In the row stands what is given back should this process die. */
 static void show_leases(const struct session *s)
 {
-    struct session_lease leases[SESSION_LEASES_MAX];
-    size_t count = add_leases(leases, 0, s->policy.at_connect);
-    count = add_leases(leases, count, s->policy.at_login);
-    session_set_leases(&s->context->table, s->row, leases, count);
+    const struct receipt *const lists[] = {s->policy.at_connect, s->policy.at_login};
+    struct lease_text held;
+    leases_write(lists, 2, &held);
+    session_set_held(&s->context->table, s->row, span_make(held.octets, held.size));
 }
 
 /* Before anything is given back, so that nothing is given back twice. */
 static void hide_leases(const struct session *s)
 {
-    session_set_leases(&s->context->table, s->row, NULL, 0);
+    session_set_held(&s->context->table, s->row, span_make("", 0));
 }
 
 /* What is missing without memory ends by itself. */

@@ -16,7 +16,7 @@ enum { READ_TRIES = 100, JOIN_TRIES = 4, CROWDS_A_ROW = 2 };
 struct row {
     _Atomic uint32_t sequence;
     _Atomic uint32_t state, messages, deleted;
-    _Atomic uint32_t lease_count;
+    _Atomic uint32_t held_size;
     struct session_row content;
 };
 
@@ -64,21 +64,20 @@ static struct row *row_at(const struct session_table *t, size_t i)
     return (struct row *)(void *)((char *)t->region + rows_offset(t->capacity)) + i;
 }
 
-static size_t leases_offset(size_t capacity)
+static size_t held_offset(size_t capacity)
 {
     return rows_offset(capacity) + aligned(capacity * sizeof(struct row));
 }
 
-/* Of one row. They lie apart: most sessions hold none, and never touch that memory. */
-static struct session_lease *leases_of(const struct session_table *t, size_t row)
+/* Of one row. They lie apart: most sessions hold nothing, and never touch that memory. */
+static char *held_by(const struct session_table *t, size_t row)
 {
-    struct session_lease *all = (void *)((char *)t->region + leases_offset(t->capacity));
-    return all + row * SESSION_LEASES_MAX;
+    return (char *)t->region + held_offset(t->capacity) + row * SESSION_HELD_MAX;
 }
 
 size_t session_table_size(size_t capacity)
 {
-    return leases_offset(capacity) + capacity * SESSION_LEASES_MAX * sizeof(struct session_lease);
+    return held_offset(capacity) + capacity * SESSION_HELD_MAX;
 }
 
 int session_claim(const struct session_table *t, size_t limit, size_t slot)
@@ -94,7 +93,7 @@ int session_claim(const struct session_table *t, size_t limit, size_t slot)
             static const struct session_row nothing;
             atomic_store_explicit(&t->region->hint, (uint32_t)(i + 1), memory_order_relaxed);
             session_write(t, (int)i, &nothing); /* of the last that had the row */
-            session_set_leases(t, (int)i, NULL, 0);
+            session_set_held(t, (int)i, span_make("", 0));
             return (int)i;
         }
     }
@@ -167,44 +166,72 @@ void session_free(const struct session_table *t, int row)
     atomic_store(&t->region->owners[row], 0);
 }
 
-/* The count is written last: what it doesn't cover is held too long, and never by nobody. */
-void session_set_leases(const struct session_table *t, int row, const struct session_lease *leases,
-                        size_t count)
+/* The size is written last: what it doesn't cover is held too long, and never by nobody. */
+void session_set_held(const struct session_table *t, int row, struct span held)
 {
     struct row *r = row_at(t, (size_t)row);
-    atomic_store_explicit(&r->lease_count, 0, memory_order_relaxed);
+    size_t size = held.size > SESSION_HELD_MAX ? SESSION_HELD_MAX : held.size;
+    atomic_store_explicit(&r->held_size, 0, memory_order_relaxed);
     atomic_thread_fence(memory_order_release);
-    if (count > SESSION_LEASES_MAX)
-        count = SESSION_LEASES_MAX;
-    if (count > 0)
-        memcpy(leases_of(t, (size_t)row), leases, count * sizeof *leases);
-    atomic_store_explicit(&r->lease_count, (uint32_t)count, memory_order_release);
+    if (size > 0)
+        memcpy(held_by(t, (size_t)row), held.data, size);
+    atomic_store_explicit(&r->held_size, (uint32_t)size, memory_order_release);
 }
 
-void session_each_lease(const struct session_table *t, size_t slot,
-                        void (*fn)(void *owner, const struct session_lease *lease), void *owner)
+static struct span copy_held(const struct session_table *t, size_t row, char out[SESSION_HELD_MAX])
 {
+    uint32_t size = atomic_load_explicit(&row_at(t, row)->held_size, memory_order_acquire);
+    if (size > SESSION_HELD_MAX)
+        size = SESSION_HELD_MAX;
+    if (size > 0)
+        memcpy(out, held_by(t, row), size);
+    return span_make(out, size);
+}
+
+static bool is_of(const struct session_table *t, size_t row, size_t slot)
+{
+    return atomic_load(&t->region->owners[row]) == (uint32_t)slot + 1;
+}
+
+size_t session_end_all(const struct session_table *t, size_t slot, int heir,
+                       struct span (*fn)(void *owner, struct span held), void *owner)
+{
+    char copy[SESSION_HELD_MAX];
+    size_t handed = 0;
     for (size_t i = 0; i < t->capacity; i++) {
-        const struct row *r = row_at(t, i);
-        if (atomic_load(&t->region->owners[i]) != (uint32_t)slot + 1)
+        if (!is_of(t, i, slot))
             continue;
-        uint32_t count = atomic_load_explicit(&r->lease_count, memory_order_acquire);
-        for (uint32_t n = 0; n < count && n < SESSION_LEASES_MAX; n++)
-            fn(owner, &leases_of(t, i)[n]);
+        struct span rest = fn == NULL ? span_make("", 0) : fn(owner, copy_held(t, i, copy));
+        if (rest.size == 0 || heir < 0) {
+            session_free(t, (int)i);
+            continue;
+        }
+        leave(t, i); /* the client is gone */
+        session_set_held(t, (int)i, rest);
+        atomic_store(&t->region->owners[i], (uint32_t)heir + 1);
+        handed++;
     }
+    return handed;
 }
 
 size_t session_free_all(const struct session_table *t, size_t slot)
 {
     size_t freed = 0;
-    for (size_t i = 0; i < t->capacity; i++) {
-        uint32_t owner = (uint32_t)slot + 1;
-        if (atomic_load(&t->region->owners[i]) != owner)
-            continue;
-        leave(t, i); /* as long as it is the dead one's nobody else has it */
-        freed += atomic_compare_exchange_strong(&t->region->owners[i], &owner, 0);
-    }
+    for (size_t i = 0; i < t->capacity; i++)
+        if (is_of(t, i, slot)) {
+            session_free(t, (int)i); /* until then nobody else has it */
+            freed++;
+        }
     return freed;
+}
+
+void session_each_held(const struct session_table *t, size_t slot,
+                       void (*fn)(void *owner, int row, struct span held), void *owner)
+{
+    char copy[SESSION_HELD_MAX];
+    for (size_t i = 0; i < t->capacity; i++)
+        if (is_of(t, i, slot))
+            fn(owner, (int)i, copy_held(t, i, copy));
 }
 
 int session_read(const struct session_table *t, size_t row, struct session_row *out,

@@ -3,8 +3,9 @@
  * than max_connections_per_ip. What a killed process held is given back with its rows. */
 #pragma once
 
+#include "base/span.h"
+
 #include <stdbool.h>
-#include <stddef.h>
 #include <stdint.h>
 
 enum session_state {
@@ -28,11 +29,8 @@ struct session_row {
     uint8_t is_tls;
 };
 
-/* What a session holds elsewhere in the mapping, by a name that means something there alone. */
-struct session_lease {
-    uint64_t words[2];
-};
-enum { SESSION_LEASES_MAX = 8 };
+/* Of what a session holds elsewhere: octets that mean something there alone (decision/leases.h). */
+enum { SESSION_HELD_MAX = 512 };
 
 /* A process's way to the rows. The capacity is kept here: nothing in the mapping is believed. */
 struct session_table {
@@ -63,16 +61,22 @@ void session_set_messages(const struct session_table *t, int row, uint32_t messa
                           uint32_t deleted);
 void session_free(const struct session_table *t, int row);
 
-/* What it holds now: SESSION_LEASES_MAX at most, the rest is left out. The owner alone. */
-void session_set_leases(const struct session_table *t, int row, const struct session_lease *leases,
-                        size_t count);
+/* What it holds now, SESSION_HELD_MAX octets at most. The owner alone. */
+void session_set_held(const struct session_table *t, int row, struct span held);
 
-/* Calls `fn` with all that the sessions of a process have held, which has ended. */
-void session_each_lease(const struct session_table *t, size_t slot,
-                        void (*fn)(void *owner, const struct session_lease *lease), void *owner);
+/* Ends all sessions of a process that has ended. `fn` gives back what each has held, and returns
+ * what it can't, an end of `held`, which lies in a copy: such a row goes to the process in `heir`,
+ * who has to free it; all others are free. `heir` is -1, and `fn` NULL, where there is none.
+ * Returns how many have gone to the heir. */
+size_t session_end_all(const struct session_table *t, size_t slot, int heir,
+                       struct span (*fn)(void *owner, struct span held), void *owner);
 
-/* Frees all rows of a process that has ended. Returns how many. */
+/* Frees all rows of a process, whatever they hold. Returns how many. */
 size_t session_free_all(const struct session_table *t, size_t slot);
+
+/* Calls `fn` with a copy of what each row of a process holds. */
+void session_each_held(const struct session_table *t, size_t slot,
+                       void (*fn)(void *owner, int row, struct span held), void *owner);
 
 /* Copies a row that is in use: 0, or -1 when it is free or always changing. `owner` is the slot of
  * its process. */

@@ -1,5 +1,6 @@
 """Limits on messages and recipients: what fits passes, what doesn't is told in figures, and what comes to nothing never
 counts."""
+import contextlib
 import json
 import os
 import signal
@@ -8,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from fixtures import build
 from fixtures.clients import PASSWORDS, Pop3, Smtp, message, plain_response, pop3, smtp
 from fixtures.scripted import CLOSE, EXTENSIONS, XCLIENT
 from fixtures.waiting import until
@@ -500,19 +502,44 @@ def test_as_many_sessions_at_once_as_may_and_one_that_ends_gives_its_place_back(
         gateway.wait_sessions(0)
 
 
-def test_sessions_of_a_worker_that_is_killed_give_their_places_back(new_gateway, new_smtp):
-    gateway = new_gateway(new_smtp(), workers=1, **policy(places=limit(count="sessions", max=3),
-                                                         doors=limit("ip", count="connections", max=3)))
+def come_in(gateway, count):
+    """So many sessions of alice; or None, when one of them finds no place."""
+    with contextlib.ExitStack() as stack:
+        sessions = []
+        for _ in range(count):
+            client = stack.enter_context(Smtp(gateway.port("submission"), tls=None))
+            if not client.reply().startswith("220 "):
+                return None
+            client.hello()
+            client.starttls()
+            client.hello()
+            client.send(f"AUTH PLAIN {plain_response('alice', PASSWORDS['alice'])}")
+            if not client.reply().startswith("235 "):
+                return None
+            sessions.append(client)
+        stack.pop_all()
+        return sessions
+
+
+@pytest.mark.parametrize("store", ["memory", "Redis"])
+def test_sessions_of_a_worker_that_is_killed_give_their_places_back(new_gateway, new_smtp, new_redis, store):
+    redis = with_redis(new_redis()) if store == "Redis" else {}
+    gateway = new_gateway(new_smtp(), workers=1, **redis, **policy(places=limit(count="sessions", max=3),
+                                                                  doors=limit("ip", count="connections", max=3)))
     gateway.may_lose = {"process_died"}
+    held = come_in(gateway, 3)
     for _ in range(2):
-        held = [smtp(gateway) for _ in range(3)]
+        assert not come_in(gateway, 1)
         old = gateway.pids("worker")
         os.kill(old[0], signal.SIGKILL)
         gateway.wait_replaced("worker", old)
         for client in held:
             client.drop()
-    with smtp(gateway), smtp(gateway), smtp(gateway):
-        pass
+        # A lease that nobody gives back ends after two minutes.
+        held = until(lambda: come_in(gateway, 3), "their places", timeout=20 if build.IS_ASAN else 5)
+    for client in held:
+        client.drop()
+    gateway.wait_sessions(0)
 
 
 @pytest.mark.parametrize("door, rule", [(door, rule) for door in ("submission", "submissions", "pop3", "pop3s")

@@ -403,36 +403,67 @@ START_TEST(what_a_killed_process_held_of_a_network_is_given_back_to_the_last_pla
 }
 END_TEST
 
-static void add_up(void *owner, const struct session_lease *lease)
+static void add_up(void *owner, int row, struct span held)
 {
-    uint64_t *sum = owner;
-    *sum += lease->words[0] * 1000 + lease->words[1];
+    size_t *sum = owner;
+    ck_assert_int_ge(row, 0);
+    *sum += held.size;
 }
 
-static uint64_t leases_of(size_t slot)
+static size_t held_by_all(size_t slot)
 {
-    uint64_t sum = 0;
-    session_each_lease(&table, slot, add_up, &sum);
+    size_t sum = 0;
+    session_each_held(&table, slot, add_up, &sum);
     return sum;
 }
 
 START_TEST(what_a_session_holds_is_known_as_long_as_it_holds_it)
 {
-    const struct session_lease leases[SESSION_LEASES_MAX + 1] = {{{1, 2}}, {{3, 4}}};
+    static const char many[SESSION_HELD_MAX + 1];
     int ours = session_claim(&table, CAPACITY, 7), theirs = session_claim(&table, CAPACITY, 8);
-    session_set_leases(&table, ours, leases, 2);
-    session_set_leases(&table, theirs, leases, 1);
-    ck_assert_uint_eq(leases_of(7), 4006);
-    ck_assert_uint_eq(leases_of(8), 1002);
-    session_set_leases(&table, ours, leases, 0);
-    ck_assert_uint_eq(leases_of(7), 0);
-    session_set_leases(&table, ours, leases, SESSION_LEASES_MAX + 1); /* what is past it is not */
-    ck_assert_uint_eq(leases_of(7), 4006);
+    session_set_held(&table, ours, span_of("three and four"));
+    session_set_held(&table, theirs, span_of("three"));
+    ck_assert_uint_eq(held_by_all(7), 14);
+    ck_assert_uint_eq(held_by_all(8), 5);
+    session_set_held(&table, ours, span_make("", 0));
+    ck_assert_uint_eq(held_by_all(7), 0);
+    session_set_held(&table, ours, span_make(many, sizeof many)); /* what is past it is not */
+    ck_assert_uint_eq(held_by_all(7), SESSION_HELD_MAX);
     session_free(&table, ours);
-    ck_assert_uint_eq(leases_of(7), 0);
+    ck_assert_uint_eq(held_by_all(7), 0);
     while (session_claim(&table, CAPACITY, 7) >= 0)
         ; /* whoever has the row next holds nothing */
-    ck_assert_uint_eq(leases_of(7), 0);
+    ck_assert_uint_eq(held_by_all(7), 0);
+}
+END_TEST
+
+/* Gives back the first word. */
+static struct span give_back(void *owner, struct span held)
+{
+    (void)span_split(&held, ' ');
+    (*(unsigned *)owner)++;
+    return held;
+}
+
+START_TEST(what_cannot_be_given_back_goes_to_the_heir_and_the_rest_is_free)
+{
+    const uint64_t network = 4711;
+    unsigned calls = 0;
+    int free_one = session_claim(&table, CAPACITY, 8), kept = session_claim(&table, CAPACITY, 8);
+    int other = session_claim(&table, CAPACITY, 9);
+    session_set_held(&table, free_one, span_of("memory"));
+    session_set_held(&table, kept, span_of("memory Redis"));
+    session_set_held(&table, other, span_of("memory Redis"));
+    ck_assert_int_eq(session_join(&table, kept, network, 1), 0);
+    ck_assert_uint_eq(session_end_all(&table, 8, 3, give_back, &calls), 1);
+    ck_assert_uint_eq(calls, 2);
+    ck_assert_uint_eq(session_count(&table, 8), 0);
+    ck_assert_uint_eq(session_count(&table, 3), 1);
+    ck_assert_uint_eq(held_by_all(3), strlen("Redis"));
+    ck_assert_int_eq(session_join(&table, other, network, 1), 0); /* the dead one's place */
+    session_free(&table, kept);
+    ck_assert_uint_eq(session_end_all(&table, 9, -1, give_back, &calls), 0);
+    ck_assert_uint_eq(session_count(&table, -1), 0);
 }
 END_TEST
 
@@ -523,6 +554,7 @@ SUITE(sessions)
     TEST(four_processes_that_come_and_go_never_exceed_a_networks_limit);
     TEST(what_a_killed_process_held_of_a_network_is_given_back_to_the_last_place);
     TEST(what_a_session_holds_is_known_as_long_as_it_holds_it);
+    TEST(what_cannot_be_given_back_goes_to_the_heir_and_the_rest_is_free);
     TEST(a_row_past_the_capacity_is_not_read);
     TEST(rows_of_a_hostile_mapping_are_closed_and_in_a_state_that_exists);
     TEST(claims_in_a_hostile_mapping_stay_within_it);
