@@ -22,7 +22,7 @@ void header_values_init(struct header_values *h, const char *const *names, size_
 static int find(const struct header_values *h)
 {
     for (size_t i = 0; i < h->count; i++)
-        if (!h->values[i].is_there && strcasecmp(h->names[i], h->name) == 0)
+        if (!h->values[i].is_there && strcasecmp(h->names[i], h->reader.name) == 0)
             return (int)i;
     return -1;
 }
@@ -49,56 +49,30 @@ static void end_value(struct header_values *h)
     h->current = -1;
 }
 
-/* The beginning of a line: a fold goes on with what the last one was. */
-static void begin_line(struct header_values *h, char c)
+static void begin_value(struct header_values *h)
 {
-    if (is_white(c)) {
-        h->state = IN_VALUE;
-        return;
-    }
-    end_value(h);
-    h->name_size = 0;
-    h->state = IN_NAME;
-}
-
-static void end_name(struct header_values *h)
-{
-    h->name[h->name_size] = '\0';
     h->current = find(h);
     if (h->current >= 0)
         h->values[h->current].is_there = true;
-    h->state = IN_VALUE;
 }
 
-static void take_name(struct header_values *h, char c)
+static void add_all(struct header_values *h, struct span piece)
 {
-    if (c == ':')
-        end_name(h);
-    else if (is_white(c))
-        h->state = BEHIND_NAME; /* RFC 5322 section 4.5.8: as much as there is */
-    else if (h->state == IN_NAME && h->name_size < HEADER_VALUE_NAME_MAX)
-        h->name[h->name_size++] = c;
-    else
-        h->state = IN_REST; /* none of those */
+    for (size_t i = 0; h->current >= 0 && i < piece.size; i++)
+        if (piece.data[i] != '\r')
+            add(h, piece.data[i]);
 }
 
 void header_values_take(struct header_values *h, struct span text)
 {
-    for (size_t i = 0; i < text.size; i++) {
-        char c = text.data[i];
-        if (h->state == AT_LINE && c == '.') {
-            h->state = BEHIND_DOT; /* the reader takes it away */
-            continue;
+    struct span piece;
+    for (;;)
+        switch (header_reader_next(&h->reader, &text, &piece)) {
+        case HEADER_MORE: return;
+        case HEADER_ENDS: end_value(h); break;
+        case HEADER_BEGINS: begin_value(h); break;
+        case HEADER_VALUE: add_all(h, piece); break;
         }
-        if (h->state <= BEHIND_DOT)
-            begin_line(h, c);
-        if (c == '\n')
-            h->state = AT_LINE;
-        else if (h->state == IN_NAME || h->state == BEHIND_NAME)
-            take_name(h, c);
-        else if (h->state == IN_VALUE && h->current >= 0 && c != '\r')
-            add(h, c);
-    }
 }
 
 const char *header_values_find(const struct header_values *h, const char *name)

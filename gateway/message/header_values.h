@@ -2,17 +2,15 @@
  * 2.2). Pure. */
 #pragma once
 
-#include "base/span.h"
+#include "message/header_reader.h"
 
-enum { HEADER_VALUES_MAX = 8, HEADER_VALUE_SIZE = 256, HEADER_VALUE_NAME_MAX = 64 };
+enum { HEADER_VALUES_MAX = 8, HEADER_VALUE_SIZE = 256 };
 
 struct header_values {
     const char *const *names;
     size_t count;
-    enum { AT_LINE, BEHIND_DOT, IN_NAME, BEHIND_NAME, IN_VALUE, IN_REST } state;
+    struct header_reader reader;
     int current; /* the field that is being collected, or -1 */
-    char name[HEADER_VALUE_NAME_MAX + 1];
-    size_t name_size;
     struct {
         bool is_there;
         size_t size;
