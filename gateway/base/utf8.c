@@ -39,3 +39,26 @@ bool utf8_has_non_ascii(struct span s)
 {
     return scan_ascii(s.data, s.data + s.size) != s.data + s.size;
 }
+
+/* The second octet's bounds keep out what is longer than it has to be, surrogates, and what is past
+ * U+10FFFF. */
+static bool begin_character(struct utf8_stream *s, unsigned char c)
+{
+    s->left = c < 0xe0 ? 1 : c < 0xf0 ? 2 : 3;
+    s->low = c == 0xe0 ? 0xa0 : c == 0xf0 ? 0x90 : 0x80;
+    s->high = c == 0xed ? 0x9f : c == 0xf4 ? 0x8f : 0xbf;
+    return c >= 0xc2 && c <= 0xf4;
+}
+
+bool utf8_next(struct utf8_stream *s, char octet)
+{
+    unsigned char c = (unsigned char)octet;
+    if (s->left == 0)
+        return c < 0x80 || begin_character(s, c);
+    if (c < s->low || c > s->high)
+        return false;
+    s->left--;
+    s->low = 0x80;
+    s->high = 0xbf;
+    return true;
+}

@@ -160,6 +160,31 @@ START_TEST(up_to_four_octets_are_judged_as_the_syntax_of_the_rfc_does)
 }
 END_TEST
 
+static bool stream_is_valid(const unsigned char *text, size_t size)
+{
+    struct utf8_stream s = {0};
+    for (size_t i = 0; i < size; i++)
+        if (!utf8_next(&s, (char)text[i]))
+            return false;
+    return utf8_stream_is_whole(&s);
+}
+
+START_TEST(octet_by_octet_the_same_is_valid)
+{
+    unsigned char text[4];
+    for (unsigned n = 0; n < 1u << 24; n += 1 + n % 3) {
+        memcpy(text,
+               (unsigned char[]){(unsigned char)(0x7e + n % 130), (unsigned char)(n >> 16),
+                                 (unsigned char)(n >> 8), (unsigned char)(0x40 + n % 192)},
+               4);
+        for (size_t size = 1; size <= sizeof text; size++)
+            ASSERT_OFTEN(
+                utf8_is_valid(span_make((const char *)text, size)) == stream_is_valid(text, size),
+                "%02x %02x %02x %02x, %zu of them", text[0], text[1], text[2], text[3], size);
+    }
+}
+END_TEST
+
 START_TEST(a_nul_is_a_character)
 {
     ck_assert(utf8_is_valid(span_make("a\0b", 3)));
@@ -186,6 +211,7 @@ SUITE(utf8)
     TEST(every_code_point_but_surrogates_is_valid);
     TEST(a_character_that_is_cut_short_is_invalid);
     TEST(up_to_four_octets_are_judged_as_the_syntax_of_the_rfc_does);
+    TEST(octet_by_octet_the_same_is_valid);
     TEST(a_nul_is_a_character);
     TEST(bytes_above_7f_are_more_than_ascii);
 }
