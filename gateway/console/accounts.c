@@ -1,4 +1,4 @@
-/* What concerns one account: forget, login-test. */
+/* What concerns one account: forget, kick, login-test. */
 #include "console/client.h"
 #include "console/commands.h"
 #include "console/listing.h"
@@ -33,6 +33,25 @@ int command_forget(const struct console *c)
     if (c->argc != 1)
         return console_wrong("forget takes an account");
     return console_order(c, json_pack("{s:s, s:s}", "command", "forget", "account", c->argv[0]));
+}
+
+int command_kick(const struct console *c)
+{
+    const char *who = NULL, *reason = "";
+    for (int i = 0; i < c->argc; i++) {
+        const char *word = c->argv[i];
+        if (strcmp(word, "--reason") == 0 && i + 1 < c->argc)
+            reason = c->argv[++i];
+        else if (who == NULL && word[0] != '-')
+            who = word;
+        else
+            return console_wrong("kick takes an account, a session's id or an address, and "
+                                 "--reason TEXT");
+    }
+    if (who == NULL)
+        return console_wrong("kick takes an account, a session's id or an address");
+    return console_order(
+        c, json_pack("{s:s, s:s, s:s}", "command", "kick", "who", who, "reason", reason));
 }
 
 /* ---- login-test ---- */

@@ -20,6 +20,8 @@ const struct command console_commands[] = {
      command_show},
     {"count", "ACCOUNT rejected_recipients N | --message ID | -",
      "counts recipients that were nobody's after all", command_count},
+    {"kick", "ACCOUNT|ID|ADDRESS [--reason TEXT]", "ends its sessions, each between commands",
+     command_kick},
     {"bans", "", "who is banned, by whom or what, and for how long still", command_bans},
     {"ban", "NETWORK [--for TIME] [--reason TEXT]",
      "sends clients of an address or network away, for a day", command_ban},

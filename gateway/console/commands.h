@@ -27,6 +27,7 @@ int command_reload(const struct console *c);
 int command_drain(const struct console *c);
 int command_undrain(const struct console *c);
 int command_forget(const struct console *c);
+int command_kick(const struct console *c);
 int command_bans(const struct console *c);
 int command_ban(const struct console *c);
 int command_unban(const struct console *c);

@@ -14,6 +14,7 @@ struct control_service {
     struct control_service_options options;
     struct witness *witness;
     struct showing showing;
+    struct kicking kicking;
     struct log_writer *writer;
     struct control_socket *socket;
     struct probes *probes;
@@ -87,6 +88,8 @@ struct control_service *control_service_create(const struct control_service_opti
                                   .board = options->board,
                                   .banning = options->banning,
                                   .aliases = options->limits.aliases};
+    s->kicking = (struct kicking){
+        .board = options->board, .aliases = options->limits.aliases, .master = options->master};
     const struct log_writer_options writer = {.loop = u->loop,
                                               .config = &u->config->log,
                                               .counters = u->counters,
@@ -100,6 +103,7 @@ struct control_service *control_service_create(const struct control_service_opti
                                                   .board = options->board,
                                                   .banning = options->banning,
                                                   .limit_setting = options->limit_setting,
+                                                  .kicking = &s->kicking,
                                                   .showing = &s->showing,
                                                   .log = u->log,
                                                   .actions = {.reload = ask_reload,

@@ -19,7 +19,7 @@ struct control_service_options {
     struct limiting_options limits;
     struct witness_memory *witness;
     int socket;             /* listening */
-    struct channel *master; /* for RELOAD, SET_DRAIN and LOG_LOST */
+    struct channel *master; /* for RELOAD, SET_DRAIN, LOG_LOST and END_SESSIONS */
 };
 
 /* NULL without memory. */

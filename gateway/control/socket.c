@@ -171,18 +171,27 @@ static void on_show(struct control_client *c, const json_t *request)
     send_answer(c, showing_answer(c->socket->options.showing, request, &why), &why);
 }
 
+static void send_said(struct control_client *c, int outcome, const struct error *said)
+{
+    send_result(c, outcome == 0, said->text);
+}
+
 static void on_ban(struct control_client *c, const json_t *request)
 {
     struct error said;
-    bool is_good = banning_ban(c->socket->options.banning, request, c->uid, &said) == 0;
-    send_result(c, is_good, said.text);
+    send_said(c, banning_ban(c->socket->options.banning, request, c->uid, &said), &said);
 }
 
 static void on_unban(struct control_client *c, const json_t *request)
 {
     struct error said;
-    bool is_good = banning_unban(c->socket->options.banning, request, c->uid, &said) == 0;
-    send_result(c, is_good, said.text);
+    send_said(c, banning_unban(c->socket->options.banning, request, c->uid, &said), &said);
+}
+
+static void on_kick(struct control_client *c, const json_t *request)
+{
+    struct error said;
+    send_said(c, kicking_kick(c->socket->options.kicking, request, &said), &said);
 }
 
 static void on_limit_list(struct control_client *c, const json_t *request)
@@ -195,16 +204,15 @@ static void on_limit_list(struct control_client *c, const json_t *request)
 static void on_limit_set(struct control_client *c, const json_t *request)
 {
     struct error said;
-    bool is_good = limit_setting_set(c->socket->options.limit_setting, request, c->uid, &said) == 0;
-    send_result(c, is_good, said.text);
+    send_said(c, limit_setting_set(c->socket->options.limit_setting, request, c->uid, &said),
+              &said);
 }
 
 static void on_limit_unset(struct control_client *c, const json_t *request)
 {
     struct error said;
-    bool is_good =
-        limit_setting_unset(c->socket->options.limit_setting, request, c->uid, &said) == 0;
-    send_result(c, is_good, said.text);
+    send_said(c, limit_setting_unset(c->socket->options.limit_setting, request, c->uid, &said),
+              &said);
 }
 
 static void new_request(struct control_client *c)
@@ -307,6 +315,7 @@ static const struct {
     {"top", CONTROL_READ, on_top},
     {"show", CONTROL_SUPPORT, on_show},
     {"count", CONTROL_SUPPORT, on_count},
+    {"kick", CONTROL_SUPPORT, on_kick},
     {"bans", CONTROL_READ, on_bans},
     {"ban", CONTROL_ADMIN, on_ban},
     {"unban", CONTROL_SUPPORT, on_unban},

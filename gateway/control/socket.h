@@ -9,6 +9,7 @@
 #include "control/banning.h"
 #include "control/board.h"
 #include "control/grant.h"
+#include "control/kicking.h"
 #include "control/limit_setting.h"
 #include "control/showing.h"
 #include "net/loop.h"
@@ -34,6 +35,7 @@ struct control_socket_options {
     const struct grants *grants;
     const struct board *board;
     const struct banning *banning;
+    const struct kicking *kicking;
     const struct limit_setting *limit_setting;
     const struct showing *showing;
     const struct event_log *log;

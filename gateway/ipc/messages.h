@@ -92,3 +92,24 @@ struct message_list {
     uint32_t index;
     uint32_t count; /* of its lines */
 };
+
+enum ending {
+    ENDING_none,
+#define ENDING(name, is_at_once, help) ENDING_##name,
+#include "ipc/endings.def"
+#undef ENDING
+    ENDING_COUNT
+};
+
+/* Whose sessions: of who has logged in by that canonical name, of clients within that network, or
+ * the one with that id. */
+enum end_of { END_OF_ACCOUNT, END_OF_NETWORK, END_OF_SESSION };
+
+enum { END_WHO_SIZE = 320, END_TEXT_SIZE = 200 };
+
+struct message_end_sessions {
+    uint32_t of;  /* enum end_of */
+    uint32_t why; /* enum ending */
+    char who[END_WHO_SIZE];
+    char text[END_TEXT_SIZE]; /* told to their clients */
+};

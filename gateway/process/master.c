@@ -100,14 +100,20 @@ static void set_state(struct master *m, enum process_state state)
 
 /* ---- messages to many ---- */
 
-static void send_all(struct master *m, const struct generation *only, enum process_role role,
-                     enum message_type type, int64_t grace_ns)
+static void tell_all(const struct master *m, const struct generation *only, enum process_role role,
+                     enum message_type type, const void *payload)
 {
-    const struct message_grace grace = {.grace_ns = grace_ns};
     for (struct generation *g = m->state.generations; g != NULL; g = g->next)
         for (size_t i = 0; (only == NULL || g == only) && i < g->post_count; i++)
             if (g->posts[i].role == role)
-                post_send(&g->posts[i], type, &grace);
+                post_send(&g->posts[i], type, payload);
+}
+
+static void send_all(const struct master *m, const struct generation *only, enum process_role role,
+                     enum message_type type, int64_t grace_ns)
+{
+    const struct message_grace grace = {.grace_ns = grace_ns};
+    tell_all(m, only, role, type, &grace);
 }
 
 /* The generation whose processes serve new clients. */
@@ -520,6 +526,8 @@ static void on_message(struct master_state *state, struct post *p, const struct 
         begin_reload(m, (struct asker){p->generation->number, r->request});
     } else if (is_control && message->type == MESSAGE_RELOAD_FILES) {
         files_reload(p->generation, ((const struct message_request *)message->payload)->request);
+    } else if (is_control && message->type == MESSAGE_END_SESSIONS) {
+        tell_all(m, NULL, PROCESS_WORKER, MESSAGE_END_SESSIONS, message->payload);
     } else if (is_control && message->type == MESSAGE_SET_DRAIN) {
         const struct message_set_drain *d = message->payload;
         set_drain(m, (struct asker){p->generation->number, d->request}, d->is_drain != 0);

@@ -6,6 +6,7 @@
 #include "net/tls_texts.h"
 #include "process/redis_way.h"
 #include "session/door.h"
+#include "session/ending.h"
 #include "upstream/tokens.h"
 
 #include <stdlib.h>
@@ -210,6 +211,7 @@ static void on_message(struct role *r, const struct message *m)
     case MESSAGE_TLS_FILES: take_files(w, m); return;
     case MESSAGE_TICKET_KEYS: tls_contexts_set_tickets(r->birth->prepared->tls, m->payload); return;
     case MESSAGE_PEER: add_peer(w, m); return;
+    case MESSAGE_END_SESSIONS: end_sessions(w->registry, m->payload); return;
     case MESSAGE_REDIS_DIAL: redis_way_dialled(&w->redis, m); return;
     default: return;
     }

@@ -51,9 +51,6 @@ void pop3_tunnel_timed_out(struct pop3_session *s);
 void pop3_tunnel_drained(struct pop3_session *s);
 void pop3_tunnel_client_gone(struct pop3_session *s, bool is_dead);
 
-/* What is said to a session that is to end. */
-enum pop3_reply_name pop3_last_word(const struct pop3_session *s);
-
 /* Adds a reply of our own; written by pop3_flush, pop3_continue or pop3_end. */
 void pop3_say(struct pop3_session *s, enum pop3_reply_name name, const char *argument);
 void pop3_flush(struct pop3_session *s);

@@ -1,5 +1,6 @@
 /* POP3 up to the login: TLS, and who the user is. */
 #include "session/arrival.h"
+#include "session/ending.h"
 #include "session/kinds.h"
 #include "session/policy.h"
 #include "session/pop3.h"
@@ -49,17 +50,12 @@ void pop3_flush(struct pop3_session *s)
     buffer_consume(&s->replies, bytes.size);
 }
 
-enum pop3_reply_name pop3_last_word(const struct pop3_session *s)
-{
-    return s->base.is_unwelcome ? POP3_REPLY_banned : POP3_REPLY_shutting_down;
-}
-
 /* All that was waited for has come. Returns false when the session has ended. */
 static bool settle(struct pop3_session *s)
 {
     s->is_waiting = false;
     if (session_is_to_end(&s->base) && !s->is_quitting) {
-        pop3_say(s, pop3_last_word(s), NULL);
+        pop3_say(s, ending_pop3_reply(&s->base), s->base.last_word);
         s->is_quitting = true;
     }
     if (!s->is_quitting && (s->errors >= ERRORS_MAX || s->commands >= COMMANDS_MAX)) {
@@ -171,7 +167,7 @@ static void ask_to_end(struct session *base)
     else if (s->base.state == SESSION_TLS)
         pop3_end(s, true);
     else if (!s->is_waiting)
-        end_with(s, pop3_last_word(s));
+        pop3_continue(s); /* and says why */
 }
 
 /* ---- the login ---- */

@@ -2,6 +2,7 @@
  * between commands.
  *
  * Each direction reads only as long as the other end takes: what is held is at most one chunk. */
+#include "session/ending.h"
 #include "session/pop3.h"
 
 #include "base/clock.h"
@@ -13,7 +14,7 @@ static void take_commands(struct pop3_session *s, struct span *in);
 
 static void end_with(struct pop3_session *s, enum pop3_reply_name name)
 {
-    pop3_say(s, name, NULL);
+    pop3_say(s, name, s->base.last_word);
     pop3_end(s, true);
 }
 
@@ -84,7 +85,7 @@ void pop3_tunnel_end(struct pop3_session *s)
 
 void pop3_tunnel_ask_to_end(struct pop3_session *s)
 {
-    (void)end_saying(s, pop3_last_word(s)); /* now or later */
+    (void)end_saying(s, ending_pop3_reply(&s->base)); /* now or later */
 }
 
 void pop3_tunnel_client_gone(struct pop3_session *s, bool is_dead)

@@ -1,6 +1,7 @@
 #include "session/policy.h"
 
 #include "base/clock.h"
+#include "session/ending.h"
 #include "session/guard.h"
 #include "session/login.h"
 
@@ -81,23 +82,41 @@ bool registry_is_ending(const struct registry *r)
 }
 
 /* Any session may end while one is asked: what that one gives back, another waits for. */
-static void ask_all(struct registry *r, bool is_now)
+void registry_each(struct registry *r, void (*fn)(void *owner, struct session *s), void *owner)
 {
     for (r->cursor = r->first; r->cursor != NULL;) {
         struct session *s = r->cursor;
         r->cursor = s->next;
-        if (is_now)
-            s->kind->end(s);
-        else
-            s->kind->ask_to_end(s);
+        fn(owner, s);
     }
+}
+
+static void ask_to_end(void *owner, struct session *s)
+{
+    (void)owner;
+    s->kind->ask_to_end(s);
+}
+
+static void end_now(void *owner, struct session *s)
+{
+    (void)owner;
+    s->kind->end(s);
 }
 
 void registry_ask_to_end(struct registry *r, bool is_ending)
 {
     r->is_ending = is_ending;
     if (is_ending)
-        ask_all(r, false);
+        registry_each(r, ask_to_end, NULL);
+}
+
+static void end_if_banned(void *owner, struct session *s)
+{
+    (void)owner;
+    if (guard_session(s))
+        session_ask_to_end(s, ENDING_banned, NULL);
+    else if (s->ending == ENDING_banned)
+        s->ending = ENDING_none; /* it was lifted */
 }
 
 void registry_look_for_banned(struct registry *r)
@@ -106,18 +125,12 @@ void registry_look_for_banned(struct registry *r)
     if (version == r->bans_seen)
         return;
     r->bans_seen = version;
-    for (r->cursor = r->first; r->cursor != NULL;) { /* as above */
-        struct session *s = r->cursor;
-        r->cursor = s->next;
-        s->is_unwelcome = guard_session(s);
-        if (s->is_unwelcome)
-            s->kind->ask_to_end(s);
-    }
+    registry_each(r, end_if_banned, NULL);
 }
 
 void registry_end_all(struct registry *r)
 {
-    ask_all(r, true);
+    registry_each(r, end_now, NULL);
 }
 
 size_t registry_count(const struct registry *r)
@@ -185,9 +198,20 @@ void session_tls_failed(const struct session *s, const char *reason)
     session_event(s, EVENT_tls_failed, field_text(KEY_reason, reason));
 }
 
+void session_ask_to_end(struct session *s, enum ending why, const char *text)
+{
+    if (s->ending == ENDING_none) {
+        s->ending = why;
+        s->last_word = text == NULL ? NULL : strdup(text); /* without memory less is said */
+        session_event(s, EVENT_session_ending, field_text(KEY_reason, ending_text(s)),
+                      field_text(KEY_reply, text == NULL ? "" : text));
+    }
+    s->kind->ask_to_end(s);
+}
+
 bool session_is_to_end(const struct session *s)
 {
-    return s->is_unwelcome || s->registry->is_ending;
+    return s->ending != ENDING_none || s->registry->is_ending;
 }
 
 void session_new_id(const struct session *s, char out[ID_SIZE])
@@ -216,6 +240,7 @@ void session_destroy(struct session *s)
     session_free(&s->context->table, s->row);
     free(s->account);
     free(s->sends_for);
+    free(s->last_word);
     free(s);
     if (--r->count == 0 && r->on_empty != NULL)
         r->on_empty(r->empty_owner);

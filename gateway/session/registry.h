@@ -7,6 +7,7 @@
 #include "auth/turn.h"
 #include "base/id.h"
 #include "config/config.h"
+#include "ipc/messages.h"
 #include "net/connection.h"
 #include "net/tls.h"
 #include "policy/country.h"
@@ -88,6 +89,7 @@ struct session {
     struct address client_address; /* of the connection, or of whom a trusted client speaks for */
     char *account;                 /* canonical; NULL before the login */
     char *sends_for;               /* the account whose message it is, where it is another's */
+    char *last_word;               /* what the client is told of its ending; NULL: nothing */
     int64_t started_ns, started_wall_ns;
     uint64_t bytes;    /* to the client in POP3, of messages in SMTP */
     uint32_t messages; /* taken by the upstream; read from a mailbox */
@@ -96,8 +98,8 @@ struct session {
     struct session_policy policy;
     int row;
     enum session_state state;
-    bool is_unwelcome; /* its address was banned: it ends between commands */
-    bool is_polite;    /* the client's last reply is to arrive: session_finish */
+    enum ending ending; /* why it is to end between commands; see session/ending.h */
+    bool is_polite;     /* the client's last reply is to arrive: session_finish */
     char id[ID_SIZE];
     char address[ADDRESS_TEXT_SIZE]; /* the same, for people */
     char country[COUNTRY_SIZE];      /* where that is; "": not known */
@@ -122,6 +124,9 @@ bool registry_is_ending(const struct registry *r);
 /* Sessions of addresses that were banned since it was called last end between commands. */
 void registry_look_for_banned(struct registry *r);
 
+/* Calls `fn` for each session; it may end that one, or any other. */
+void registry_each(struct registry *r, void (*fn)(void *owner, struct session *s), void *owner);
+
 /* Every session ends now. */
 void registry_end_all(struct registry *r);
 
@@ -143,6 +148,10 @@ int session_start_tls(struct session *s);
 
 /* Counts and logs that there is no TLS with the client; `reason` NULL: it took too long. */
 void session_tls_failed(const struct session *s, const char *reason);
+
+/* It is to end as soon as nothing is under way, now if possible; logs why. `text`, which may be
+ * NULL, is what its client is told. May free the session. */
+void session_ask_to_end(struct session *s, enum ending why, const char *text);
 
 /* Is it to end at the next quiet moment? */
 bool session_is_to_end(const struct session *s);

@@ -2,6 +2,7 @@
  * nobody else. */
 #include "base/clock.h"
 #include "session/arrival.h"
+#include "session/ending.h"
 #include "session/kinds.h"
 #include "session/policy.h"
 #include "session/smtp.h"
@@ -116,16 +117,10 @@ static void end_with(struct smtp_session *s, enum smtp_reply_name name)
     smtp_continue(s);
 }
 
-/* Who is banned doesn't go on with a message either. */
 static bool is_at_rest(const struct smtp_session *s)
 {
     return !s->is_waiting && s->take == smtp_take_commands &&
-           (s->transaction == NULL || s->base.is_unwelcome);
-}
-
-static enum smtp_reply_name last_word(const struct smtp_session *s)
-{
-    return s->base.is_unwelcome ? SMTP_REPLY_banned : SMTP_REPLY_shutting_down;
+           (s->transaction == NULL || ending_is_at_once(&s->base));
 }
 
 static void ask_to_end(struct session *base)
@@ -208,8 +203,8 @@ bool smtp_settle(struct smtp_session *s)
     bool was_waiting = s->is_waiting;
     s->is_waiting = false;
     if (is_at_rest(s) && session_is_to_end(&s->base) && !s->is_quitting) {
-        log_abandoned(s, smtp_reply_text(last_word(s)));
-        smtp_say(s, last_word(s), NULL);
+        log_abandoned(s, ending_text(&s->base));
+        smtp_say(s, ending_smtp_reply(&s->base), s->base.last_word);
         s->is_quitting = true;
     }
     if (s->take == smtp_take_commands && is_tiresome(s) && !s->is_quitting)

@@ -35,6 +35,19 @@ START_TEST(what_forget_is_refused_is_told)
 }
 END_TEST
 
+START_TEST(kick_names_whose_sessions_and_why)
+{
+    char words[][16] = {"--reason", "ticket 4711", "ana"};
+    char *argv[] = {words[0], words[1], words[2], NULL};
+    const struct console c = {.socket = gateway.path, .argc = 3, .argv = argv};
+    GATEWAY_SAYS("{\"ok\": true, \"text\": \"ana@example.com: sessions that end: 2\"}\n");
+    ck_assert_int_eq(command_kick(&c), CONSOLE_DONE);
+    gateway_is_done();
+    ck_assert_str_eq(gateway.told->requests,
+                     "{\"command\":\"kick\",\"who\":\"ana\",\"reason\":\"ticket 4711\"}\n");
+}
+END_TEST
+
 #define STEPS(outcome)                                                                    \
     "{\"name\": \"a\\u001bna\", \"is_alias\": true, \"account\": \"ana@example.com\","    \
     " \"backend\": \"saslauthd\", \"login_name\": \"ana\", \"outcome\": \"" outcome "\"," \
@@ -74,6 +87,9 @@ START_TEST(wrong_arguments_are_told_and_nothing_is_asked)
     ck_assert_int_eq(gives(command_forget, false, NULL, NULL), CONSOLE_USAGE);
     ck_assert_int_eq(gives(command_forget, false, "a", "b"), CONSOLE_USAGE);
     ck_assert_int_eq(gives(command_forget, false, "\xff", NULL), CONSOLE_USAGE);
+    ck_assert_int_eq(gives(command_kick, false, NULL, NULL), CONSOLE_USAGE);
+    ck_assert_int_eq(gives(command_kick, false, "a", "b"), CONSOLE_USAGE);
+    ck_assert_int_eq(gives(command_kick, false, "a", "--reason"), CONSOLE_USAGE);
     ck_assert_int_eq(gives(command_login_test, false, NULL, NULL), CONSOLE_USAGE);
     ck_assert_int_eq(gives(command_login_test, false, "ana", "secret"), CONSOLE_USAGE);
 }
@@ -91,6 +107,7 @@ SUITE(accounts)
     gateway_use(tests);
     TEST(forget_names_the_account_and_tells_what_was_done);
     TEST(what_forget_is_refused_is_told);
+    TEST(kick_names_whose_sessions_and_why);
     TEST(login_test_sends_the_line_that_was_typed_and_tells_the_steps);
     TEST(login_test_fails_when_the_password_is_wrong);
     TEST(wrong_arguments_are_told_and_nothing_is_asked);

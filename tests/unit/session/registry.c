@@ -1,4 +1,5 @@
 #include "session/door.h"
+#include "session/ending.h"
 
 #include "net/peer.h"
 #include "telemetry/mapping.h"
@@ -383,6 +384,81 @@ START_TEST(no_longer_asked_to_end_sessions_stay)
 }
 END_TEST
 
+static void log_in(void *owner, struct session *s)
+{
+    const char *account = owner;
+    if (s->listener == &listeners[SMTP]) {
+        free(s->account); /* of one who was there before */
+        s->account = strdup(account);
+    }
+}
+
+static void kick(enum end_of of, const char *who, const char *text)
+{
+    struct message_end_sessions m = {.of = of, .why = ENDING_kicked};
+    (void)span_copy(span_of(who), m.who, sizeof m.who);
+    (void)span_copy(span_of(text), m.text, sizeof m.text);
+    end_sessions(it.registry, &m);
+}
+
+START_TEST(of_those_that_are_kicked_each_hears_why_and_the_others_stay)
+{
+    char account[] = "ana@example.com";
+    struct peer *ana = comes(SMTP), *reader = comes(POP3);
+    hears(ana, "220 ");
+    hears(reader, "+OK ");
+    registry_each(it.registry, log_in, account);
+    kick(END_OF_ACCOUNT, "bob@example.com", "x");
+    kick(END_OF_NETWORK, "192.0.2.0/24", "x");
+    kick(END_OF_SESSION, "dc2y5gh27gqh", "x");
+    ck_assert_uint_eq(registry_count(it.registry), 2);
+    kick(END_OF_ACCOUNT, account, "ticket 4711");
+    hears(ana, "421 4.3.2 Ended by an administrator: ticket 4711 (");
+    sees_the_end(ana);
+    ck_assert_uint_eq(registry_count(it.registry), 1);
+    kick(END_OF_NETWORK, "127.0.0.0/8", "ticket 4712");
+    hears(reader, "-ERR [SYS/TEMP] Ended by an administrator: ticket 4712 (");
+    sees_the_end(reader);
+}
+END_TEST
+
+static void copy_id(void *owner, struct session *s)
+{
+    memcpy(owner, s->id, ID_SIZE);
+}
+
+START_TEST(one_session_is_kicked_by_its_id)
+{
+    char id[ID_SIZE];
+    struct peer *first = comes(SMTP), *second = comes(SMTP);
+    hears(first, "220 ");
+    hears(second, "220 ");
+    registry_each(it.registry, copy_id, id); /* the first stands last */
+    kick(END_OF_SESSION, id, "x");
+    hears(first, "421 4.3.2 ");
+    hears_nothing(second);
+}
+END_TEST
+
+/* The sender may have been taken over. */
+START_TEST(an_order_that_makes_no_sense_ends_nobody)
+{
+    struct message_end_sessions m = {.of = END_OF_ACCOUNT, .why = ENDING_kicked};
+    hears(comes(SMTP), "220 ");
+    end_sessions(it.registry, &m);
+    memset(m.who, 'x', sizeof m.who);
+    memset(m.text, 'x', sizeof m.text);
+    for (uint32_t of = 0; of < 5; of++)
+        for (uint32_t why = 0; why < ENDING_COUNT + 2; why++) {
+            m.of = of;
+            m.why = why;
+            end_sessions(it.registry, &m);
+        }
+    kick(END_OF_NETWORK, "127.0.0.1/99", "x");
+    ck_assert_uint_eq(registry_count(it.registry), 1);
+}
+END_TEST
+
 START_TEST(ended_all_of_them_end_at_once)
 {
     struct peer *all[] = {comes(SMTP), comes(POP3), comes(REFUSE)};
@@ -454,6 +530,9 @@ SUITE(registry)
     LOOP_TEST(while_it_refuses_new_clients_are_sent_away_and_others_stay, away);
     TEST(sessions_at_rest_that_are_asked_to_end_say_so_and_do);
     TEST(no_longer_asked_to_end_sessions_stay);
+    TEST(of_those_that_are_kicked_each_hears_why_and_the_others_stay);
+    TEST(one_session_is_kicked_by_its_id);
+    TEST(an_order_that_makes_no_sense_ends_nobody);
     TEST(ended_all_of_them_end_at_once);
     TEST(a_client_that_says_nothing_is_told_so_and_sent_away);
     TEST(who_tries_port_25_hears_which_port_it_is);

@@ -42,10 +42,11 @@ END_TEST
 START_TEST(a_failure_has_the_code_of_its_kind)
 {
     static const enum pop3_reply_name passing[] = {
-        POP3_REPLY_auth_unavailable, POP3_REPLY_auth_banned,      POP3_REPLY_full,
-        POP3_REPLY_crowded,          POP3_REPLY_greeting_banned,  POP3_REPLY_banned,
-        POP3_REPLY_shutting_down,    POP3_REPLY_out_of_memory,    POP3_REPLY_upstream_busy,
-        POP3_REPLY_upstream_down,    POP3_REPLY_upstream_refuses, POP3_REPLY_limit_connection};
+        POP3_REPLY_auth_unavailable, POP3_REPLY_auth_banned,     POP3_REPLY_full,
+        POP3_REPLY_crowded,          POP3_REPLY_greeting_banned, POP3_REPLY_banned,
+        POP3_REPLY_shutting_down,    POP3_REPLY_kicked,          POP3_REPLY_out_of_memory,
+        POP3_REPLY_upstream_busy,    POP3_REPLY_upstream_down,   POP3_REPLY_upstream_refuses,
+        POP3_REPLY_limit_connection};
     for (int name = 0; name < POP3_REPLY_COUNT; name++) {
         const char *line = own((enum pop3_reply_name)name, "x", NULL);
         bool is_temporary = false;
