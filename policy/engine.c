@@ -505,7 +505,8 @@ static void look_at(const struct policy_call *call, size_t i, struct verdict *ou
                             .key = call->takes[i].key,
                             .wait_us = a->wait_us,
                             .cost = call->takes[i].cost,
-                            .left = figures_left(&call->takes[i], a)};
+                            .left = figures_left(&call->takes[i], a),
+                            .used = figures_used(&call->takes[i], a)};
     if (!a->is_refusing)
         return;
     out->tries = tries_of(&call->takes[i], a);
@@ -528,6 +529,7 @@ void policy_judge(const struct policy_call *call, int group, struct verdict *out
                                 .key = span_of(""),
                                 .wait_us = -1,
                                 .left = -1,
+                                .used = -1,
                                 .lacks_header = true};
     for (size_t i = 0; group >= 0 && i < call->count; i++)
         if (call->takes[i].group == group)
@@ -600,8 +602,12 @@ void policy_monitored(const struct policy_call *call, const struct policy *p, po
 void policy_near(const struct policy_call *call, policy_told_fn *fn, void *owner)
 {
     for (size_t i = 0; i < call->count; i++) {
-        const struct verdict v = {
-            .kind = VERDICT_PASS, .rule = call->rules[i], .key = call->takes[i].key};
+        const struct verdict v = {.kind = VERDICT_PASS,
+                                  .rule = call->rules[i],
+                                  .override = call->overrides[i],
+                                  .key = call->takes[i].key,
+                                  .left = -1,
+                                  .used = figures_used(&call->takes[i], &call->answers[i])};
         if (call->answers[i].is_near)
             fn(owner, &v);
     }

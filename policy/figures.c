@@ -35,6 +35,29 @@ int64_t figures_left(const struct counter_take *take, const struct counter_answe
     return -1;
 }
 
+/* Likewise: what doesn't pass at once is used up. */
+static int64_t used_of_rate(const struct counter_take *take, const struct counter_answer *a)
+{
+    int64_t increment_us = take->rate.increment_us;
+    if (increment_us <= 0)
+        return -1;
+    wide used =
+        ((wide)owed_us(a) * take->cost + (uint64_t)increment_us - 1) / (uint64_t)increment_us;
+    return used > INT64_MAX ? INT64_MAX : (int64_t)used;
+}
+
+int64_t figures_used(const struct counter_take *take, const struct counter_answer *answer)
+{
+    switch (take->kind) {
+    case COUNTER_RATE: return used_of_rate(take, answer);
+    case COUNTER_AT_ONCE:
+    case COUNTER_DISTINCT: return answer->used > INT64_MAX ? INT64_MAX : (int64_t)answer->used;
+    case COUNTER_RATIO:
+        return answer->used == 0 ? 0 : (int64_t)((wide)answer->bad * 100 / answer->used);
+    }
+    return -1;
+}
+
 /* Of what counts as it is asked; -1: it doesn't. */
 static double share_used(const struct counter_take *take, const struct counter_answer *a)
 {
@@ -70,7 +93,8 @@ double figures_tightest(const struct policy_call *call, struct verdict *out)
     *out = (struct verdict){.kind = VERDICT_PASS,
                             .rule = call->rules[tightest],
                             .key = call->takes[tightest].key,
-                            .left = figures_left(&call->takes[tightest], &call->answers[tightest])};
+                            .left = figures_left(&call->takes[tightest], &call->answers[tightest]),
+                            .used = -1};
     for (size_t i = 0; i < call->count; i++)
         if (call->answers[i].is_taken && is_same(call, i, tightest))
             out->cost += call->takes[i].cost;

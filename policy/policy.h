@@ -109,6 +109,7 @@ struct verdict {
     bool lacks_header; /* that the rule wants */
     uint64_t cost;     /* how many of what the rule counts were asked for; 0: it counts otherwise */
     int64_t left;      /* how many would pass at once now; -1: unknown */
+    int64_t used;      /* how much of the limit is used up, see policy/figures; -1: unknown */
     uint64_t tries;    /* of what is counted, that led to it */
 };
 
@@ -146,8 +147,8 @@ typedef void policy_told_fn(void *owner, const struct verdict *v);
 void policy_monitored(const struct policy_call *call, const struct policy *p, policy_told_fn *fn,
                       void *owner);
 
-/* Calls `fn` for each rule that passes and has come to its warn_at: the verdict says no more than
- * rule and key. */
+/* Calls `fn` for each rule that passes and has come to its warn_at: the verdict says its rule, what
+ * is in force in its place, its key and how much is used up. */
 void policy_near(const struct policy_call *call, policy_told_fn *fn, void *owner);
 
 /* The key of a rule's counter for these facts: "RULE VALUE ...". Returns its length; 0: one of them

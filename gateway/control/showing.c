@@ -208,9 +208,9 @@ static json_t *bans_of(const struct showing *sh, const struct subject *s, int64_
 /* Numbers in a line of text look like names; these keys have no others. */
 static bool is_number(struct span key)
 {
-    static const char *const keys[] = {"recipients", "code", "bytes", "duration",  "cost",
-                                       "left",       "wait", "count", "deleted",   "days",
-                                       "tries",      "uid",  "pid",   "generation"};
+    static const char *const keys[] = {"recipients", "code",  "bytes", "duration", "cost",
+                                       "used",       "left",  "wait",  "count",    "deleted",
+                                       "days",       "tries", "uid",   "pid",      "generation"};
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
         if (span_equals(key, keys[i]))
             return true;

@@ -71,7 +71,7 @@ static void settle(const struct asked *a, size_t i, enum counter_settle_kind kin
 
 static void tell(const struct asked *a, enum event event, const struct verdict *v)
 {
-    char client[ADDRESS_TEXT_SIZE];
+    char client[ADDRESS_TEXT_SIZE], limit[160];
     address_format(&a->client, client);
     log_event(a->guessing->log, event, field_text(KEY_session, a->session),
               field_text(KEY_listener, a->facts.listener), field_text(KEY_client, client),
@@ -79,6 +79,8 @@ static void tell(const struct asked *a, enum event event, const struct verdict *
               field_text(KEY_rule, v->rule->name),
               field_text(KEY_verdict, v->kind == VERDICT_PASS ? "" : "monitor"),
               field_span(KEY_key, v->key),
+              field_text(KEY_limit, limit_rule_text(v->rule, v->override, limit, sizeof limit)),
+              v->used < 0 ? field_text(KEY_used, "") : field_number(KEY_used, v->used),
               v->tries == 0 ? field_text(KEY_tries, "")
                             : field_number(KEY_tries, (int64_t)v->tries));
 }

@@ -60,6 +60,11 @@ const char *verdict_text(const struct verdict *v, char out[VERDICT_TEXT_SIZE])
     return out;
 }
 
+static struct field used_field(int64_t used)
+{
+    return used < 0 ? field_text(KEY_used, "") : field_number(KEY_used, used);
+}
+
 void session_verdict(const struct session *s, const struct verdict *v, const char *message,
                      const char *sender, const char *recipient)
 {
@@ -72,11 +77,15 @@ void session_verdict(const struct session *s, const struct verdict *v, const cha
                        : v->kind == VERDICT_DEFER  ? "defer"
                        : v->kind == VERDICT_REJECT ? "reject"
                                                    : "delay";
+    char limit[160] = "";
+    if (!is_passing)
+        (void)limit_rule_text(v->rule, v->override, limit, sizeof limit);
     session_event(
         s, is_passing ? EVENT_decision_passed : EVENT_decision, field_text(KEY_message, message),
         field_text(KEY_sender, sender), field_text(KEY_recipient, recipient),
         field_text(KEY_rule, v->rule->name), field_text(KEY_verdict, what),
         field_span(KEY_key, v->key), field_text(KEY_country, s->country),
+        field_text(KEY_limit, limit), used_field(is_passing ? -1 : v->used),
         v->cost == 0 ? field_text(KEY_cost, "") : field_number(KEY_cost, (int64_t)v->cost),
         v->left < 0 ? field_text(KEY_left, "") : field_number(KEY_left, v->left),
         v->wait_us < 0 || is_passing ? field_text(KEY_wait, "")
@@ -91,8 +100,11 @@ void session_verdict(const struct session *s, const struct verdict *v, const cha
 void session_near(const struct session *s, const struct verdict *v, const char *message,
                   const char *sender)
 {
+    char limit[160];
     session_event(s, EVENT_near, field_text(KEY_message, message), field_text(KEY_sender, sender),
-                  field_text(KEY_rule, v->rule->name), field_span(KEY_key, v->key));
+                  field_text(KEY_rule, v->rule->name), field_span(KEY_key, v->key),
+                  field_text(KEY_limit, limit_rule_text(v->rule, v->override, limit, sizeof limit)),
+                  used_field(v->used));
 }
 
 /* ---- receipts ---- */

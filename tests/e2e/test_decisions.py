@@ -60,6 +60,7 @@ def test_a_refusal_says_what_was_asked_for_and_what_would_have_passed(new_gatewa
         send(client, 2)
     event = gateway.wait_event("decision")
     assert told(event, "rule", "verdict", "cost", "left") == ("hour", "defer", "4", "2")
+    assert told(event, "limit", "used") == ("at most 1 recipients in 1h, 10 at once", "8")
     gateway.wait_event("message_accepted", count=2)
     assert [e["left"] for e in gateway.events("message_accepted")] == ["2", "0"]
 

@@ -725,6 +725,7 @@ def test_who_comes_near_a_limit_is_told_of_once_in_its_period(new_gateway, new_s
         rcpt(client, "d", "250 ")
         near = gateway.wait_event("near", rule="hour", account="alice@example.com", key="hour alice@example.com")
         assert near["sender"] == "alice@example.com" and near["message"]
+        assert (near["limit"], near["used"]) == ("at most 5 recipients in 1h", "4")
         rcpt(client, "e", "250 ")
         rcpt(client, "f", "451 4.7.1 hour: ")
         client.ask("RSET", "250 ")

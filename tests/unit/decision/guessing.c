@@ -297,10 +297,13 @@ START_TEST(different_wrong_credentials_count_by_any_key)
     }
     ck_assert_uint_eq(lines_with("event=decision"), 0);
     guess_of("192.0.2.9", "ana@example.com", "z", false);
-    ck_assert_uint_eq(lines_with("event=decision session=abc listener=submissions "
-                                 "client=192.0.2.9:4711 account=ana@example.com rule=mine "
-                                 "verdict=monitor key=\"mine ana@example.com\" tries=3"),
-                      1);
+    ck_assert_uint_eq(
+        lines_with("event=decision session=abc listener=submissions "
+                   "client=192.0.2.9:4711 account=ana@example.com rule=mine "
+                   "verdict=monitor key=\"mine ana@example.com\" "
+                   "limit=\"at most 2 different wrong credentials in 60 minutes\" used=2 "
+                   "tries=3"),
+        1);
     guess_of("192.0.2.9", "bea@example.com", "z", false);
     ck_assert_uint_eq(lines_with("event=decision"), 1);
     own = was;

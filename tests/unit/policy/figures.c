@@ -45,6 +45,7 @@ START_TEST(so_many_as_are_left_of_a_rate_pass_and_no_more)
                       (long long)left);
         if (n == 0)
             ck_assert_int_eq(left, r->burst);
+        ck_assert_int_eq(figures_used(&take, &a), r->burst - left);
         if (!passes(&tat_us, &take))
             ck_assert_int_lt(left, (int64_t)rates[_i].quantity);
     }
@@ -61,7 +62,18 @@ START_TEST(of_what_has_a_maximum_the_rest_is_left)
         ck_assert_int_eq(figures_left(&held, &a), used < 4 ? 4 - (int64_t)used : 0);
         ck_assert_int_eq(figures_left(&different, &a), used < 4 ? 4 - (int64_t)used : 0);
         ck_assert_int_eq(figures_left(&ratio, &a), -1);
+        ck_assert_int_eq(figures_used(&held, &a), (int64_t)used);
+        ck_assert_int_eq(figures_used(&different, &a), (int64_t)used);
     }
+}
+END_TEST
+
+START_TEST(of_a_ratio_per_cent_are_used)
+{
+    const struct counter_take ratio = {.kind = COUNTER_RATIO};
+    const struct counter_answer some = {.used = 40, .bad = 11}, none = {.used = 0};
+    ck_assert_int_eq(figures_used(&ratio, &some), 27);
+    ck_assert_int_eq(figures_used(&ratio, &none), 0);
 }
 END_TEST
 
@@ -140,6 +152,7 @@ SUITE(figures)
     tcase_add_checked_fixture(tests, begin, end);
     LOOP_TEST(so_many_as_are_left_of_a_rate_pass_and_no_more, rates);
     TEST(of_what_has_a_maximum_the_rest_is_left);
+    TEST(of_a_ratio_per_cent_are_used);
     TEST(the_tightest_of_what_was_counted_is_named_with_all_that_it_cost);
     TEST(what_was_not_taken_or_only_looked_at_was_not_counted);
 }
