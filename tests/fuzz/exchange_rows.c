@@ -4,6 +4,7 @@
 #include "decision/exchange.h"
 
 #include "base/clock.h"
+#include "decision/ban_text.h"
 #include "decision/bans.h"
 #include "decision/set_limits.h"
 #include "fuzz.h"
@@ -25,6 +26,20 @@ static void exchange(const struct exchange_kind *kind, void *table, struct span 
          "it stays as it is");
 }
 
+/* A ban of any time, which no table has any more. */
+static void tell_ban(struct span name, struct span value)
+{
+    char names[2][BAN_NAME_SIZE], values[2][BAN_VALUE_SIZE];
+    struct ban ban;
+    if (ban_text_read(name, value, &ban) < 0)
+        return;
+    ban_text_write(&ban, names[0], values[0]);
+    must(ban_text_read(span_of(names[0]), span_of(values[0]), &ban) == 0, "what is told is read");
+    ban_text_write(&ban, names[1], values[1]);
+    must(strcmp(names[0], names[1]) == 0 && strcmp(values[0], values[1]) == 0,
+         "and told as it was");
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static struct bans *bans;
@@ -37,6 +52,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         bans_begin(bans, 1);
         set_limits_begin(limits, key);
     }
+    tell_ban(name, value);
     exchange(&exchange_bans, bans, name, value);
     exchange(&exchange_limits, limits, name, value);
     return 0;
