@@ -39,6 +39,7 @@ static int lift(const struct banning *b, size_t place, const struct ban *was, in
     struct ban ending = *was;
     if (end_ns <= now)
         return bans_lift(b->bans, b->process, place, was);
+    ending.since_ns = now; /* of two orders the later one holds */
     ending.until_ns = end_ns;
     ending.origin = BAN_OF_GATEWAY;
     ending.rule[0] = '\0';

@@ -241,7 +241,7 @@ int bans_find(const struct bans *b, const struct ban *like, int64_t now_ns, stru
         struct key k;
         if (read_key(&b->heads[set + i], &k) && is_same(&k, &wanted) &&
             bans_read(b, set + i, now_ns, out) == 0)
-            return 0;
+            return (int)(set + i);
     }
     return -1;
 }

@@ -79,7 +79,7 @@ bool bans_exempt(const struct bans *b, const struct address *a, int64_t now_ns);
 /* Copies the ban in a place below BANS_MAX. Returns 0, or -1: there is none in force. */
 int bans_read(const struct bans *b, size_t place, int64_t now_ns, struct ban *out);
 
-/* The one in force of the same network and account. Returns 0, or -1: there is none. */
+/* The one in force of the same network and account. Returns its place, or -1: there is none. */
 int bans_find(const struct bans *b, const struct ban *like, int64_t now_ns, struct ban *out);
 
 /* Lifts it, if it still is the one that was read there. Returns 0, or -1: another process doesn't

@@ -1,5 +1,10 @@
 /* Bans: those made here are told; those of others are lifted before they are read anew, as one that
- * is gone there may have been lifted. */
+ * is gone there may have been lifted.
+ *
+ * Where two gateways have banned the same, one of the two holds on all of them: who hears one that
+ * his own holds over tells his own again, else his own is gone. What was heard gives way to
+ * whatever is told then, since whoever made it tells it again if it has to hold. So it comes to
+ * rest. */
 #include "decision/exchange.h"
 
 #include "base/clock.h"
@@ -26,6 +31,18 @@ static bool read(const void *table, size_t place, int64_t now_ns, struct exchang
     return true;
 }
 
+/* What a person has ordered holds over what a rule did, of two orders the later one, of two rules
+ * the one that ends later. */
+static bool holds_over(const struct ban *a, const struct ban *b)
+{
+    bool is_order = a->rule[0] == '\0', is_other_order = b->rule[0] == '\0';
+    if (is_order != is_other_order)
+        return is_order;
+    if (is_order && a->since_ns != b->since_ns)
+        return a->since_ns > b->since_ns;
+    return a->until_ns != b->until_ns ? a->until_ns > b->until_ns : a->since_ns > b->since_ns;
+}
+
 /* Ours come back to us: what is the same already isn't the store's. */
 static int take(void *table, size_t process, struct span name, struct span value)
 {
@@ -34,9 +51,15 @@ static int take(void *table, size_t process, struct span name, struct span value
     if (ban_text_read(name, value, &told) < 0)
         return -1;
     told.origin = BAN_OF_STORE;
-    if (bans_find(table, &told, now, &is) < 0 || is.since_ns != told.since_ns ||
-        is.until_ns != told.until_ns)
-        (void)bans_put(table, process, &told, now, NULL); /* it may have ended */
+    int place = bans_find(table, &told, now, &is);
+    if (place >= 0 && is.since_ns == told.since_ns && is.until_ns == told.until_ns)
+        return -1;
+    if (place >= 0 && holds_over(&is, &told)) {
+        if (is.origin == BAN_OF_GATEWAY)
+            return place;
+        (void)bans_lift(table, process, (size_t)place, &is); /* else it stays until it ends */
+    }
+    (void)bans_put(table, process, &told, now, NULL); /* it may have ended */
     return -1;
 }
 

@@ -25,7 +25,7 @@ static void make_ban(const struct guessing *g, const struct verdict *v,
 static bool is_made(const struct guessing *g, const struct ban *made)
 {
     struct ban is;
-    return bans_find(g->bans, made, made->since_ns, &is) == 0 &&
+    return bans_find(g->bans, made, made->since_ns, &is) >= 0 &&
            is.until_ns >= made->until_ns - CLOCK_SECOND;
 }
 
