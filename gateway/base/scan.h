@@ -1,6 +1,7 @@
 /* Looking through bulk bytes sixteen at a time: what a mail gateway looks for in every body. */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <string.h>
 #ifdef __SSE2__
@@ -68,21 +69,29 @@ static inline const char *scan_field_name(const char *at, const char *end)
     return at;
 }
 
+#ifdef __SSE2__
+/* Which of the sixteen bytes a word of a log line may have: a bit for each, the first the lowest.
+ */
+static inline unsigned scan_word_bytes(const char *at)
+{
+    const __m128i space = _mm_set1_epi8(' '), rubout = _mm_set1_epi8(0x7f),
+                  quote = _mm_set1_epi8('"'), equals = _mm_set1_epi8('='),
+                  backslash = _mm_set1_epi8('\\');
+    __m128i block = _mm_loadu_si128((const __m128i *)(const void *)at);
+    __m128i printed = _mm_cmpgt_epi8(block, space); /* signed: above 0x7f is below it */
+    __m128i one = _mm_or_si128(_mm_cmpeq_epi8(block, quote), _mm_cmpeq_epi8(block, equals));
+    __m128i two = _mm_or_si128(_mm_cmpeq_epi8(block, backslash), _mm_cmpeq_epi8(block, rubout));
+    return (unsigned)_mm_movemask_epi8(_mm_andnot_si128(_mm_or_si128(one, two), printed));
+}
+#endif
+
 /* Hot: the first byte in [at, end) that a word of a log line doesn't have: anything but printable
  * ASCII, a space, a quote, an equals sign, a backslash; or `end`. The price likewise. */
 static inline const char *scan_word(const char *at, const char *end)
 {
 #ifdef __SSE2__
-    const __m128i space = _mm_set1_epi8(' '), rubout = _mm_set1_epi8(0x7f),
-                  quote = _mm_set1_epi8('"'), equals = _mm_set1_epi8('='),
-                  backslash = _mm_set1_epi8('\\');
     for (; end - at >= 16; at += 16) {
-        __m128i block = _mm_loadu_si128((const __m128i *)(const void *)at);
-        __m128i printed = _mm_cmpgt_epi8(block, space); /* signed: above 0x7f is below it */
-        __m128i one = _mm_or_si128(_mm_cmpeq_epi8(block, quote), _mm_cmpeq_epi8(block, equals));
-        __m128i two = _mm_or_si128(_mm_cmpeq_epi8(block, backslash), _mm_cmpeq_epi8(block, rubout));
-        unsigned word =
-            (unsigned)_mm_movemask_epi8(_mm_andnot_si128(_mm_or_si128(one, two), printed));
+        unsigned word = scan_word_bytes(at);
         if (word != 0xffff)
             return at + __builtin_ctz(~word);
     }
@@ -91,6 +100,21 @@ static inline const char *scan_word(const char *at, const char *end)
            *at != '=' && *at != '\\')
         at++;
     return at;
+}
+
+enum { SCAN_OVER = 15 };
+
+/* Hot: is it a word as a whole? For short texts: reads up to SCAN_OVER bytes behind it. */
+static inline bool scan_is_word(const char *at, size_t size)
+{
+#ifdef __SSE2__
+    for (; size >= 16; at += 16, size -= 16)
+        if (scan_word_bytes(at) != 0xffff)
+            return false;
+    return size == 0 || (~scan_word_bytes(at) & ((1U << size) - 1)) == 0;
+#else
+    return scan_word(at, at + size) == at + size;
+#endif
 }
 
 /* Hot: the first control character (below a space, or DEL) in [at, end), or `end`. */

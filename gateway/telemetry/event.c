@@ -4,6 +4,7 @@
 #include "base/scan.h"
 #include "base/utf8.h"
 
+#include <assert.h>
 #include <stdio.h>
 
 static const struct {
@@ -15,93 +16,102 @@ static const struct {
 #undef EVENT
 };
 
-/* A key as it stands before its value, and by itself. */
+/* A key as it stands before its value. */
+enum { KEY_ROOM = 16 };
 static const struct {
-    const char *name, *text, *json;
-    size_t size;
+    const char *name;
+    char text[KEY_ROOM], json[KEY_ROOM];
+    unsigned char text_size, json_size;
 } keys[] = {
-#define LOG_KEY(name, help) {#name, " " #name "=", ",\"" #name "\":", sizeof #name - 1},
+#define LOG_KEY(name, help) \
+    {#name, " " #name "=", ",\"" #name "\":", sizeof #name + 1, sizeof #name + 3},
 #include "telemetry/log_keys.def"
 #undef LOG_KEY
 };
 
-/* A line under construction; what doesn't fit is cut at the end of a field. */
+#define LOG_KEY(name, help) \
+    static_assert(sizeof #name + 3 < KEY_ROOM, #name " is too long for a key");
+#include "telemetry/log_keys.def"
+#undef LOG_KEY
+
+/* A line under construction. A field that doesn't fit is left out. */
+enum { LINE_ROOM = 4096, QUOTES = 2, BRACE = 1 };
 struct line {
     size_t used;
     bool is_json;
-    char text[4096];
+    char text[LINE_ROOM + SCAN_OVER];
 };
 
-static void put(struct line *l, struct span bytes)
+/* Is there room for a key and a value of this size? */
+static bool has_room(const struct line *l, size_t size)
 {
-    size_t room = sizeof l->text - 8 - l->used; /* for a closing quote and brace */
-    if (bytes.size > room)
-        bytes.size = room;
-    memcpy(l->text + l->used, bytes.data, bytes.size);
-    l->used += bytes.size;
+    return size < LINE_ROOM && l->used + KEY_ROOM + QUOTES + size + BRACE <= LINE_ROOM;
 }
 
 static void put_byte(struct line *l, char c)
 {
-    put(l, span_make(&c, 1));
+    l->text[l->used++] = c;
 }
 
-/* Inside quotes. Control characters never reach a terminal; what isn't UTF-8 is shown by byte. */
-static void put_escaped(struct line *l, struct span text)
-{
-    bool is_utf8 = utf8_is_valid(text);
-    char hex[8];
-    for (size_t i = 0; i < text.size; i++) {
-        unsigned char c = (unsigned char)text.data[i];
-        bool is_c1 = c == 0xc2 && i + 1 < text.size && (unsigned char)text.data[i + 1] < 0xa0;
-        if (c == '"' || c == '\\') {
-            put(l, span_of("\\"));
-            put(l, span_make(text.data + i, 1));
-        } else if (is_utf8 && is_c1) {
-            (void)snprintf(hex, sizeof hex, "\\u%04x", (unsigned char)text.data[++i]); /* fits */
-            put(l, span_of(hex));
-        } else if (c < 0x20 || c == 0x7f || (c > 0x7f && !is_utf8)) {
-            (void)snprintf(hex, sizeof hex, "\\u%04x", c); /* fits */
-            put(l, span_of(hex));
-        } else {
-            put(l, span_make(text.data + i, 1));
-        }
-    }
-}
-
+/* Copies of one size are a move or two. What is too much is written over. */
 static void put_key(struct line *l, enum log_key key)
 {
-    bool is_first = l->used == 0 || (l->is_json && l->used == 1);
-    if (l->is_json)
-        put(l, span_make(keys[key].json + is_first, keys[key].size + 4 - is_first));
-    else
-        put(l, span_make(keys[key].text + is_first, keys[key].size + 2 - is_first));
+    memcpy(l->text + l->used, l->is_json ? keys[key].json : keys[key].text, KEY_ROOM);
+    l->used += l->is_json ? keys[key].json_size : keys[key].text_size;
 }
 
-/* A text that has nothing to be escaped. */
-static void put_word(struct line *l, enum log_key key, struct span word)
+/* As it is, quoted or not. */
+static void put_bare(struct line *l, enum log_key key, struct span text, bool is_quoted)
 {
     put_key(l, key);
-    if (l->is_json)
+    if (is_quoted)
         put_byte(l, '"');
-    put(l, word);
-    if (l->is_json)
+    memcpy(l->text + l->used, text.data, text.size);
+    l->used += text.size;
+    if (is_quoted)
         put_byte(l, '"');
 }
 
+/* Inside quotes. Control characters never reach a terminal; what isn't UTF-8 is shown by byte.
+ * Returns false where there is no room for all. */
+static bool put_escaped(struct line *l, struct span text)
+{
+    enum { HEX_SIZE = sizeof "\\u0000" };
+    bool is_utf8 = utf8_is_valid(text);
+    for (size_t i = 0; i < text.size && has_room(l, HEX_SIZE); i++) {
+        unsigned char c = (unsigned char)text.data[i];
+        bool is_c1 = c == 0xc2 && i + 1 < text.size && (unsigned char)text.data[i + 1] < 0xa0;
+        if (is_utf8 && is_c1)
+            c = (unsigned char)text.data[++i];
+        if ((is_utf8 && is_c1) || c < 0x20 || c == 0x7f || (c > 0x7f && !is_utf8)) {
+            (void)snprintf(l->text + l->used, HEX_SIZE, "\\u%04x", c); /* fits */
+            l->used += HEX_SIZE - 1;
+        } else {
+            if (c == '"' || c == '\\')
+                put_byte(l, '\\');
+            put_byte(l, (char)c);
+        }
+    }
+    return has_room(l, HEX_SIZE);
+}
+
+/* Most texts are words, and where they have been copied to may be read past their end. */
+/* Most texts are words, and where they have been copied to may be read past their end. */
 static void put_text(struct line *l, enum log_key key, struct span text)
 {
-    const char *end = text.data + text.size;
-    if (text.size == 0)
+    size_t before = l->used;
+    if (text.size == 0 || !has_room(l, text.size))
         return;
-    if (scan_word(text.data, end) == end) {
-        put_word(l, key, text);
+    put_bare(l, key, text, l->is_json);
+    if (scan_is_word(l->text + l->used - text.size - l->is_json, text.size))
         return;
-    }
+    l->used = before;
     put_key(l, key);
     put_byte(l, '"');
-    put_escaped(l, text);
-    put_byte(l, '"');
+    if (put_escaped(l, text))
+        put_byte(l, '"');
+    else
+        l->used = before;
 }
 
 /* In decimal, with a point before the last `places` digits. */
@@ -117,8 +127,8 @@ static void put_number(struct line *l, enum log_key key, int64_t number, unsigne
     }
     if (number < 0)
         digits[--at] = '-';
-    put_key(l, key);
-    put(l, span_make(digits + at, sizeof digits - at));
+    if (has_room(l, sizeof digits))
+        put_bare(l, key, span_make(digits + at, sizeof digits - at), false);
 }
 
 static void put_field(struct line *l, const struct field *f)
@@ -145,22 +155,19 @@ void log_event_fields(const struct event_log *log, enum event event, const struc
         return;
     l.used = 0; /* `text` is filled as it goes */
     l.is_json = log->is_json;
-    if (l.is_json)
-        put_byte(&l, '{');
     clock_format_iso(clock_wall_ns(), time);
-    put_word(&l, KEY_time, span_of(time));
-    put_word(&l, KEY_level, span_of(log_level_names[events[event].level]));
-    put_word(&l, KEY_event, span_of(events[event].name));
+    put_bare(&l, KEY_time, span_of(time), l.is_json);
+    put_bare(&l, KEY_level, span_of(log_level_names[events[event].level]), l.is_json);
+    put_bare(&l, KEY_event, span_of(events[event].name), l.is_json);
     put_text(&l, KEY_process, span_of(log->process));
-    for (; fields->kind != FIELD_END; fields++) {
-        size_t before = l.used;
+    for (; fields->kind != FIELD_END; fields++)
         put_field(&l, fields);
-        if (l.used >= sizeof l.text - 8)
-            l.used = before; /* cut: leave the whole field out */
+    /* What parts a key from the value before it begins the line. */
+    if (l.is_json) {
+        l.text[0] = '{';
+        put_byte(&l, '}');
     }
-    if (l.is_json)
-        l.text[l.used++] = '}';
-    log_line(log->lines, events[event].level, span_make(l.text, l.used));
+    log_line(log->lines, events[event].level, span_make(l.text + !l.is_json, l.used - !l.is_json));
 }
 
 const char *log_key_name(enum log_key key)

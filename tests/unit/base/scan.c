@@ -163,6 +163,8 @@ START_TEST(scanning_agrees_with_a_loop_over_single_bytes)
                     ck_abort_msg("field name: start %zu, length %zu", start, length);
                 if (scan_word(at, end) != naive_word(at, end))
                     ck_abort_msg("word: start %zu, length %zu", start, length);
+                if (scan_is_word(at, length) != (naive_word(at, end) == end))
+                    ck_abort_msg("whole word: start %zu, length %zu", start, length);
                 if (scan_ascii(at, end) != naive_ascii(at, end))
                     ck_abort_msg("ascii: start %zu, length %zu", start, length);
                 if (scan_control(at, end) != naive_control(at, end))
