@@ -38,10 +38,8 @@ static int make_room(struct buffer *b, size_t count, size_t extra)
     return 0;
 }
 
-int buffer_append(struct buffer *b, struct span bytes)
+int buffer_append_slowly(struct buffer *b, struct span bytes)
 {
-    if (bytes.size == 0)
-        return 0;
     if (make_room(b, bytes.size, 0) < 0)
         return -1;
     memcpy(b->data + b->start + b->size, bytes.data, bytes.size);

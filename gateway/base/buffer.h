@@ -20,9 +20,21 @@ static inline size_t buffer_room(const struct buffer *b)
     return b->limit - b->size;
 }
 
-/* Adds all of `bytes` or, past the limit or out of memory, nothing and returns -1. `bytes` may not
- * lie in the buffer. */
-int buffer_append(struct buffer *b, struct span bytes);
+/* For buffer_append: moves what is there, or grows, and appends. */
+int buffer_append_slowly(struct buffer *b, struct span bytes);
+
+/* Hot: adds all of `bytes` or, past the limit or out of memory, nothing and returns -1. `bytes` may
+ * not lie in the buffer. */
+static inline int buffer_append(struct buffer *b, struct span bytes)
+{
+    size_t end = b->start + b->size;
+    if (bytes.size > b->capacity - end || bytes.size > buffer_room(b))
+        return buffer_append_slowly(b, bytes);
+    if (bytes.size > 0)
+        memcpy(b->data + end, bytes.data, bytes.size);
+    b->size += bytes.size;
+    return 0;
+}
 
 /* Appends formatted text, with the same outcome. */
 int buffer_printf(struct buffer *b, const char *format, ...) __attribute__((format(printf, 2, 3)));

@@ -1,10 +1,5 @@
 #include "base/span.h"
 
-bool span_equals_nocase(struct span a, const char *text)
-{
-    return a.size == strlen(text) && span_starts_nocase(a, text);
-}
-
 bool span_starts_nocase(struct span a, const char *prefix)
 {
     for (size_t i = 0; prefix[i] != '\0'; i++)
@@ -52,13 +47,4 @@ int span_number(struct span s, uint64_t max, uint64_t *number)
     }
     *number = value;
     return 0;
-}
-
-size_t span_copy(struct span s, char *out, size_t room)
-{
-    size_t size = s.size < room ? s.size : room - 1;
-    if (size > 0)
-        memcpy(out, s.data, size);
-    out[size] = '\0';
-    return size;
 }

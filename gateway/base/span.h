@@ -58,11 +58,14 @@ static inline bool ascii_is_alnum(char c)
     return ascii_is_digit(c) || (ascii_lower(c) >= 'a' && ascii_lower(c) <= 'z');
 }
 
-/* Equal but for the case of ASCII letters. */
-bool span_equals_nocase(struct span a, const char *text);
-
 /* Begins with `prefix`, but for the case of ASCII letters. */
 bool span_starts_nocase(struct span a, const char *prefix);
+
+/* Equal but for the case of ASCII letters. */
+static inline bool span_equals_nocase(struct span a, const char *text)
+{
+    return a.size == strlen(text) && span_starts_nocase(a, text);
+}
 
 /* The bytes before the first `separator`, taken off the front together with it; all of `s` (which
  * is then empty) when there is none. */
@@ -76,4 +79,11 @@ int span_number(struct span s, uint64_t max, uint64_t *number);
 
 /* Copies into `out` with a closing NUL, cut to fit; returns the length copied. `room` is at least
  * 1. Bytes that are NUL are copied like any other. */
-size_t span_copy(struct span s, char *out, size_t room);
+static inline size_t span_copy(struct span s, char *out, size_t room)
+{
+    size_t size = s.size < room ? s.size : room - 1;
+    if (size > 0)
+        memcpy(out, s.data, size);
+    out[size] = '\0';
+    return size;
+}

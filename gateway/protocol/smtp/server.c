@@ -32,16 +32,17 @@ static const struct verb {
     unsigned refused_in;
     enum smtp_reply_name refusal; /* in those */
 } verbs[] = {
+    /* those of each message first */
+    {"MAIL", SMTP_READY, on_mail, MAIL_LINE, false, IN_MESSAGE, SMTP_REPLY_mail_nested},
+    {"RCPT", SMTP_IN_ENVELOPE, on_rcpt, RCPT_LINE, false, 0, 0},
+    {"DATA", SMTP_IN_ENVELOPE, on_data, LINE, true, 0, 0},
+    {"BDAT", IN_MESSAGE, on_bdat, LINE, true, 0, 0},
     {"EHLO", ANY, on_ehlo, LINE, true, 0, 0},
     {"HELO", ANY, on_helo, LINE, true, 0, 0},
     {"STARTTLS", SMTP_CLEAR, on_starttls, LINE, true, SMTP_GREETED | SMTP_READY,
      SMTP_REPLY_tls_active},
     {"AUTH", SMTP_GREETED, on_auth, AUTH_LINE_MAX, true, SMTP_READY | IN_MESSAGE,
      SMTP_REPLY_auth_twice},
-    {"MAIL", SMTP_READY, on_mail, MAIL_LINE, false, IN_MESSAGE, SMTP_REPLY_mail_nested},
-    {"RCPT", SMTP_IN_ENVELOPE, on_rcpt, RCPT_LINE, false, 0, 0},
-    {"DATA", SMTP_IN_ENVELOPE, on_data, LINE, true, 0, 0},
-    {"BDAT", IN_MESSAGE, on_bdat, LINE, true, 0, 0},
     {"RSET", SETTLED | SMTP_CONNECTED, on_rset, LINE, false, 0, 0},
     {"NOOP", ANY, on_noop, LINE, true, 0, 0},
     {"VRFY", SMTP_CONNECTED | SMTP_READY | IN_MESSAGE, on_vrfy, LINE, true, SMTP_GREETED,
