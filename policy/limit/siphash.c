@@ -27,8 +27,17 @@ static void compress(uint64_t v[4], uint64_t word)
     v[0] ^= word;
 }
 
-/* Up to eight octets, the least first. */
-static uint64_t word_of(const char *bytes, size_t size)
+/* Eight octets, the least first: in one piece a compiler makes one load of them. */
+static uint64_t whole_word(const char *bytes)
+{
+    const unsigned char *b = (const unsigned char *)bytes;
+    return (uint64_t)b[0] | (uint64_t)b[1] << 8 | (uint64_t)b[2] << 16 | (uint64_t)b[3] << 24 |
+           (uint64_t)b[4] << 32 | (uint64_t)b[5] << 40 | (uint64_t)b[6] << 48 |
+           (uint64_t)b[7] << 56;
+}
+
+/* Fewer than eight. */
+static uint64_t part_of_word(const char *bytes, size_t size)
 {
     uint64_t word = 0;
     for (size_t i = 0; i < size; i++)
@@ -43,8 +52,8 @@ void siphash(const uint64_t key[2], struct span bytes, uint64_t out[2])
     uint64_t last = (uint64_t)bytes.size << 56;
     v[1] ^= 0xee;
     while (bytes.size >= 8)
-        compress(v, word_of(span_take(&bytes, 8).data, 8));
-    compress(v, last | word_of(bytes.data, bytes.size));
+        compress(v, whole_word(span_take(&bytes, 8).data));
+    compress(v, last | part_of_word(bytes.data, bytes.size));
     v[2] ^= 0xee;
     rounds(v, 4);
     out[0] = v[0] ^ v[1] ^ v[2] ^ v[3];
