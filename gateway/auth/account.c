@@ -81,6 +81,24 @@ int account_canonical(struct span given, const char *realm, char out[ACCOUNT_SIZ
     return 0;
 }
 
+size_t account_address(struct span given, char out[ACCOUNT_SIZE])
+{
+    char domain[ACCOUNT_SIZE], ascii[DOMAIN_MAX + 1];
+    const char *at = given.size == 0 ? NULL : memrchr(given.data, '@', given.size);
+    if (at == NULL || given.size >= ACCOUNT_SIZE || memchr(given.data, '\0', given.size) != NULL)
+        return 0;
+    size_t local = (size_t)(at - given.data) + 1;
+    (void)span_copy(span_make(at + 1, given.size - local), domain, sizeof domain); /* fits */
+    struct span behind = span_of(canonical_domain(domain, ascii) == 0 ? ascii : domain);
+    if (local + behind.size >= ACCOUNT_SIZE)
+        return 0;
+    memcpy(out, given.data, local);
+    memcpy(out + local, behind.data, behind.size + 1);
+    for (char *c = out; *c != '\0'; c++)
+        *c = ascii_lower(*c);
+    return local + behind.size;
+}
+
 int account_or_domain(struct span given, const char *realm, char out[ACCOUNT_SIZE])
 {
     char one[ACCOUNT_SIZE];

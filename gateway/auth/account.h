@@ -14,6 +14,11 @@ int account_canonical(struct span given, const char *realm, char out[ACCOUNT_SIZ
 /* The same for "@DOMAIN" as well, which stands for all of its accounts. */
 int account_or_domain(struct span given, const char *realm, char out[ACCOUNT_SIZE]);
 
+/* Writes an address, "local@domain", as it is compared with accounts: in lower case, its domain as
+ * A-labels. Whatever isn't allowed in an account stays as it is. Returns its length, or 0: no @, or
+ * too long. */
+size_t account_address(struct span given, char out[ACCOUNT_SIZE]);
+
 /* Writes what somebody who was called `given` and is `account` is called at the backend, and at a
  * server behind that is told his password. Returns 0; or -1: too long, or `how` is local and the
  * account's domain isn't `realm`: whoever picks a domain would be another account there. */

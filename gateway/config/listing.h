@@ -7,7 +7,7 @@
 
 #include <stdbool.h>
 
-enum { LISTING_MAX = 16 * 1024 * 1024, LISTING_LINE_MAX = 4096 };
+enum { LISTING_MAX = 128 * 1024 * 1024, LISTING_LINE_MAX = 4096 };
 
 /* A line that says something; valid during the call. The key may have spaces in it: it ends at the
  * first colon with a blank behind it. */

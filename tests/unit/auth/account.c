@@ -233,8 +233,44 @@ START_TEST(a_name_too_long_to_be_told_as_it_was_given_is_nobodys)
 }
 END_TEST
 
+static const struct {
+    const char *given, *compared;
+} addresses[] = {
+    {"Ana.Souza@Example.COM", "ana.souza@example.com"},
+    {"\"A B\"@b\xc3\xbc"
+     "cher.example",
+     "\"a b\"@xn--bcher-kva.example"},
+    {"a/b%c!d@XN--BCHER-KVA.example", "a/b%c!d@xn--bcher-kva.example"},
+    {"\"a@b\"@Example.com", "\"a@b\"@example.com"},
+    {"ana@[IPv6:2001:DB8::1]", "ana@[ipv6:2001:db8::1]"},
+    {"ana@-x-.Example", "ana@-x-.example"},
+    {"postmaster", ""},
+    {"", ""},
+};
+
+START_TEST(an_address_is_compared_as_accounts_are)
+{
+    size_t size = account_address(span_of(addresses[_i].given), out);
+    ck_assert_uint_eq(size, strlen(addresses[_i].compared));
+    if (size > 0)
+        ck_assert_str_eq(out, addresses[_i].compared);
+}
+END_TEST
+
+START_TEST(an_address_as_long_as_an_account_can_be_is_one)
+{
+    char given[ACCOUNT_SIZE];
+    memset(given, 'x', sizeof given);
+    given[70] = '@';
+    ck_assert_uint_eq(account_address(span_make(given, ACCOUNT_SIZE - 1), out), ACCOUNT_SIZE - 1);
+    ck_assert_uint_eq(account_address(span_make(given, ACCOUNT_SIZE), out), 0);
+}
+END_TEST
+
 SUITE(account)
 {
+    LOOP_TEST(an_address_is_compared_as_accounts_are, addresses);
+    TEST(an_address_as_long_as_an_account_can_be_is_one);
     LOOP_TEST(a_name_has_one_canonical_form, names);
     LOOP_TEST(the_canonical_form_is_its_own, names);
     LOOP_TEST(what_is_no_name_is_refused, refused);

@@ -121,7 +121,7 @@ START_TEST(what_is_no_file_or_too_large_is_told)
     folder_write("large", "");
     ck_assert_int_eq(truncate(folder_path("large"), LISTING_MAX + 1), 0);
     read_file("large");
-    error_is("large: ", "16 MiB");
+    error_is("large: ", "128 MiB");
     count_is(2, 0);
 }
 END_TEST
