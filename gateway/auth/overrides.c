@@ -5,7 +5,10 @@
 
 #include <stdio.h>
 
+enum { WARNINGS_MAX = 10 }; /* of a file: there may be thousands */
+
 struct parser {
+    size_t warnings;
     const struct config *config;
     const char *path;
     struct lookup_builder *builder;
@@ -79,6 +82,31 @@ static struct span take_word(struct span *rest)
     return span_take(rest, size);
 }
 
+/* Of a limit of the listener's policy that has this file. */
+static bool is_too_small(struct parser *p, const struct place *at, const struct override_words *w,
+                         const struct rate *figure, const struct listener_config *l)
+{
+    char path[OVERRIDE_KEY_SIZE];
+    const struct policy *policy = l->policy_rules;
+    (void)snprintf(path, sizeof path, "%s: %.*s", w->name, (int)w->limit.size,
+                   w->limit.data); /* cut to fit */
+    for (size_t i = 0; policy != NULL && i < policy->limit_count; i++)
+        if (is_of_file(policy, p->path) && span_equals(w->limit, policy->limits[i].name) &&
+            config_warn_burst(l, &policy->limits[i], figure->burst, at, path, p->errors))
+            return true;
+    return false;
+}
+
+static void warn(struct parser *p, const struct place *at, const struct override_words *w,
+                 const struct rate *figure)
+{
+    const struct config *c = p->config;
+    bool is_told = figure->period_us == 0;
+    for (size_t i = 0; i < c->listener_count && !is_told && p->warnings < WARNINGS_MAX; i++)
+        is_told = is_too_small(p, at, w, figure, &c->listeners[i]);
+    p->warnings += is_told && figure->period_us > 0;
+}
+
 static void take_entry(struct parser *p, const struct place *at, const struct override_words *w)
 {
     char key[OVERRIDE_KEY_SIZE];
@@ -90,6 +118,8 @@ static void take_entry(struct parser *p, const struct place *at, const struct ov
              lookup_add(p->builder, span_of(key), span_make((const char *)&figure, sizeof figure),
                         at->line) < 0)
         errors_add_at(p->errors, at, "out of memory");
+    else
+        warn(p, at, w, &figure);
 }
 
 /* LIMIT RATE [BURST] LIMIT RATE [BURST] ...; no limit's name begins with a digit. */

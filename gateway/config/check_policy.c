@@ -82,26 +82,34 @@ static void find_policy(struct config *c, struct listener_config *l, struct erro
                       l->name, l->policy, c->policy_count == 0 ? "; there are none" : "");
 }
 
-/* What one message of a listener may have, and a limit that lets all of it through or nothing. */
-static void check_burst(const struct listener_config *l, const struct limit_rule *r,
-                        struct errors *errors)
+/* Of a limit that lets all of a message through or nothing. */
+bool config_warn_burst(const struct listener_config *l, const struct limit_rule *r, int64_t burst,
+                       const struct place *at, const char *path, struct errors *errors)
 {
     bool is_bytes = r->count == LIMIT_BYTES;
     int64_t most = is_bytes ? l->max_message_size : l->max_recipients;
     bool is_whole = is_bytes || (r->count == LIMIT_RECIPIENTS && r->stage != STAGE_RCPT);
-    if (r->enabled && r->kind == COUNTER_RATE && is_whole && r->rate.burst < most)
-        errors_warn_at(errors, &r->place,
-                       "policies.%s.limits.%s.burst: a message of more than %" PRId64
-                       " %s never passes, and listeners.%s.%s is %" PRId64,
-                       l->policy, r->name, r->rate.burst, is_bytes ? "bytes" : "recipients",
-                       l->name, is_bytes ? "max_message_size" : "max_recipients", most);
+    if (!r->enabled || r->kind != COUNTER_RATE || !is_whole || burst >= most)
+        return false;
+    errors_warn_at(errors, at,
+                   "%s: a message of more than %" PRId64
+                   " %s never passes, and listeners.%s.%s is %" PRId64,
+                   path, burst, is_bytes ? "bytes" : "recipients", l->name,
+                   is_bytes ? "max_message_size" : "max_recipients", most);
+    return true;
 }
 
-static void check_bursts(const struct listener_config *l, struct errors *errors)
+static void check_bursts(struct config *c, const struct listener_config *l, struct errors *errors)
 {
     const struct policy *p = l->policy_rules;
-    for (size_t i = 0; p != NULL && i < p->limit_count; i++)
-        check_burst(l, &p->limits[i], errors);
+    for (size_t i = 0; p != NULL && i < p->limit_count; i++) {
+        const struct limit_rule *r = &p->limits[i];
+        const char *path =
+            arena_printf(c->arena, "policies.%s.limits.%s.burst", l->policy, r->name);
+        if (path == NULL)
+            abort(); /* out of memory at the start */
+        (void)config_warn_burst(l, r, r->rate.burst, &r->place, path, errors); /* told */
+    }
 }
 
 static bool is_used(const struct config *c, const struct policy *p)
@@ -173,7 +181,7 @@ void config_check_policies(struct config *c, struct errors *errors)
     }
     for (size_t i = 0; i < c->listener_count; i++) {
         find_policy(c, &c->listeners[i], errors);
-        check_bursts(&c->listeners[i], errors);
+        check_bursts(c, &c->listeners[i], errors);
     }
     for (size_t i = 0; i < c->policy_count; i++)
         if (!is_used(c, &c->policies[i]))

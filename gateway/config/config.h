@@ -241,6 +241,13 @@ int config_reference_print(bool as_roff, struct buffer *out);
 
 const struct upstream_config *config_find_upstream(const struct config *c, const char *name);
 struct policy *config_find_policy(const struct config *c, const char *name);
+
+/* Adds a warning where a message that a listener takes, one with this policy, may be more than
+ * `burst` of what the rule counts and lets through as a whole: it never passes. `at` and `path` say
+ * where the figure stands. Returns whether it was so. */
+bool config_warn_burst(const struct listener_config *l, const struct limit_rule *r, int64_t burst,
+                       const struct place *at, const char *path, struct errors *errors);
+
 const struct tls_config *config_find_tls(const struct config *c, const char *name);
 
 /* May this identity stand with that protocol? */

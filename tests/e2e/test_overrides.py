@@ -257,3 +257,15 @@ def test_hundreds_of_them_outlive_a_redis_that_was_emptied_and_a_gateway_that_ha
     until(lambda: redis.cli("HLEN", "{porteiro}:limits").strip() == "103", "with its id and number of changes")
     one.start()
     until(lambda: len(figures(one)) == 101)
+
+
+def test_a_figure_that_one_message_can_never_pass_is_told_before_the_start(new_gateway, postfix, folder):
+    path = folder / "overrides"
+    path.write_text("alice: hour 600/1h 1000\nbob: hour 600/1h 3\n")
+    hour = {"key": ["account"], "rate": "2000/1h", "at": "message"}
+    gateway = new_gateway(postfix, start=False, policies={"out": {"overrides": str(path), "limits": {"hour": hour}}},
+                          listener={"policy": "out"})
+    told = gateway.check()
+    assert told.returncode == 0
+    (line,) = [line for line in (told.stdout + told.stderr).splitlines() if "never passes" in line]
+    assert f"warning: {path}:2: bob" in line and "more than 3 recipients never passes" in line

@@ -30,12 +30,11 @@ static void configure(void)
     ck_assert_uint_eq(errors_count(findings), 0);
 }
 
-/* Of a file with this text; how many there are, or -1. */
-static int build(const char *text)
+/* Of a file with this text, for the configuration that was read; how many there are, or -1. */
+static int build_now(const char *text)
 {
     struct error why;
     size_t count = 0;
-    configure();
     folder_write("over", text);
     int file = open(folder_path("over"), O_RDONLY | O_CLOEXEC);
     int fd = overrides_build(config, file, PATH, &count, findings);
@@ -45,6 +44,18 @@ static int build(const char *text)
     ck_assert_int_eq(sealed_map(&list, fd, &why), 0);
     ck_assert_int_eq(close(fd), 0);
     return (int)count;
+}
+
+static int build(const char *text)
+{
+    configure();
+    return build_now(text);
+}
+
+static int build_for(const char *settings, const char *text)
+{
+    (void)config_of(settings);
+    return build_now(text);
 }
 
 /* "COUNT/SECONDS BURST" as a rule finds it; "": none. */
@@ -128,8 +139,44 @@ START_TEST(a_wrong_line_is_told_with_its_place_and_the_file_is_not_taken)
 }
 END_TEST
 
+static const char whole[] = HOSTNAME TLS UPSTREAMS
+    "auth = { realm = \"example.com\" }\n"
+    "listeners = { submissions = { bind = [\"*:465\"] upstream = \"smtp\" policy = \"out\" } }\n"
+    "policies = { out = { overrides = \"" PATH "\" limits = { "
+    "mail = { key = [\"account\"] rate = \"600/1h\" at = \"message\" } "
+    "size = { key = [\"account\"] rate = \"1G/1d\" count = \"bytes\" } "
+    "each = { key = [\"account\"] rate = \"600/1h\" } } } }\n";
+
+START_TEST(one_that_a_message_can_never_pass_gets_a_warning)
+{
+    ck_assert_int_eq(build_for(whole, "ana: mail 600/1h 50 size 1G/1d 1M each 600/1h 5\n"
+                                      "@example.com: mail 20/1h\n"
+                                      "rui@example.com: mail 1/1h 100 size 1G/1d\n"),
+                     6);
+    ck_assert_uint_eq(errors_count(findings), 0);
+    warning_is(PATH ":1: ana@example.com: mail: ",
+               "more than 50 recipients never passes, and listeners.submissions.max_recipients");
+    warning_is(PATH ":1: ana@example.com: size: ", "more than 1048576 bytes never passes");
+    warning_is(PATH ":2: @example.com: mail: ", "more than 20 recipients never passes");
+    ck_assert_uint_eq(told(FINDING_WARNING, PATH, ""), 3);
+}
+END_TEST
+
+START_TEST(of_many_such_lines_the_first_are_told)
+{
+    static char text[100000];
+    size_t used = 0;
+    for (int i = 0; i < 1000; i++)
+        used += (size_t)snprintf(text + used, sizeof text - used, "a%d: mail 1/1h\n", i); /* fits */
+    ck_assert_int_eq(build_for(whole, text), 1000);
+    ck_assert_uint_eq(told(FINDING_WARNING, PATH, ""), 10);
+}
+END_TEST
+
 SUITE(override_files)
 {
+    TEST(one_that_a_message_can_never_pass_gets_a_warning);
+    TEST(of_many_such_lines_the_first_are_told);
     folder_use(tests);
     tcase_add_checked_fixture(tests, NULL, end);
     TEST(an_account_has_several_on_a_line_and_on_several_lines);
