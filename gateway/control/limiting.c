@@ -2,27 +2,23 @@
  * call of the store, a group for each listener; rows that are the same but for it become one. */
 #include "control/limiting.h"
 
-#include "auth/aliases.h"
 #include "base/clock.h"
 #include "base/id.h"
-#include "policy/country.h"
+#include "control/subject.h"
+#include "decision/guessing.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { RULES_MAX = 64, QUESTIONS_MAX = 8, LISTENERS_MAX = 256, SUBJECTS_MAX = 4 };
+enum { RULES_MAX = 64, QUESTIONS_MAX = 8, GROUPS_MAX = STORE_GROUPS_MAX };
 #define LOOK_AGAIN_NS (20 * CLOCK_MS)
 #define CONNECT_NS    (2 * CLOCK_SECOND)
 
-/* Whose counters; and which kinds of key are his. */
-struct subject {
-    char account[ACCOUNT_SIZE], word[ACCOUNT_SIZE];
-    struct address client;
-    char country[COUNTRY_SIZE];
-    const char *listener;
-    unsigned keys; /* a bit for each enum limit_key */
-    struct policy_facts facts;
+/* Whose rules the takes of a group are. */
+struct asked_of {
+    const struct policy *policy;
+    const char *listener; /* NULL: of all of them, it is auth.guessing */
 };
 
 struct question {
@@ -32,8 +28,8 @@ struct question {
     struct subject subject;
     uint32_t count; /* of what is told; 0: it is asked */
     struct decision *decision;
-    const struct listener_config *listeners[LISTENERS_MAX]; /* of each group */
-    struct timeout *again;                                  /* until Redis is there */
+    struct asked_of groups[GROUPS_MAX];
+    struct timeout *again; /* until Redis is there */
     int64_t until_ns;
 };
 
@@ -41,15 +37,23 @@ struct limiting {
     struct limiting_options options;
     struct redis_store *store;
     struct decider *decider; /* NULL until somebody asks */
+    struct guessing_policy guessing;
     struct question questions[QUESTIONS_MAX];
 };
 
 struct limiting *limiting_create(const struct limiting_options *options)
 {
     struct limiting *l = calloc(1, sizeof *l);
-    if (l != NULL)
-        l->options = *options;
+    if (l == NULL)
+        return NULL;
+    l->options = *options;
+    guessing_policy_make(&options->config->auth.guessing, &l->guessing);
     return l;
+}
+
+static struct subject_lists lists_of(const struct limiting *l)
+{
+    return (struct subject_lists){l->options.config, l->options.aliases, l->options.countries};
 }
 
 static void end_question(struct question *q)
@@ -75,114 +79,6 @@ static void answer(struct question *q, bool is_good, const char *text)
 {
     control_socket_answer(q->socket, q->request, is_good, span_of(text));
     end_question(q);
-}
-
-/* ---- whose counters ---- */
-
-#define BIT(key) (1u << (key))
-#define OF_DOMAIN \
-    (BIT(LIMIT_KEY_ACCOUNT_DOMAIN) | BIT(LIMIT_KEY_SENDER_DOMAIN) | BIT(LIMIT_KEY_RECIPIENT_DOMAIN))
-#define OF_ACCOUNT                                                                       \
-    (OF_DOMAIN | BIT(LIMIT_KEY_ACCOUNT) | BIT(LIMIT_KEY_LOGIN) | BIT(LIMIT_KEY_SENDER) | \
-     BIT(LIMIT_KEY_RECIPIENT))
-
-static const char *listener_called(const struct config *c, const char *word)
-{
-    for (size_t i = 0; i < c->listener_count; i++)
-        if (strcmp(c->listeners[i].name, word) == 0)
-            return c->listeners[i].name;
-    return NULL;
-}
-
-/* An account; an address that is none may still be a sender's or a recipient's. */
-static int be_account(const struct limiting *l, const char *word, struct subject *s)
-{
-    const char *at = strrchr(word, '@');
-    bool is_domain = word[0] == '@';
-    if (s->facts.sender != NULL || strlen(word) >= ACCOUNT_SIZE || (at != NULL && at[1] == '\0'))
-        return -1;
-    (void)span_copy(span_of(word), s->word, sizeof s->word);       /* fits */
-    (void)span_copy(span_of(word), s->account, sizeof s->account); /* likewise */
-    if (!is_domain &&
-        aliases_account(l->options.aliases, span_of(word), l->options.config->auth.realm,
-                        s->account) < 0 &&
-        at == NULL)
-        return -1;
-    for (char *c = s->account; *c != '\0'; c++)
-        *c = ascii_lower(*c);
-    s->facts.account = s->facts.login = s->account;
-    s->facts.sender = s->facts.recipient = at == NULL ? s->account : s->word;
-    s->keys |= is_domain ? OF_DOMAIN : OF_ACCOUNT;
-    return 0;
-}
-
-/* In capitals: no account is called so. */
-static bool is_country(const char *word)
-{
-    struct error ignored; /* it may be something else */
-    return word[0] >= 'A' && word[0] <= 'Z' && word[1] >= 'A' && word[1] <= 'Z' &&
-           country_check(word, &ignored) == 0;
-}
-
-/* Rules for some countries alone hold for its own. */
-static void be_client(const struct limiting *l, struct subject *s)
-{
-    s->facts.client = &s->client;
-    s->keys |= BIT(LIMIT_KEY_IP) | BIT(LIMIT_KEY_NETWORK);
-    if (l->options.countries != NULL && s->facts.country == NULL)
-        countries_find(l->options.countries->bytes, &s->client, s->country);
-    if (s->country[0] != '\0')
-        s->facts.country = s->country;
-}
-
-static int be_also(const struct limiting *l, const char *word, struct subject *s)
-{
-    const char *listener = listener_called(l->options.config, word);
-    if (strcmp(word, "global") == 0) {
-        s->keys |= BIT(LIMIT_KEY_GLOBAL);
-    } else if (listener != NULL) {
-        s->listener = listener;
-        s->keys |= BIT(LIMIT_KEY_LISTENER);
-    } else if (is_country(word)) {
-        (void)span_copy(span_of(word), s->country, sizeof s->country); /* fits */
-        s->facts.country = s->country;
-        s->keys |= BIT(LIMIT_KEY_COUNTRY);
-    } else if (address_make(word, 1, &s->client) == 0) {
-        be_client(l, s);
-    } else {
-        return be_account(l, word, s);
-    }
-    return 0;
-}
-
-static int understand(const struct limiting *l, const json_t *keys, struct subject *s,
-                      struct error *why)
-{
-    size_t count = json_array_size(keys);
-    if (count == 0 || count > SUBJECTS_MAX)
-        return error_set(why, "limits are looked at for 1 to %d keys", SUBJECTS_MAX);
-    for (size_t i = 0; i < count; i++) {
-        const char *word = json_string_value(json_array_get(keys, i));
-        if (word == NULL || be_also(l, word, s) < 0)
-            return error_set(why,
-                             "\"%s\" is no key beside the others; write an account, an address, "
-                             "@example.com, a listener, a country as BR, or \"global\"",
-                             word == NULL ? "" : word);
-    }
-    return 0;
-}
-
-/* Are all keys of the rule his, but for the listener, which is anybody's? */
-static bool is_asked(const struct subject *s, const struct limit_rule *r)
-{
-    bool is_his = false;
-    for (size_t i = 0; i < r->key_count; i++) {
-        bool is_one = (s->keys & BIT(r->keys[i])) != 0;
-        is_his = is_his || is_one;
-        if (!is_one && r->keys[i] != LIMIT_KEY_LISTENER)
-            return false;
-    }
-    return is_his;
 }
 
 /* ---- rows ---- */
@@ -251,9 +147,9 @@ static json_t *listeners_of(const struct question *q, size_t i)
     const struct policy_call *call = &q->decision->call;
     json_t *names = json_array();
     for (size_t k = i; k < call->count; k++)
-        if (is_same(call, i, k))
+        if (is_same(call, i, k) && q->groups[call->takes[k].group].listener != NULL)
             (void)json_array_append_new(names,
-                                        json_string(q->listeners[call->takes[k].group]->name));
+                                        json_string(q->groups[call->takes[k].group].listener));
     return names;
 }
 
@@ -261,7 +157,7 @@ static void tell_row(const struct question *q, size_t i, int64_t gateways)
 {
     const struct policy_call *call = &q->decision->call;
     const struct limit_rule *r = call->rules[i];
-    const struct policy *p = q->listeners[call->takes[i].group]->policy_rules;
+    const struct policy *p = q->groups[call->takes[i].group].policy;
     const struct override *o = call->overrides[i];
     const struct rate *rate = policy_rate(call, i);
     const struct figures f = figures_of(&call->takes[i], &call->answers[i], rate, gateways);
@@ -299,7 +195,7 @@ static void tell(struct question *q)
         return;
     }
     for (size_t i = 0; i < call->count; i++)
-        if (is_asked(&q->subject, call->rules[i]) && !was_told(call, i)) {
+        if (subject_is_asked(&q->subject, call->rules[i]) && !was_told(call, i)) {
             tell_row(q, i, is_divided ? redis->gateways : 1);
             count++;
         }
@@ -320,32 +216,38 @@ static void on_answers(void *owner, enum decision_outcome outcome)
         tell(q);
 }
 
-static int look_for(struct question *q, const struct listener_config *listener)
+static int look_for(struct question *q, const struct policy *p, const char *listener)
 {
     struct policy_call *call = &q->decision->call;
-    if (listener->policy_rules == NULL ||
-        (q->subject.listener != NULL && q->subject.listener != listener->name))
+    if (p == NULL || (q->subject.listener != NULL && q->subject.listener != listener))
         return 0;
-    q->subject.facts.listener = listener->name;
+    q->subject.facts.listener = listener;
     q->subject.facts.now_s = clock_wall_ns() / CLOCK_SECOND;
     q->subject.facts.set_limits = &q->limiting->options.set_limits;
-    int group = policy_look(call, listener->policy_rules, &q->subject.facts);
-    if (group >= LISTENERS_MAX)
+    int group = policy_look(call, p, &q->subject.facts);
+    if (group >= GROUPS_MAX)
         return -1;
     if (group >= 0)
-        q->listeners[group] = listener;
+        q->groups[group] = (struct asked_of){p, listener};
     return group == POLICY_FAILED ? -1 : 0;
+}
+
+static int look_for_all(struct question *q)
+{
+    const struct config *c = q->limiting->options.config;
+    int failed = 0;
+    for (size_t i = 0; i < c->listener_count; i++)
+        failed |= look_for(q, c->listeners[i].policy_rules, c->listeners[i].name);
+    return failed | look_for(q, &q->limiting->guessing.policy, NULL);
 }
 
 static void ask(struct question *q)
 {
-    const struct config *c = q->limiting->options.config;
     q->decision = decision_create(q->limiting->decider);
-    for (size_t i = 0; i < c->listener_count; i++)
-        if (q->decision == NULL || look_for(q, &c->listeners[i]) < 0) {
-            answer(q, false, "there are more rules than one question holds");
-            return;
-        }
+    if (q->decision == NULL || look_for_all(q) < 0) {
+        answer(q, false, "there are more rules than one question holds");
+        return;
+    }
     enum decision_outcome outcome = decision_run(q->decision, on_answers, q);
     if (outcome != DECISION_PENDING)
         on_answers(q, outcome);
@@ -477,10 +379,11 @@ void limiting_show(struct limiting *l, struct control_socket *socket, uint32_t r
                    const json_t *keys)
 {
     struct question *q = begin(l, socket, request);
+    const struct subject_lists lists = lists_of(l);
     struct error why;
     if (q == NULL)
         return;
-    if (understand(l, keys, &q->subject, &why) < 0)
+    if (subject_understand(&lists, keys, &q->subject, &why) < 0)
         answer(q, false, why.text);
     else
         go_on(q);
@@ -490,12 +393,13 @@ void limiting_count(struct limiting *l, struct control_socket *socket, uint32_t 
                     const char *account, json_int_t count)
 {
     struct question *q = begin(l, socket, request);
+    const struct subject_lists lists = lists_of(l);
     if (q == NULL)
         return;
     q->count = count < 1 || count > LIMITING_COUNT_MAX ? 0 : (uint32_t)count;
     if (q->count == 0)
         answer(q, false, "1 to 10000 recipients are counted at once");
-    else if (account[0] == '@' || be_account(l, account, &q->subject) < 0)
+    else if (account[0] == '@' || subject_be_account(&lists, account, &q->subject) < 0)
         answer(q, false, "that is no account");
     else
         go_on(q);

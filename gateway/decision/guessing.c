@@ -12,9 +12,8 @@
 struct asked {
     const struct guessing *guessing;
     struct decision *decision;
-    struct limit_rule rule; /* auth.guessing */
-    struct policy own;      /* of that rule alone */
-    size_t own_end;         /* takes from here on are of: */
+    struct guessing_policy own;
+    size_t own_end; /* takes from here on are of: */
     const struct policy *policy;
     const char *session;
     struct policy_facts facts;
@@ -35,10 +34,9 @@ uint64_t guessing_account(const struct guessing *g, const char *account)
     return hash_of(g, span_of("account"), span_of(account));
 }
 
-/* As if it stood in every policy. */
-static void make_rule(const struct guessing_config *c, struct asked *a)
+void guessing_policy_make(const struct guessing_config *c, struct guessing_policy *out)
 {
-    a->rule = (struct limit_rule){
+    out->rule = (struct limit_rule){
         .name = GUESSING_RULE,
         .keys = {c->key == GUESSING_NETWORK ? LIMIT_KEY_NETWORK : LIMIT_KEY_IP, LIMIT_KEY_ACCOUNT},
         .key_count = c->key == GUESSING_IP_ACCOUNT ? 2 : 1,
@@ -51,8 +49,8 @@ static void make_rule(const struct guessing_config *c, struct asked *a)
         .stage = STAGE_FAILURE,
         .slot = c->slot,
         .enabled = true};
-    a->own = (struct policy){
-        .name = "", .limits = &a->rule, .limit_count = c->max > 0, .stages = 1u << STAGE_FAILURE};
+    out->policy = (struct policy){
+        .name = "", .limits = &out->rule, .limit_count = c->max > 0, .stages = 1u << STAGE_FAILURE};
 }
 
 /* ---- the answer ---- */
@@ -87,7 +85,7 @@ static void tell(const struct asked *a, enum event event, const struct verdict *
 
 static void judge(const struct asked *a, size_t i)
 {
-    const struct policy *p = i < a->own_end ? &a->own : a->policy;
+    const struct policy *p = i < a->own_end ? &a->own.policy : a->policy;
     struct verdict v;
     policy_judge_one(&a->decision->call, i, &v);
     if (v.kind == VERDICT_PASS) {
@@ -149,9 +147,9 @@ static int ask(const struct guessing *g, const struct guess *guess, struct decis
     if (a == NULL)
         return -1;
     *a = (struct asked){.guessing = g, .decision = x};
-    make_rule(&g->config->guessing, a);
-    if (keep(g, guess, a, x->arena) < 0 ||
-        policy_ask(&x->call, &a->own, STAGE_FAILURE, &a->facts, STORE_NO_GROUP) == POLICY_FAILED)
+    guessing_policy_make(&g->config->guessing, &a->own);
+    if (keep(g, guess, a, x->arena) < 0 || policy_ask(&x->call, &a->own.policy, STAGE_FAILURE,
+                                                      &a->facts, STORE_NO_GROUP) == POLICY_FAILED)
         return -1;
     a->own_end = x->call.count;
     if (policy_ask(&x->call, a->policy, STAGE_FAILURE, &a->facts, STORE_NO_GROUP) == POLICY_FAILED)

@@ -14,6 +14,13 @@
 enum { GUESSING_KEY_SIZE = 2 };
 #define GUESSING_RULE "auth.guessing" /* as it stands in logs and lists */
 
+/* auth.guessing as a rule like others, alone in a policy; it stays where it was made. */
+struct guessing_policy {
+    struct limit_rule rule;
+    struct policy policy;
+};
+void guessing_policy_make(const struct guessing_config *c, struct guessing_policy *out);
+
 /* A worker's way to it: plain data, which outlives every guess. */
 struct guessing {
     const struct auth_config *config;

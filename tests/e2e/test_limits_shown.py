@@ -3,7 +3,7 @@ import json
 
 import pytest
 
-from fixtures.clients import message, smtp
+from fixtures.clients import message, plain_response, smtp
 from fixtures.waiting import until
 
 READ, SUPPORT, ADMIN = "games", "irc", "news"  # groups that Debian always has
@@ -68,6 +68,37 @@ def test_asking_counts_nothing(new_limited):
         client.ask("RCPT TO:<x@dest.example>", "451 4.7.1 ")
 
 
+def fails(gateway, *passwords, source="127.0.0.2"):
+    with smtp(gateway, user=None, source=source) as client:
+        for password in passwords:
+            client.ask(f"AUTH PLAIN {plain_response('alice@example.com', password)}", "535 5.7.8 ")
+
+
+def test_wrong_passwords_of_an_address_are_told_beside_its_limits(new_gateway, new_smtp):
+    gateway = new_gateway(new_smtp(), shared_networks=[])
+    row = shown(gateway, "127.0.0.2")["auth.guessing"]
+    assert (row["used"], row["left"], row["max"], row["rest"], row["listeners"]) == (0, 10, 10, 0, [])
+    fails(gateway, "one", "two", "two")
+    row = until(lambda: (r := shown(gateway, "127.0.0.2")["auth.guessing"])["used"] == 2 and r)
+    assert (row["left"], row["key"], row["policy"]) == (8, "auth.guessing 127.0.0.2", "")
+    assert row["limit"] == "at most 10 different wrong credentials in 10 minutes"
+    assert shown(gateway, "127.0.0.3")["auth.guessing"]["used"] == 0 and not shown(gateway, "alice")
+    assert "auth.guessing" in gateway.ctl("limits", "127.0.0.2").stdout
+
+
+def test_in_a_shared_network_they_are_those_of_an_account_there(new_gateway, new_smtp):
+    gateway = new_gateway(new_smtp())
+    fails(gateway, "one", "two")
+    assert not shown(gateway, "127.0.0.2")
+    row = until(lambda: (r := shown(gateway, "127.0.0.2", "alice")["auth.guessing"])["used"] == 2 and r)
+    assert row["key"] == "auth.guessing 127.0.0.2 alice@example.com"
+    assert shown(gateway, "127.0.0.2", "bob")["auth.guessing"]["used"] == 0
+
+
+def test_without_guessing_there_is_no_such_counter(new_gateway, new_smtp):
+    assert not shown(new_gateway(new_smtp(), shared_networks=[], auth={"guessing": {"max": 0}}), "127.0.0.2")
+
+
 def test_what_is_held_at_once_is_told(new_limited):
     gateway = new_limited(open=limit("account", count="sessions", max=2))
     with smtp(gateway):
@@ -92,7 +123,7 @@ RULES = {"account": HOUR, "domain": limit("account_domain", count="recipients", 
 @pytest.mark.parametrize("keys, rules", [
     (["alice@example.com"], {"account", "domain", "to", "quiet"}), (["ALICE"], {"account", "domain", "to", "quiet"}),
     (["@example.com"], {"domain", "to"}), (["127.0.0.1"], {"address", "network"}), (["global"], {"all"}),
-    (["alice", "127.0.0.1"], {"account", "domain", "to", "quiet", "address", "network", "both"}), (["submission"], {"door"})])
+    (["alice", "127.0.0.1"], {"account", "domain", "to", "quiet", "address", "network", "both", "auth.guessing"}), (["submission"], {"door"})])
 def test_rules_are_found_by_what_they_go_by(new_limited, keys, rules):
     assert set(shown(new_limited(**RULES), *keys)) == rules
 
@@ -172,8 +203,8 @@ def test_limits_as_a_table_fit_80_columns(new_limited):
 
 def test_who_has_no_limit_is_told_so(new_limited):
     gateway = new_limited(hour=HOUR)
-    assert "no limit goes by that" in gateway.ctl("limits", "192.0.2.7").stdout
-    assert json.loads(gateway.ctl("--json", "limits", "192.0.2.7").stdout) == []
+    assert "no limit goes by that" in gateway.ctl("limits", "global").stdout
+    assert json.loads(gateway.ctl("--json", "limits", "127.0.0.1").stdout) == []
 
 
 @pytest.mark.parametrize("words", [["alice", "bob"], ["x@"], ["a b"], ["a"] * 5])

@@ -55,7 +55,7 @@ def test_who_asks_for_an_account_a_session_a_message_or_an_address_is_told_all(n
             assert {"login", "decision", "message_accepted"} <= set(events(shown))
             assert [row["session"] for row in shown["sessions"]] == [session]
         assert shown["account"] == "alice@example.com" and shown["client"] == "127.0.0.66"
-        assert [(row["rule"], row["used"]) for row in shown["limits"]] == [("hour", 3)]
+        assert [(row["rule"], row["used"]) for row in shown["limits"]] == [("hour", 3), ("auth.guessing", 0)]
         accepted = next(line for line in shown["lines"] if line["event"] == "message_accepted")
         assert (accepted["rule"], accepted["left"], accepted["code"]) == ("hour", 0, 250)
     until_shown(gateway, session, "session_ended")
