@@ -82,6 +82,9 @@ int64_t cell_rest(const struct cell *c, int64_t now_us);
  * DISTINCT_SKETCH. One stands in the value itself, more in a block whose number the value has. */
 enum { DISTINCT_LIST_MAX = 32, DISTINCT_SKETCH = 255, DISTINCT_SHIFT = 56 };
 
+/* What a mark beside a counter has, whatever the kind: no block, and more than are ever held. */
+#define CELL_MARK (UINT64_C(1) << DISTINCT_SHIFT)
+
 static inline unsigned distinct_state(uint64_t value)
 {
     return (unsigned)(value >> DISTINCT_SHIFT);

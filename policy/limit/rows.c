@@ -3,13 +3,19 @@
 
 #include <string.h>
 
+/* Holders of leases don't outlive the memory; a refusal that lasts does. */
+static bool is_lease(uint8_t kind, uint64_t value)
+{
+    return kind == COUNTER_AT_ONCE + 1 && value != CELL_MARK;
+}
+
 void table_each(const struct table *t, size_t number, int64_t now_us,
                 void (*fn)(void *owner, const struct table_row *row), void *owner)
 {
     const struct shard s = shard_open(t, number % TABLE_SHARDS, now_us);
     for (uint32_t i = 0; i < s.cells_max && i < s.head->used; i++) {
         const struct cell *c = &s.cells[i];
-        if (!cell_is_live(c, now_us) || c->kind == COUNTER_AT_ONCE + 1)
+        if (!cell_is_live(c, now_us) || is_lease(c->kind, c->value))
             continue;
         struct table_row row = {.name = {c->tag, c->slot, (uint8_t)number, c->kind},
                                 .rest_us = c->rest_us,
@@ -45,7 +51,7 @@ int table_put(const struct table *t, const struct table_row *row, int64_t now_us
     const struct shard s = shard_open(t, row->name.shard % TABLE_SHARDS, now_us);
     const int64_t year_us = INT64_C(367) * 86400 * 1000000;
     if (row->name.kind == 0 || row->name.kind > COUNTER_RATIO + 1 ||
-        row->name.kind == COUNTER_AT_ONCE + 1 || row->name.slot >= STORE_RULES_MAX ||
+        is_lease(row->name.kind, row->value) || row->name.slot >= STORE_RULES_MAX ||
         row->rest_us <= now_us || row->rest_us - now_us > 2 * year_us)
         return -1;
     struct cell *c = cell_find(&s, &row->name, now_us);

@@ -113,7 +113,7 @@ static void put_mark(const struct shard *s, const struct table_name *whole, int 
     struct cell *c = cell_claim(s, &name, now_us);
     if (c == NULL)
         return;
-    c->value = UINT64_C(1) << DISTINCT_SHIFT; /* of no block, whatever its kind */
+    c->value = CELL_MARK;
     c->rest_us = now_us + lasts_us;
 }
 

@@ -77,8 +77,8 @@ void table_clear(const struct table *t, size_t number, size_t slot, int64_t now_
 
 /* ---- to be kept ---- */
 
-/* A counter that isn't at rest; at-once counters are not among them, since their holders don't
- * outlive the memory. */
+/* A counter that isn't at rest, or a mark beside one; leases are not among them, since their
+ * holders don't outlive the memory. */
 struct table_row {
     struct table_name name;
     int64_t rest_us;

@@ -3,7 +3,7 @@ import signal
 
 import pytest
 
-from fixtures.clients import message, smtp
+from fixtures.clients import PASSWORDS, message, plain_response, smtp
 from fixtures.waiting import PATIENCE, until
 
 RULES = {"out": {"limits": {"hour": {"key": ["account"], "count": "recipients", "rate": "1/1h", "burst": 5}}}}
@@ -44,6 +44,17 @@ def test_a_restart_keeps_what_counts(gateway):
     only_so_many_pass(gateway, 2)
     assert place(gateway).stat().st_mode & 0o777 == 0o600
     assert [path.name for path in place(gateway).parent.glob("limits*")] == ["limits"]
+
+
+def test_a_refusal_that_lasts_goes_on_after_a_restart(new_gateway, new_smtp):
+    places = {"key": ["account"], "count": "sessions", "max": 1, "duration": "2h"}
+    gateway = new_gateway(new_smtp(), policies={"out": {"limits": {"places": places}}}, listener={"policy": "out"})
+    response = plain_response("alice", PASSWORDS["alice"])
+    with smtp(gateway), smtp(gateway, user=None) as second:
+        second.ask(f"AUTH PLAIN {response}", "454 4.7.0 places: ")
+    restart(gateway)
+    with smtp(gateway, user=None) as first:
+        first.ask(f"AUTH PLAIN {response}", "454 4.7.0 places: at most 1 sessions at once; try again in 2 hours")
 
 
 def test_what_was_given_back_before_a_restart_does_not_count_after_it(gateway):

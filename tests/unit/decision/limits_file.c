@@ -160,6 +160,39 @@ START_TEST(leases_end_with_who_held_them)
 }
 END_TEST
 
+/* A counter of that kind at which nothing passes, for two hours more. */
+static struct counter_answer refuse(struct memory *m, uint16_t slot, enum counter_kind kind)
+{
+    struct counter_take t = take_of(kind, slot, "two ana");
+    struct counter_answer a;
+    t.marks.hold_us = 2 * HOUR;
+    t.at_once.max = 1;
+    if (kind == COUNTER_RATIO)
+        t.ratio.min = 2;
+    if (kind == COUNTER_DISTINCT)
+        t.distinct.max = 1;
+    ck_assert_int_eq(memory_take(m, &t, 1, &a), 0);
+    return a;
+}
+
+static const enum counter_kind held_kinds[] = {COUNTER_AT_ONCE, COUNTER_DISTINCT, COUNTER_RATIO};
+
+START_TEST(what_refuses_for_a_while_goes_on_after_a_restart)
+{
+    enum counter_kind kind = held_kinds[_i];
+    add(2, "two ana", 1);
+    add(2, "two ana", 2);
+    if (kind == COUNTER_AT_ONCE)
+        ck_assert(refuse(&memory, 2, kind).is_taken);
+    ck_assert_int_eq(refuse(&memory, 2, kind).wait_us, 2 * HOUR);
+    write_file();
+    (void)restore(0); /* how many differs */
+    ck_assert(refuse(&after, 7, kind).is_refusing);
+    int64_t left_us = refuse(&after, 7, kind).wait_us;
+    ck_assert(left_us > HOUR && left_us <= 2 * HOUR);
+}
+END_TEST
+
 START_TEST(what_has_come_to_rest_meanwhile_is_left_out)
 {
     ck_assert(take(&memory, COUNTER_RATE, 2, "two ana").is_taken);
@@ -303,6 +336,7 @@ SUITE(limits_file)
     TEST(what_was_counted_counts_after_a_restart_wherever_its_rule_stands_now);
     TEST(counters_of_a_rule_that_is_gone_are_left_out);
     TEST(leases_end_with_who_held_them);
+    LOOP_TEST(what_refuses_for_a_while_goes_on_after_a_restart, held_kinds);
     TEST(what_has_come_to_rest_meanwhile_is_left_out);
     TEST(after_a_clock_was_set_back_nobody_waits_longer_than_who_has_used_all);
     TEST(what_could_never_come_to_rest_is_left_out);
