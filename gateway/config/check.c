@@ -56,6 +56,9 @@ static void check_names(const struct checker *k)
     const struct watched_config contacts = {WATCHED_CONTACTS, "contacts", c->contacts,
                                             config_place(c, "contacts"), NULL};
     config_watch(c, &contacts, k->errors);
+    if (c->notify_count > NOTIFY_MAX)
+        errors_add_at(k->errors, &c->notify[NOTIFY_MAX].place, "notify.%s: more than %d commands",
+                      c->notify[NOTIFY_MAX].name, NOTIFY_MAX);
     if (c->http.count > 0)
         errors_add_at(k->errors, &http, "http: this version serves no HTTP; write http = []");
 }

@@ -161,6 +161,28 @@ struct watched_config {
     const struct sealed **list; /* is set to what is in force; NULL: who needs it asks for it */
 };
 
+/* What a command of notify can be told of. */
+enum notice {
+#define NOTICE(name, event, verdicts, help) NOTICE_##name,
+#include "config/notices.def"
+#undef NOTICE
+    NOTICE_COUNT
+};
+
+/* "ban", "limit", ..., then NULL. */
+extern const char *const notice_names[];
+
+enum { NOTIFY_MAX = 16 };
+
+struct notify_config {
+    const char *name;
+    struct place place;
+    const char *command; /* words, parted by spaces */
+    struct text_list events;
+    int64_t every_ms;
+    unsigned notices; /* `events`: a bit for each enum notice */
+};
+
 struct control_group_config {
     const char *group;
     struct place place;
@@ -208,6 +230,8 @@ struct config {
     size_t watched_count;
     struct control_group_config *control_groups;
     size_t control_group_count;
+    struct notify_config *notify;
+    size_t notify_count;
     struct tls_config *tls;
     size_t tls_count;
     struct listener_config *listeners;

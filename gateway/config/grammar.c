@@ -194,6 +194,11 @@ static const char *const identities[] = {"none",  "auth",     "xforward", "xclie
 static const char *const upstream_mechanisms[] = {"", "PLAIN", "LOGIN", "XOAUTH2", NULL};
 static const char *const backends[] = {"sasldb", "saslauthd", "upstream", "auxprop", NULL};
 static const char *const login_names[] = {"", "given", "account", "local", NULL};
+const char *const notice_names[] = {
+#define NOTICE(name, event, verdicts, help) #name,
+#include "config/notices.def"
+#undef NOTICE
+    NULL};
 static const char *const log_formats[] = {"text", "json", NULL};
 static const char *const facilities[] = {"mail",   "daemon", "user",   "local0", "local1", "local2",
                                          "local3", "local4", "local5", "local6", "local7", NULL};
@@ -255,6 +260,29 @@ static const struct setting top_settings[] = {
      .help = "porteiroctl drain: new clients are still served this long, then get 421 4.3.2"},
     {.name = NULL}};
 const struct section section_top = {"", top_settings, ""};
+
+static const struct setting notify_settings[] = {
+    {"command", SETTING_TEXT, AT(notify_config, command), .preset = "", .check = check_command,
+     .help = "is run as helper_user with JSON on its standard input; words parted by spaces, no "
+             "shell",
+     .example = "\"/etc/porteiro/notify\"", .is_required = true},
+    {"events", SETTING_TEXT_LIST, AT(notify_config, events), .preset =
+#define NOTICE(name, event, verdicts, help) #name " "
+#include "config/notices.def"
+#undef NOTICE
+                                                                 , .min = 1,
+     .choices = notice_names, .help = "what it is told of; by default of all"
+#define NOTICE(name, event, verdicts, help) "; " #name ": " help
+#include "config/notices.def"
+#undef NOTICE
+    },
+    {"every", SETTING_DURATION, AT(notify_config, every_ms), .preset = "1h", .min = 1000,
+     .max = INT64_C(366) * 86400000,
+     .help = "one message in it for each event, rule and account; what repeats itself meanwhile is "
+             "counted, and told of at its end"},
+    {.name = NULL}};
+const struct section section_notify = {"notify", notify_settings,
+                                       "Commands that are told of what happens"};
 
 static const struct setting log_settings[] = {
     {"target", SETTING_TEXT, AT(log_config, target), .preset = "stderr", .check = check_log_target,

@@ -61,6 +61,17 @@ static void put_listeners(struct printer *p, const struct config *c)
     put_close(p);
 }
 
+static void put_notify(struct printer *p, const struct config *c)
+{
+    put_open(p, section_notify.name);
+    for (size_t i = 0; i < c->notify_count; i++) {
+        put_open(p, c->notify[i].name);
+        put_settings(p, &section_notify, &c->notify[i]);
+        put_close(p);
+    }
+    put_close(p);
+}
+
 static void put_groups(struct printer *p, const struct config *c)
 {
     put_open(p, section_group.name);
@@ -138,6 +149,7 @@ int config_print(const struct config *c, struct buffer *out)
         p.failed |= buffer_printf(out, "%*s%s = \"%s\"\n", INDENT, "", c->control_groups[i].group,
                                   control_role_names[c->control_groups[i].role]);
     put_close(&p);
+    put_notify(&p, c);
     put_open(&p, "log");
     put_settings(&p, &section_log, &c->log);
     put_close(&p);
@@ -174,6 +186,7 @@ static const struct {
 } reference[] = {
     {&section_top, "", {NULL}},
     {&section_group, "groups.NAME.", {NULL}},
+    {&section_notify, "notify.NAME.", {NULL}},
     {&section_log, "log.", {"log", NULL}},
     {&section_tls, "tls.NAME.", {"tls", "default", NULL}},
     {&section_listener, "listeners.NAME.", {"listeners", "submissions", NULL}},
@@ -202,6 +215,8 @@ static const struct {
      "groups of users of porteiroctl, as { porteiro-admin = \"admin\" }: read, support or admin"},
     {&section_top, "groups",
      "of accounts, as { shop = { file = \"/etc/porteiro/plans/shop\" } }, for \"group:shop\""},
+    {&section_top, "notify",
+     "as { panel = { command = \"/etc/porteiro/notify\" } }: what is told of what happens"},
     {&section_listener, "trusted",
      "as { printers = { networks = [\"10.1.9.0/24\"]  account = \"printers@example.com\" } }"},
 };

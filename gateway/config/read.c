@@ -372,6 +372,24 @@ static void read_control_groups(struct reader *r, const config_setting_t *root)
     }
 }
 
+static void read_notify(struct reader *r, const config_setting_t *root)
+{
+    const config_setting_t *group = reader_group(r, root, "", section_notify.name), *at;
+    r->config->notify = reader_take(r, (reader_members(group) + 1) * sizeof *r->config->notify);
+    for (size_t i = 0; i < reader_members(group); i++) {
+        struct notify_config *n = &r->config->notify[r->config->notify_count];
+        if ((at = reader_named_group(r, group, i, section_notify.name, &n->name)) == NULL)
+            continue;
+        (void)read_settings(r, &section_notify, at,
+                            arena_printf(r->config->arena, "notify.%s", n->name), NULL, n);
+        for (size_t e = 0; e < n->events.count; e++)
+            for (size_t k = 0; k < NOTICE_COUNT; k++)
+                n->notices |= (unsigned)(strcmp(n->events.items[e], notice_names[k]) == 0) << k;
+        n->place = reader_place(r, at);
+        r->config->notify_count++;
+    }
+}
+
 /* Without the block there is no Redis. */
 static void read_redis(struct reader *r, const config_setting_t *root)
 {
@@ -408,9 +426,9 @@ static void read_auth(struct reader *r, const config_setting_t *at)
 
 static void read_all(struct reader *r, const config_setting_t *root)
 {
-    static const char *const groups[] = {"log",       "tls",   "listeners", "auth",
-                                         "upstreams", "redis", "policies",  "control_groups",
-                                         "groups",    NULL};
+    static const char *const groups[] = {"log",       "tls",    "listeners", "auth",
+                                         "upstreams", "redis",  "policies",  "control_groups",
+                                         "groups",    "notify", NULL};
     const config_setting_t *at;
     size_t keys = 0;
     while (section_top.settings[keys].name != NULL)
@@ -429,6 +447,7 @@ static void read_all(struct reader *r, const config_setting_t *root)
     if (r->config->listener_count == 0)
         imply_listeners(r);
     read_control_groups(r, root);
+    read_notify(r, root);
 }
 
 /* What the parser itself found, where our own pass found nothing. */

@@ -2,6 +2,7 @@
 
 #include "control/log_writer.h"
 #include "control/logins.h"
+#include "control/notifier.h"
 #include "control/watched.h"
 #include "upstream/probe.h"
 
@@ -20,6 +21,7 @@ struct control_service {
     struct probes *probes;
     struct logins *logins;
     struct limiting *limiting;
+    struct notifier *notifier;
 };
 
 static void on_log_lost(void *owner)
@@ -119,13 +121,21 @@ struct control_service *control_service_create(const struct control_service_opti
                                           .log = u->log,
                                           .processes = options->board->processes,
                                           .cache = options->auth_cache};
+    const struct notifier_options notifier = {.loop = u->loop,
+                                              .config = u->config,
+                                              .log = u->log,
+                                              .witness = s->witness,
+                                              .contacts = options->contacts};
     s->writer = log_writer_create(&writer);
+    s->notifier = notifier_create(&notifier);
     s->socket = control_socket_create(&socket);
     s->probes = probes_create(u);
     s->logins = logins_create(&logins);
     s->limiting = limiting_create(&options->limits);
-    if (s->witness == NULL || s->logins == NULL || s->limiting == NULL || s->writer == NULL ||
-        s->socket == NULL || s->probes == NULL)
+    if (s->witness != NULL)
+        witness_tell(s->witness, notifier_hear, s->notifier);
+    if (s->witness == NULL || s->notifier == NULL || s->logins == NULL || s->limiting == NULL ||
+        s->writer == NULL || s->socket == NULL || s->probes == NULL)
         control_service_destroy(&s);
     return s;
 }
@@ -140,6 +150,7 @@ void control_service_destroy(struct control_service **service)
     probes_destroy(&s->probes);
     control_socket_destroy(&s->socket);
     log_writer_destroy(&s->writer);
+    notifier_destroy(&s->notifier);
     witness_destroy(&s->witness);
     free(s);
     *service = NULL;
@@ -188,7 +199,10 @@ void control_service_message(struct control_service *s, const struct message *m)
     } else if (m->type == MESSAGE_LOG_TARGET && *m->fd >= 0) {
         log_writer_set_target(s->writer, message_take_fd(m));
     } else if (m->type == MESSAGE_PEER && *m->fd >= 0) {
-        logins_add(s->logins, message_take_fd(m));
+        if (((const struct message_peer *)m->payload)->role == PROCESS_HELPER)
+            notifier_set_helper(s->notifier, message_take_fd(m));
+        else
+            logins_add(s->logins, message_take_fd(m));
     } else if (m->type == MESSAGE_WATCHED && *m->fd >= 0) {
         parse_watched(s, m);
     } else if (m->type == MESSAGE_ANSWER) {
@@ -200,5 +214,6 @@ void control_service_message(struct control_service *s, const struct message *m)
 void control_service_retire(struct control_service *s, loop_fn *fn, void *owner)
 {
     probes_destroy(&s->probes);
+    notifier_retire(s->notifier);
     control_socket_close_door(s->socket, fn, owner);
 }

@@ -18,8 +18,9 @@ struct control_service_options {
     const struct limit_setting *limit_setting;
     struct limiting_options limits;
     struct witness_memory *witness;
-    int socket;             /* listening */
-    struct channel *master; /* for RELOAD, SET_DRAIN, LOG_LOST and END_SESSIONS */
+    const struct sealed *contacts; /* NULL: there are none */
+    int socket;                    /* listening */
+    struct channel *master;        /* for RELOAD, SET_DRAIN, LOG_LOST and END_SESSIONS */
 };
 
 /* NULL without memory. */

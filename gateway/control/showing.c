@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/id.h"
 #include "control/history.h"
+#include "control/line_json.h"
 #include "policy/record.h"
 
 #include <stdlib.h>
@@ -205,39 +206,6 @@ static json_t *bans_of(const struct showing *sh, const struct subject *s, int64_
     return all;
 }
 
-/* Numbers in a line of text look like names; these keys have no others. */
-static bool is_number(struct span key)
-{
-    static const char *const keys[] = {"recipients", "code",  "bytes", "duration", "cost",
-                                       "used",       "left",  "wait",  "count",    "deleted",
-                                       "days",       "tries", "uid",   "pid",      "generation"};
-    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
-        if (span_equals(key, keys[i]))
-            return true;
-    return false;
-}
-
-static json_t *value_of(const struct record_field *f)
-{
-    char text[32];
-    json_t *number = NULL;
-    if (is_number(f->key) && span_copy(f->value, text, sizeof text) == f->value.size)
-        number = json_loads(text, JSON_DECODE_ANY, NULL);
-    return number != NULL ? number : json_stringn(f->value.data, f->value.size);
-}
-
-static json_t *line_of(const struct record_line *r)
-{
-    json_t *line = json_object();
-    for (size_t i = 0; i < r->count; i++) {
-        const struct record_field *f = &r->fields[i];
-        char key[32];
-        if (span_copy(f->key, key, sizeof key) == f->key.size)
-            (void)json_object_set_new(line, key, value_of(f)); /* without memory it is missing */
-    }
-    return line;
-}
-
 /* The last ones: looked for from the front, since where each begins is known from there alone. */
 static json_t *lines_of(struct subject *s, uint64_t *count)
 {
@@ -254,7 +222,7 @@ static json_t *lines_of(struct subject *s, uint64_t *count)
             break; /* it was there a moment ago */
         for (size_t f = 0; f < s->line.count; f++)
             size += s->line.fields[f].key.size + s->line.fields[f].value.size + 6;
-        (void)json_array_insert_new(all, 0, line_of(&s->line)); /* as above */
+        (void)json_array_insert_new(all, 0, line_json(&s->line)); /* as above */
     }
     return all;
 }
@@ -293,7 +261,7 @@ json_t *showing_answer(const struct showing *sh, const json_t *request, struct e
                            "count", (json_int_t)count, "sessions", sessions_of(sh, s, now), "bans",
                            bans_of(sh, s, now), "lines", lines);
     }
-    witness_give_history(sh->witness);
+    witness_give(sh->witness);
     free(s);
     return answer;
 }

@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/shared_lock.h"
+#include "control/folding.h"
 #include "control/history.h"
 #include "control/top.h"
 #include "policy/record.h"
@@ -14,13 +15,16 @@
 struct witness_memory {
     struct shared_lock lock;
     int64_t began_s;    /* 0: not yet */
-    uint64_t content[]; /* the counts, and behind them the lines */
+    uint64_t content[]; /* the counts, behind them the lines, and what is folded */
 };
 
 struct witness {
     struct witness_options options;
     struct top *top;
     struct history *history;
+    struct folding *folding;
+    witness_fn *fn; /* NULL: nobody hears of them */
+    void *owner;
     struct record_line record; /* the line that is heard */
 };
 
@@ -33,7 +37,7 @@ static int64_t now_s(void)
 
 size_t witness_memory_size(void)
 {
-    return sizeof(struct witness_memory) + top_size() + history_size();
+    return sizeof(struct witness_memory) + top_size() + history_size() + folding_size();
 }
 
 void witness_memory_release(struct witness_memory *m, size_t process)
@@ -48,19 +52,30 @@ static bool take(const struct witness *w)
                             clock_monotonic_ns() + LOCK_NS) == 0;
 }
 
-static void give(const struct witness *w)
+void witness_give(const struct witness *w)
 {
     shared_lock_give(&w->options.memory->lock);
+}
+
+struct folding *witness_take_folding(const struct witness *w)
+{
+    return take(w) ? w->folding : NULL;
+}
+
+const struct history *witness_history(const struct witness *w)
+{
+    return w->history;
+}
+
+void witness_tell(struct witness *w, witness_fn *fn, void *owner)
+{
+    w->fn = fn;
+    w->owner = owner;
 }
 
 const struct history *witness_take_history(const struct witness *w)
 {
     return take(w) ? w->history : NULL;
-}
-
-void witness_give_history(const struct witness *w)
-{
-    give(w);
 }
 
 struct witness *witness_create(const struct witness_options *options)
@@ -72,6 +87,7 @@ struct witness *witness_create(const struct witness_options *options)
     w->options = *options;
     w->top = (struct top *)m->content;
     w->history = (struct history *)(void *)((char *)m->content + top_size());
+    w->folding = (struct folding *)(void *)((char *)w->history + history_size());
     if (m->began_s == 0) { /* the first of all: there is no other yet */
         m->began_s = now_s();
         top_begin(w->top, m->began_s);
@@ -88,18 +104,26 @@ void witness_destroy(struct witness **w)
 
 /* ---- hearing ---- */
 
+struct span client_host(struct span client)
+{
+    const char *end = client.size == 0 ? NULL : memrchr(client.data, ':', client.size);
+    if (end != NULL)
+        client.size = (size_t)(end - client.data);
+    if (client.size > 0 && client.data[0] == '[') {
+        span_skip(&client, 1);
+        client.size -= client.size > 0;
+    }
+    return client;
+}
+
 struct span client_network(struct span client, char out[NETWORK_TEXT_SIZE])
 {
     struct address a;
     char host[ADDRESS_TEXT_SIZE];
-    const char *end = client.size == 0 ? NULL : memrchr(client.data, ':', client.size);
-    if (end != NULL)
-        client.size = (size_t)(end - client.data);
+    const struct span only = client_host(client);
     if (client.size == 0 || client.data[0] != '[')
-        return client;
-    span_skip(&client, 1);
-    client.size -= client.size > 0;
-    (void)span_copy(client, host, sizeof host); /* what is longer is no address */
+        return only;
+    (void)span_copy(only, host, sizeof host); /* what is longer is no address */
     if (address_make(host, 0, &a) < 0)
         return span_make("", 0);
     struct network n = network_of(&a, 32, 64);
@@ -170,7 +194,9 @@ void witness_hear(struct witness *w, struct span line)
     history_add(w->history, line, now);
     if (c.messages > 0 || c.refused > 0)
         count(w, &c, now);
-    give(w);
+    witness_give(w);
+    if (is_read && w->fn != NULL)
+        w->fn(w->owner, r, line);
 }
 
 /* ---- telling ---- */
@@ -226,7 +252,7 @@ json_t *witness_top(const struct witness *w, const json_t *request, struct error
     if (!is_taken)
         return NULL;
     top_list(w->top, (enum top_kind)kind, (unsigned)((last + 59) / 60), now, &list);
-    give(w);
+    witness_give(w);
     clock_format_iso(list.since_s * CLOCK_SECOND, since);
     return json_pack("{s:s, s:s, s:I, s:I, s:b, s:o}", "by", by, "since", since, "covers",
                      (json_int_t)(now - list.since_s), "hidden", (json_int_t)list.hidden, "is_told",

@@ -7,14 +7,16 @@
 
 #include <jansson.h>
 
+struct folding;
 struct history;
+struct record_line;
 struct witness;
 
 /* What is kept. It lies in a mapping that no process but those of control has: lines tell who has
  * written to whom. Two of them may write for a moment, while one takes over. */
 struct witness_memory;
 
-/* About 13 MiB, all zeros at first, used as it fills. */
+/* About 18 MiB, all zeros at first, used as it fills. */
 size_t witness_memory_size(void);
 
 /* The master's, of a control process that has ended. */
@@ -33,9 +35,24 @@ void witness_destroy(struct witness **w);
 /* A line of the log. Less than 2 microseconds. */
 void witness_hear(struct witness *w, struct span line);
 
-/* The last lines, until they are given back; NULL: another process doesn't let go of them. */
+/* A line and its fields; both are valid during the call. */
+typedef void witness_fn(void *owner, const struct record_line *record, struct span line);
+
+/* Who hears of each line that could be read, as well. */
+void witness_tell(struct witness *w, witness_fn *fn, void *owner);
+
+/* The last lines, or what commands of notify are still to be told, until they are given back; NULL:
+ * another process doesn't let go of them. */
 const struct history *witness_take_history(const struct witness *w);
-void witness_give_history(const struct witness *w);
+struct folding *witness_take_folding(const struct witness *w);
+void witness_give(const struct witness *w);
+
+/* The last lines, while anything is taken. */
+const struct history *witness_history(const struct witness *w);
+
+/* The address of the client of a line, "192.0.2.7:4711" or "[2001:db8::1]:4711": without brackets.
+ */
+struct span client_host(struct span client);
 
 /* By what the client of a line or a row, "192.0.2.7:4711" or "[2001:db8::1]:4711", is counted: its
  * IPv4 address, or the /64 of its IPv6 address. In `client` or in `out`; empty: it is none. */

@@ -47,6 +47,13 @@ struct message_token {
     uint32_t version;  /* another for each token */
 };
 
+enum { NOTIFY_AT_ONCE = 4 }; /* of one command */
+
+struct message_notify {
+    uint32_t command; /* its index in the configuration's `notify` */
+    uint32_t notice;  /* enum notice */
+};
+
 /* Which files: an index of net/tls_units. */
 struct message_unit {
     uint32_t unit;

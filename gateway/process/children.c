@@ -245,11 +245,11 @@ static bool must_meet(enum process_role a, enum process_role b)
 {
     static const bool asks[PROCESS_ROLES][PROCESS_ROLES] = {
         [PROCESS_WORKER] = {[PROCESS_AUTH] = true, [PROCESS_HELPER] = true},
-        [PROCESS_CONTROL] = {[PROCESS_AUTH] = true}};
+        [PROCESS_CONTROL] = {[PROCESS_AUTH] = true, [PROCESS_HELPER] = true}};
     return asks[a][b] || asks[b][a];
 }
 
-/* Workers of a generation know its auth processes and its helper, control the former alone. */
+/* Workers and control of a generation know its auth processes and its helper. */
 static void introduce_all(const struct post *p)
 {
     const struct generation *g = p->generation;

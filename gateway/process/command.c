@@ -134,8 +134,7 @@ void command_stop(struct command **command)
     *command = NULL;
 }
 
-/* "exit status 1: the last line that it has said". */
-static void describe(struct command *c, int status, struct error *why)
+static struct span last_complaint(const struct command *c)
 {
     struct span text = span_trim(span_make(c->complained, c->complained_size)), line;
     while (text.size > 0 && text.data[text.size - 1] == '\n')
@@ -143,6 +142,13 @@ static void describe(struct command *c, int status, struct error *why)
     do
         line = span_split(&text, '\n');
     while (text.size > 0);
+    return line;
+}
+
+/* "exit status 1: the last line that it has said". */
+static void describe(struct command *c, int status, struct error *why)
+{
+    const struct span line = last_complaint(c);
     if (c->is_killed)
         *why = c->why;
     else if (WIFSIGNALED(status))
@@ -237,6 +243,7 @@ static void on_end(void *owner, bool is_readable, bool is_writable)
         describe(c, status, &why);
     result.output = result.is_good ? buffer_bytes(&c->said) : span_make("", 0);
     result.reason = result.is_good ? "" : why.text;
+    result.complaint = last_complaint(c);
     destroy(c);
     c->fn(c->owner, &result);
 }

@@ -17,9 +17,10 @@ struct command_options {
 };
 
 struct command_result {
-    bool is_good;       /* it has ended with status 0 */
-    struct span output; /* only then; overwritten after the call */
-    const char *reason; /* else: why not, with the last line of its standard error */
+    bool is_good;          /* it has ended with status 0 */
+    struct span output;    /* only then; overwritten after the call */
+    struct span complaint; /* the last line of its standard error; valid during the call */
+    const char *reason;    /* else: why not, with the last line of its standard error */
 };
 
 typedef void command_fn(void *owner, const struct command_result *result);

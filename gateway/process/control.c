@@ -105,6 +105,7 @@ void control_main(const struct birth *birth)
                    .open_store = open_store,
                    .owner = &c},
         .witness = m->witness,
+        .contacts = files_list(birth->prepared->watched, c.role.config, WATCHED_CONTACTS),
         .master = c.role.master};
     const struct orphans_options orphans = {.loop = c.role.loop,
                                             .sessions = m->sessions,

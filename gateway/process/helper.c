@@ -1,13 +1,16 @@
 /* It keeps the access tokens for the servers behind fresh: each token_command is run ahead of the
- * expiry of what it printed last, so that no session ever waits for one. */
+ * expiry of what it printed last, so that no session ever waits for one. And it runs the commands
+ * of notify. */
 #include "process/helper.h"
 
 #include "base/clock.h"
 #include "process/command.h"
+#include "process/notifying.h"
 #include "process/role.h"
 #include "process/token.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -39,6 +42,7 @@ struct helper {
         struct helper *helper;
         struct channel *channel; /* NULL: a free place */
     } workers[WORKERS_MAX];
+    struct notifying *notifying;
     bool is_leaving;
 };
 
@@ -57,10 +61,11 @@ static void send_token(const struct job *j, struct channel *worker)
                            -1); /* one that takes nothing is hung, and killed */
 }
 
-/* It stays as long as a worker of its generation. */
+/* It stays as long as a worker of its generation, or a command that tells somebody something; that
+ * of a gateway which is stopped is not awaited. */
 static void end_if_alone(struct helper *h)
 {
-    bool is_any = false;
+    bool is_any = h->role.state != PROCESS_STOPPING && notifying_is_busy(h->notifying);
     for (size_t i = 0; i < WORKERS_MAX; i++)
         is_any = is_any || h->workers[i].channel != NULL;
     if (h->is_leaving && !is_any)
@@ -172,9 +177,16 @@ static void run(void *owner)
         failed(j, why.text);
 }
 
+static void on_rest(void *owner)
+{
+    end_if_alone(owner);
+}
+
 static void furnish(struct helper *h)
 {
     const struct config *c = h->role.config;
+    h->notifying = notifying_create(&(struct notifying_options){
+        .loop = h->role.loop, .config = c, .log = &h->role.log, .on_rest = on_rest, .owner = h});
     h->jobs = calloc(c->upstream_count + 1, sizeof *h->jobs);
     if (h->jobs == NULL)
         abort(); /* out of memory at the start */
@@ -197,7 +209,10 @@ static void on_message(struct role *r, const struct message *m)
 {
     struct helper *h = (struct helper *)r; /* it lies at the front */
     if (m != NULL && m->type == MESSAGE_PEER) {
-        add_worker(h, message_take_fd(m));
+        if (((const struct message_peer *)m->payload)->role == PROCESS_CONTROL)
+            notifying_set_control(h->notifying, message_take_fd(m));
+        else
+            add_worker(h, message_take_fd(m));
     } else if (m == NULL || m->type == MESSAGE_RETIRE || m->type == MESSAGE_STOP) {
         h->is_leaving = true;
         role_set_state(r,
@@ -220,6 +235,7 @@ void helper_main(const struct birth *birth)
     }
     for (size_t i = 0; i < WORKERS_MAX; i++)
         channel_destroy(&h->workers[i].channel);
+    notifying_destroy(&h->notifying);
     role_end(&h->role);
     explicit_bzero(h->jobs, h->job_count * sizeof *h->jobs);
     free(h->jobs);
@@ -230,10 +246,10 @@ void helper_main(const struct birth *birth)
 
 bool helper_is_needed(const struct config *config)
 {
+    bool is_any = config->notify_count > 0;
     for (size_t i = 0; i < config->upstream_count; i++)
-        if (config->upstreams[i].token_command[0] != '\0')
-            return true;
-    return false;
+        is_any = is_any || config->upstreams[i].token_command[0] != '\0';
+    return is_any;
 }
 
 /* Could the program be run? `what` is the command. */
@@ -246,15 +262,25 @@ static int try_command(const void *what, struct error *why)
     return access(path, X_OK) == 0 ? 0 : error_set(why, "%s: %s", path, strerror(errno));
 }
 
-void helper_prepare(const struct config *config, const struct identity *who, struct errors *errors)
+static void prepare_command(const struct identity *who, const char *line, const char *key,
+                            const struct place *at, struct errors *errors)
 {
     struct error why;
+    if (line[0] != '\0' && privileges_try(who, try_command, line, &why) < 0)
+        errors_add_at(errors, at, "%s: %s; helper_user must be able to run it", key, why.text);
+}
+
+void helper_prepare(const struct config *config, const struct identity *who, struct errors *errors)
+{
+    char key[200];
     for (size_t i = 0; i < config->upstream_count; i++) {
         const struct upstream_config *u = &config->upstreams[i];
-        if (u->token_command[0] != '\0' &&
-            privileges_try(who, try_command, u->token_command, &why) < 0)
-            errors_add_at(errors, &u->place,
-                          "upstreams.%s.token_command: %s; helper_user must be able to run it",
-                          u->name, why.text);
+        (void)snprintf(key, sizeof key, "upstreams.%s.token_command", u->name); /* fits */
+        prepare_command(who, u->token_command, key, &u->place, errors);
+    }
+    for (size_t i = 0; i < config->notify_count; i++) {
+        const struct notify_config *n = &config->notify[i];
+        (void)snprintf(key, sizeof key, "notify.%s.command", n->name); /* likewise */
+        prepare_command(who, n->command, key, &n->place, errors);
     }
 }

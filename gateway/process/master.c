@@ -654,7 +654,7 @@ static int begin_log(struct master *m, const struct config *c, struct error *why
         return -1;
     m->counters = counters_create(m->state.mapping.counters);
     m->error_log = log_create(-1, (enum log_level)c->log.level);
-    m->pair_log = log_create(m->state.log_pairs[m->state.slot][1], (enum log_level)c->log.level);
+    m->pair_log = log_create(m->state.log_pairs[m->state.slot][1], role_level(c));
     m->check = timeout_create(m->state.loop, on_check, m);
     if (m->counters == NULL || m->error_log == NULL || m->pair_log == NULL || m->check == NULL)
         abort(); /* out of memory at the start */

@@ -82,8 +82,7 @@ static void drop_privileges(const struct birth *b)
         fail("confining itself", &why);
 }
 
-/* Control counts what comes at level info, whatever the log is to have. */
-static enum log_level level_heard(const struct config *c)
+enum log_level role_level(const struct config *c)
 {
     enum log_level level = (enum log_level)c->log.level;
     return level < LOG_LEVEL_INFO ? level : LOG_LEVEL_INFO;
@@ -104,7 +103,7 @@ void role_begin(struct role *r, const struct birth *birth,
     if (r->loop == NULL)
         fail("starting", &why);
     r->lines =
-        log_create_in(mapping_log(birth->mapping, birth->slot), birth->log, level_heard(r->config));
+        log_create_in(mapping_log(birth->mapping, birth->slot), birth->log, role_level(r->config));
     r->counters = counters_create(birth->mapping->counters);
     r->tick = timeout_create(r->loop, on_tick, r);
     r->flush = timeout_create(r->loop, on_flush, r);

@@ -48,6 +48,10 @@ void role_run(struct role *r);
 /* Frees what role_begin has made. */
 void role_end(struct role *r);
 
+/* From which level on lines go to control, which counts and tells of what comes at level info,
+ * whatever the log is to have. */
+enum log_level role_level(const struct config *c);
+
 /* Changes the state, in the shared mapping and in the title. */
 void role_set_state(struct role *r, enum process_state state);
 

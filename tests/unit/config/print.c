@@ -53,6 +53,7 @@ START_TEST(all_that_can_be_said_prints_what_can_be_read_again)
         "log = { target = \"/l\"  format = \"json\"  level = \"debug\"  facility = \"local7\" }\n"
         "auth = { backend = \"sasldb\"  sasldb = \"/d\"  realm = \"r.example\"  processes = 5 }\n"
         "control_groups = { ops = \"admin\"  help-desk = \"support\"  all = \"read\" }\n"
+        "notify = { panel = { command = \"/n one\"  events = [\"near\"]  every = \"1d\" } }\n"
         "tls = { default = { certificate = [\"/1\", \"/2\"]  key = [\"/3\", \"/4\"]\n"
         "  names = [\"a.example\", \"b.example\"]  min_version = \"TLSv1.3\"  ciphers = \"x\" }\n"
         "  other = { certificate = [\"/5\"]  key = [\"/6\"] } }\n"

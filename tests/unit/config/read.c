@@ -261,6 +261,37 @@ START_TEST(what_is_said_is_taken)
 }
 END_TEST
 
+START_TEST(a_command_is_told_of_what_it_names_or_of_all)
+{
+    const struct config *c =
+        config_of(HOSTNAME TLS UPSTREAMS
+                  "notify = { all = { command = \"/n\" }\n"
+                  "some = { command = \"/n 1\" events = [\"near\", \"ban\"] every = \"1d\" } }\n");
+    count_is(0, 0);
+    ck_assert_uint_eq(c->notify_count, 2);
+    ck_assert_str_eq(c->notify[0].name, "all");
+    ck_assert_uint_eq(c->notify[0].notices, (1u << NOTICE_COUNT) - 1);
+    ck_assert_int_eq(c->notify[0].every_ms, 60 * MIN);
+    ck_assert_str_eq(c->notify[1].command, "/n 1");
+    ck_assert_uint_eq(c->notify[1].notices, 1u << NOTICE_near | 1u << NOTICE_ban);
+    ck_assert_int_eq(c->notify[1].every_ms, 24 * 60 * MIN);
+}
+END_TEST
+
+START_TEST(commands_have_their_number)
+{
+    char text[4096] = HOSTNAME TLS UPSTREAMS "notify = {\n";
+    size_t used = strlen(text);
+    for (int i = 0; i <= NOTIFY_MAX; i++)
+        used += (size_t)snprintf(text + used, sizeof text - used, "n%d = { command = \"/n\" }\n",
+                                 i); /* fits */
+    (void)snprintf(text + used, sizeof text - used, "}\n");
+    config_of(text);
+    error_is("porteiro.conf:21: notify.n16: ", "16");
+    count_is(1, 0);
+}
+END_TEST
+
 START_TEST(what_is_included_is_taken)
 {
     folder_write("tls.conf", TLS);
@@ -381,6 +412,37 @@ static const struct mistake {
      TLS UPSTREAMS,
      "control_groups.ops: ",
      {"root", "\"read\"", "\"admin\""}},
+    {HOSTNAME,
+     "notify = { panel = { command = \"/n\" events = [\"ban\", \"suspended\"] } }\n",
+     TLS UPSTREAMS,
+     "notify.panel.events: ",
+     {"\"suspended\"", "\"limit\"", "\"expiry\""}},
+    {HOSTNAME,
+     "notify = { panel = { command = \"/n\" events = [] } }\n",
+     TLS UPSTREAMS,
+     "notify.panel.events: ",
+     {"", "", ""}},
+    {HOSTNAME,
+     "notify = { panel = { command = \"bin/notify\" } }\n",
+     TLS UPSTREAMS,
+     "notify.panel.command: ",
+     {"bin/notify", "/", ""}},
+    {HOSTNAME,
+     "notify = { panel = { command = \"/n | mail root\" } }\n",
+     TLS UPSTREAMS,
+     "notify.panel.command: ",
+     {"shell", "script", ""}},
+    {HOSTNAME,
+     "notify = { panel = { every = \"1h\" } }\n",
+     TLS UPSTREAMS,
+     "notify.panel.command: ",
+     {"missing", "/etc/porteiro/notify", ""}},
+    {HOSTNAME,
+     "notify = { panel = { command = \"/n\" every = \"10ms\" } }\n",
+     TLS UPSTREAMS,
+     "notify.panel.every: ",
+     {"10ms", "1s", ""}},
+    {HOSTNAME, "notify = { panel = \"/n\" }\n", TLS UPSTREAMS, "notify.panel: ", {"group", "", ""}},
     {HOSTNAME,
      "control_groups = { ops = 5 }\n",
      TLS UPSTREAMS,
@@ -776,6 +838,8 @@ SUITE(read)
     TEST(what_is_said_of_pop3_is_not_overruled);
     TEST(a_port_that_refuses_has_no_tls);
     TEST(what_is_said_is_taken);
+    TEST(a_command_is_told_of_what_it_names_or_of_all);
+    TEST(commands_have_their_number);
     TEST(what_is_included_is_taken);
     TEST(what_was_read_lives_without_the_file);
     TEST(each_part_knows_where_it_stands);
