@@ -21,7 +21,7 @@ _porteiroctl()
     elif [[ $before =~ ^--[a-z]+$ && $help =~ "  $command "[^$'\n']*"$before "([a-z_]+\|[a-z_|]+) ]]; then
         mapfile -t COMPREPLY < <(compgen -W "${BASH_REMATCH[1]//|/ }" -- "$word")
     elif [[ $word == -* ]]; then
-        mapfile -t COMPREPLY < <(compgen -W "$(grep "^  $command " <<< "$help" | grep -o -- '--[a-z]*')" -- "$word")
+        mapfile -t COMPREPLY < <(compgen -W "$(grep "^  $command " <<< "$help" | grep -o -- '--[a-z-]*')" -- "$word")
     fi
 }
 complete -F _porteiroctl porteiroctl

@@ -3,21 +3,9 @@
 
 #include "base/setting.h"
 
-#include <pwd.h>
-#include <stdio.h>
 #include <string.h>
 
 static const char default_time[] = "1d";
-
-/* The rule; or a person, by name where that is known here. */
-static const char *who(const json_t *line, char out[CELL_SIZE])
-{
-    const char *by = cell_text(line, "by");
-    unsigned uid;
-    const struct passwd *user = sscanf(by, "uid %u", &uid) == 1 ? getpwuid(uid) : NULL;
-    (void)snprintf(out, CELL_SIZE, "%s", user == NULL ? by : user->pw_name); /* cut to fit */
-    return out;
-}
 
 static void add_ban(struct table *t, const json_t *line)
 {
@@ -26,7 +14,7 @@ static void add_ban(struct table *t, const json_t *line)
         cell_text(line, "network"),
         json_is_true(json_object_get(line, "exempt")) ? "exempt" : "banned",
         cell_text(line, "account"),
-        who(line, by),
+        cell_by(line, by),
         json_integer_value(json_object_get(line, "tries")) == 0 ? ""
                                                                 : cell_number(line, "tries", tries),
         cell_age(line, "left", left),

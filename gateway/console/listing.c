@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 
+#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -22,6 +23,15 @@ const char *cell_age(const json_t *o, const char *key, char out[CELL_SIZE])
 {
     double seconds = json_number_value(json_object_get(o, key));
     clock_format_duration((int64_t)(seconds * 1e9), out);
+    return out;
+}
+
+const char *cell_by(const json_t *o, char out[CELL_SIZE])
+{
+    const char *by = cell_text(o, "by");
+    unsigned uid;
+    const struct passwd *user = sscanf(by, "uid %u", &uid) == 1 ? getpwuid(uid) : NULL;
+    (void)snprintf(out, CELL_SIZE, "%s", user == NULL ? by : user->pw_name); /* cut to fit */
     return out;
 }
 

@@ -14,7 +14,7 @@ struct listing {
 };
 
 /* Those that another command shows as well. */
-extern const struct listing listing_sessions, listing_bans, listing_limits;
+extern const struct listing listing_sessions, listing_bans, listing_limits, listing_suspended;
 
 /* Asks and prints. Returns the exit status. */
 int listing_print(const struct console *c, const struct listing *l);
@@ -41,6 +41,9 @@ int console_order(const struct console *c, json_t *request);
 enum { CELL_SIZE = 160 };
 const char *cell_text(const json_t *o, const char *key);
 const char *cell_number(const json_t *o, const char *key, char out[CELL_SIZE]);
+
+/* Its "by": a rule; or a person, "uid 0", by name where that is known here. */
+const char *cell_by(const json_t *o, char out[CELL_SIZE]);
 
 /* Seconds, as "5min20s". */
 const char *cell_age(const json_t *o, const char *key, char out[CELL_SIZE]);

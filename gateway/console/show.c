@@ -120,6 +120,7 @@ static void print_answer(const json_t *answer, const char *word)
     printf("\nlog lines are kept since %s\n", moment_of(cell_text(answer, "since"), moment));
     print_rows(&listing_sessions, json_object_get(answer, "sessions"));
     print_rows(&listing_bans, json_object_get(answer, "bans"));
+    print_rows(&listing_suspended, json_object_get(answer, "suspended"));
     print_rows(&listing_limits, json_object_get(answer, "limits"));
     print_lines(answer);
 }
@@ -173,6 +174,7 @@ static bool is_known(const json_t *answer)
                        row) if (json_integer_value(json_object_get(row, "used")) > 0) return true;
     return json_array_size(json_object_get(answer, "sessions")) > 0 ||
            json_array_size(json_object_get(answer, "bans")) > 0 ||
+           json_array_size(json_object_get(answer, "suspended")) > 0 ||
            json_array_size(json_object_get(answer, "lines")) > 0;
 }
 

@@ -25,10 +25,10 @@ static int network_asked(const json_t *request, struct network *out, struct erro
 
 /* Other gateways hear of it only while it is in the table: there it ends soon, by this person's
  * order. Until then an exemption covers it; the end of an exemption is waited for. */
-static int64_t end_of(const struct banning *b, bool is_exempt, int64_t now_ns)
+static int64_t end_of(const struct banning *b, enum ban_kind kind, int64_t now_ns)
 {
     bool is_told = b->config->redis.server_count > 0;
-    return !is_told ? now_ns : now_ns + (is_exempt ? CLOCK_SECOND : 5 * CLOCK_SECOND);
+    return !is_told ? now_ns : now_ns + (kind == BAN_EXEMPTION ? CLOCK_SECOND : 5 * CLOCK_SECOND);
 }
 
 /* Returns 0, or -1: another process holds the table. */
@@ -52,7 +52,7 @@ static void log_lifted(const struct banning *b, const struct ban *was, uid_t uid
 {
     char network[NETWORK_TEXT_SIZE];
     network_format(&was->network, network);
-    if (was->is_exempt == 0)
+    if (was->kind == BAN_OF_CLIENT)
         log_event(b->log, EVENT_unbanned, field_text(KEY_network, network),
                   field_text(KEY_account, was->name), field_text(KEY_rule, was->rule),
                   field_number(KEY_uid, uid));
@@ -60,13 +60,13 @@ static void log_lifted(const struct banning *b, const struct ban *was, uid_t uid
 
 /* Lifts all bans, or exemptions, that cover `n`. Returns how many, or -1: not all, another process
  * holds the table. */
-static int lift_all(const struct banning *b, const struct network *n, bool is_exempt, uid_t uid)
+static int lift_all(const struct banning *b, const struct network *n, enum ban_kind kind, uid_t uid)
 {
-    int64_t now = clock_wall_ns(), end = end_of(b, is_exempt, now);
+    int64_t now = clock_wall_ns(), end = end_of(b, kind, now);
     int count = 0;
     struct ban was;
     for (size_t place = 0; place < BANS_MAX; place++) {
-        if (bans_read(b->bans, place, now, &was) < 0 || (was.is_exempt != 0) != is_exempt ||
+        if (bans_read(b->bans, place, now, &was) < 0 || was.kind != kind ||
             !network_contains(&was.network, n) || was.until_ns <= end)
             continue;
         if (lift(b, place, &was, end, uid) < 0)
@@ -107,7 +107,7 @@ int banning_ban(const struct banning *b, const json_t *request, uid_t uid, struc
                          (int)(BAN_MAX_NS / CLOCK_SECOND / 86400));
     ban.until_ns = now + seconds * CLOCK_SECOND;
     order_reason(request, ban.reason, sizeof ban.reason);
-    if (lift_all(b, &ban.network, true, uid) < 0)
+    if (lift_all(b, &ban.network, BAN_EXEMPTION, uid) < 0)
         return is_busy(said);
     if (bans_put(b->bans, b->process, &ban, now, said) < 0)
         return -1;
@@ -124,11 +124,11 @@ int banning_unban(const struct banning *b, const json_t *request, uid_t uid, str
     struct ban exempt = {.since_ns = now,
                          .until_ns = now + BANNING_EXEMPT_NS,
                          .uid = (uint32_t)uid,
-                         .is_exempt = true};
+                         .kind = BAN_EXEMPTION};
     char network[NETWORK_TEXT_SIZE], until[CLOCK_ISO_SIZE];
     if (network_asked(request, &exempt.network, said) < 0)
         return -1;
-    int lifted = lift_all(b, &exempt.network, false, uid);
+    int lifted = lift_all(b, &exempt.network, BAN_OF_CLIENT, uid);
     if (lifted < 0)
         return is_busy(said);
     if (bans_put(b->bans, b->process, &exempt, now, said) < 0)
@@ -143,7 +143,7 @@ json_t *banning_row(const struct banning *b, size_t place, int64_t now_wall_ns)
 {
     char network[NETWORK_TEXT_SIZE], since[CLOCK_ISO_SIZE], until[CLOCK_ISO_SIZE], by[32];
     struct ban ban;
-    if (bans_read(b->bans, place, now_wall_ns, &ban) < 0)
+    if (bans_read(b->bans, place, now_wall_ns, &ban) < 0 || ban.kind == BAN_SUSPENSION)
         return NULL;
     network_format(&ban.network, network);
     clock_format_iso(ban.since_ns, since);
@@ -151,9 +151,9 @@ json_t *banning_row(const struct banning *b, size_t place, int64_t now_wall_ns)
     (void)snprintf(by, sizeof by, "uid %u", ban.uid); /* fits */
     json_t *row =
         json_pack("{s:s, s:b, s:i, s:s, s:s, s:f, s:s}", "network", network, "exempt",
-                  ban.is_exempt != 0, "tries", (int)ban.tries, "since", since, "until", until,
-                  "left", (double)(ban.until_ns - now_wall_ns) / (double)CLOCK_SECOND, "origin",
-                  ban.origin == BAN_OF_STORE ? "store" : "gateway");
+                  ban.kind == BAN_EXEMPTION, "tries", (int)ban.tries, "since", since, "until",
+                  until, "left", (double)(ban.until_ns - now_wall_ns) / (double)CLOCK_SECOND,
+                  "origin", ban.origin == BAN_OF_STORE ? "store" : "gateway");
     /* A worker that was taken over may have written anything: what isn't UTF-8 is left out. */
     const char *const texts[][2] = {
         {"account", ban.name}, {"by", ban.rule[0] != '\0' ? ban.rule : by}, {"reason", ban.reason}};

@@ -61,25 +61,33 @@ void logins_add(struct logins *l, int fd)
 
 /* ---- forget ---- */
 
-void logins_forget(struct logins *l, struct control_socket *socket, uint32_t request,
-                   const char *name)
+bool logins_forget_account(const struct auth_cache *any, const struct process_table *processes,
+                           const char *account)
 {
-    struct auth_cache cache = l->options.cache;
-    char account[ACCOUNT_SIZE];
-    struct error said;
+    struct auth_cache cache = *any;
     struct process_row row;
     bool was_known = false;
-    if (aliases_account(cache.aliases, span_of(name), cache.realm, account) < 0) {
-        (void)error_set(&said, "\"%s\" is nobody's name", name);
-        control_socket_answer(socket, request, false, span_of(said.text));
-        return;
-    }
     for (size_t slot = 0; slot < PROCESS_SLOT_MAX; slot++) {
-        if (process_read(l->options.processes, slot, &row) < 0)
+        if (process_read(processes, slot, &row) < 0)
             continue;
         cache.generation = row.generation;
         was_known = auth_cache_forget(&cache, account) || was_known;
     }
+    return was_known;
+}
+
+void logins_forget(struct logins *l, struct control_socket *socket, uint32_t request,
+                   const char *name)
+{
+    const struct auth_cache *cache = &l->options.cache;
+    char account[ACCOUNT_SIZE];
+    struct error said;
+    if (aliases_account(cache->aliases, span_of(name), cache->realm, account) < 0) {
+        (void)error_set(&said, "\"%s\" is nobody's name", name);
+        control_socket_answer(socket, request, false, span_of(said.text));
+        return;
+    }
+    bool was_known = logins_forget_account(cache, l->options.processes, account);
     (void)error_set(&said, "%s: %s", account,
                     was_known ? "the next login asks the backend" : "nothing was known");
     control_socket_answer(socket, request, true, span_of(said.text));

@@ -29,6 +29,10 @@ void logins_add(struct logins *l, int fd);
 void logins_forget(struct logins *l, struct control_socket *socket, uint32_t request,
                    const char *name);
 
+/* The same for who has its canonical name. Returns whether anything was known. */
+bool logins_forget_account(const struct auth_cache *any, const struct process_table *processes,
+                           const char *account);
+
 /* Logs in as a session would, without the cache, and tells `socket` of each step; answers the
  * request when the backend has. */
 void logins_test(struct logins *l, struct control_socket *socket, uint32_t request,

@@ -89,6 +89,7 @@ struct control_service *control_service_create(const struct control_service_opti
     s->showing = (struct showing){.witness = s->witness,
                                   .board = options->board,
                                   .banning = options->banning,
+                                  .suspending = options->suspending,
                                   .aliases = options->limits.aliases};
     s->kicking = (struct kicking){
         .board = options->board, .aliases = options->limits.aliases, .master = options->master};
@@ -106,6 +107,7 @@ struct control_service *control_service_create(const struct control_service_opti
                                                   .banning = options->banning,
                                                   .limit_setting = options->limit_setting,
                                                   .kicking = &s->kicking,
+                                                  .suspending = options->suspending,
                                                   .showing = &s->showing,
                                                   .log = u->log,
                                                   .actions = {.reload = ask_reload,

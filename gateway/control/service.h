@@ -16,6 +16,7 @@ struct control_service_options {
     struct auth_cache auth_cache;
     const struct banning *banning;
     const struct limit_setting *limit_setting;
+    const struct suspending *suspending;
     struct limiting_options limits;
     struct witness_memory *witness;
     const struct sealed *contacts; /* NULL: there are none */

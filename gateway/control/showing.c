@@ -192,15 +192,27 @@ static bool is_its_ban(const struct subject *s, const struct ban *ban)
            networks_meet(&ban->network, &own);
 }
 
-static json_t *bans_of(const struct showing *sh, const struct subject *s, int64_t now)
+static json_t *ban_row(const struct showing *sh, size_t place, int64_t now)
+{
+    return banning_row(sh->banning, place, now);
+}
+
+static json_t *suspended_row(const struct showing *sh, size_t place, int64_t now)
+{
+    return suspending_row(sh->suspending, place, now);
+}
+
+/* What there is of one kind. */
+static json_t *bans_of(const struct showing *sh, const struct subject *s, int64_t now,
+                       json_t *(*row)(const struct showing *sh, size_t place, int64_t now))
 {
     json_t *all = json_array();
     struct ban ban;
     for (size_t i = 0; i < BANS_MAX && json_array_size(all) < SHOWING_ROWS_MAX; i++) {
         if (bans_read(sh->banning->bans, i, now, &ban) < 0 || !is_its_ban(s, &ban))
             continue;
-        json_t *shown = banning_row(sh->banning, i, now);
-        if (shown != NULL) /* else it has ended */
+        json_t *shown = row(sh, i, now);
+        if (shown != NULL) /* else it is of another kind, or has ended */
             (void)json_array_append_new(all, shown);
     }
     return all;
@@ -255,11 +267,12 @@ json_t *showing_answer(const struct showing *sh, const json_t *request, struct e
         int64_t now = clock_wall_ns(), since_s = history_since(s->history);
         json_t *lines = lines_of(s, &count); /* from which it is known whose it is */
         clock_format_iso(since_s * CLOCK_SECOND, since);
-        answer = json_pack("{s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:o, s:o, s:o}", "is", s->is,
+        answer = json_pack("{s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:o, s:o, s:o, s:o}", "is", s->is,
                            "account", s->account, "client", s->client, "session", s->session,
                            "since", since, "covers", (json_int_t)(now / CLOCK_SECOND - since_s),
                            "count", (json_int_t)count, "sessions", sessions_of(sh, s, now), "bans",
-                           bans_of(sh, s, now), "lines", lines);
+                           bans_of(sh, s, now, ban_row), "suspended",
+                           bans_of(sh, s, now, suspended_row), "lines", lines);
     }
     witness_give(sh->witness);
     free(s);

@@ -104,6 +104,11 @@ static json_t *set_limit_row(const struct control_socket *s, size_t place, int64
     return limit_setting_row(s->options.limit_setting, place, now_wall_ns);
 }
 
+static json_t *suspended_row(const struct control_socket *s, size_t place, int64_t now_wall_ns)
+{
+    return suspending_row(s->options.suspending, place, now_wall_ns);
+}
+
 /* Sends rows as long as the client takes them. */
 static void list(struct control_client *c)
 {
@@ -192,6 +197,27 @@ static void on_kick(struct control_client *c, const json_t *request)
 {
     struct error said;
     send_said(c, kicking_kick(c->socket->options.kicking, request, &said), &said);
+}
+
+static void on_suspended(struct control_client *c, const json_t *request)
+{
+    static const struct listing suspended = {ban_places, suspended_row};
+    (void)request;
+    begin_list(c, &suspended);
+}
+
+static void on_suspend(struct control_client *c, const json_t *request)
+{
+    struct error said;
+    bool is_good = suspending_suspend(c->socket->options.suspending, request, c->uid, &said) == 0;
+    send_result(c, is_good, said.text);
+}
+
+static void on_resume(struct control_client *c, const json_t *request)
+{
+    struct error said;
+    bool is_good = suspending_resume(c->socket->options.suspending, request, c->uid, &said) == 0;
+    send_result(c, is_good, said.text);
 }
 
 static void on_limit_list(struct control_client *c, const json_t *request)
@@ -319,6 +345,9 @@ static const struct {
     {"bans", CONTROL_READ, on_bans},
     {"ban", CONTROL_ADMIN, on_ban},
     {"unban", CONTROL_SUPPORT, on_unban},
+    {"suspended", CONTROL_READ, on_suspended},
+    {"suspend", CONTROL_ADMIN, on_suspend},
+    {"resume", CONTROL_SUPPORT, on_resume},
     {"limit-list", CONTROL_READ, on_limit_list},
     {"limit-set", CONTROL_ADMIN, on_limit_set},
     {"limit-unset", CONTROL_ADMIN, on_limit_unset},

@@ -12,6 +12,7 @@
 #include "control/kicking.h"
 #include "control/limit_setting.h"
 #include "control/showing.h"
+#include "control/suspending.h"
 #include "net/loop.h"
 #include "telemetry/event.h"
 
@@ -37,6 +38,7 @@ struct control_socket_options {
     const struct banning *banning;
     const struct kicking *kicking;
     const struct limit_setting *limit_setting;
+    const struct suspending *suspending;
     const struct showing *showing;
     const struct event_log *log;
     struct control_actions actions;

@@ -4,6 +4,11 @@
 #include <stdio.h>
 #include <string.h>
 
+static const char *const kinds[] = {
+    [BAN_OF_CLIENT] = "ban", [BAN_EXEMPTION] = "exempt", [BAN_SUSPENSION] = "suspension"};
+
+enum { KINDS = sizeof kinds / sizeof *kinds };
+
 static void add_line(char value[BAN_VALUE_SIZE], const char *line)
 {
     size_t used = strlen(value);
@@ -14,18 +19,29 @@ static void add_line(char value[BAN_VALUE_SIZE], const char *line)
             value[i] = '?';
 }
 
+static void add_credentials(char value[BAN_VALUE_SIZE], const struct ban *ban)
+{
+    size_t used = strlen(value);
+    for (size_t i = 0; i < BAN_CREDENTIALS_MAX; i++)
+        used += (size_t)snprintf(value + used, BAN_VALUE_SIZE - used, "%c%" PRIu64,
+                                 i == 0 ? '\n' : ' ', ban->credentials[i]); /* fits */
+}
+
 void ban_text_write(const struct ban *ban, char name[BAN_NAME_SIZE], char value[BAN_VALUE_SIZE])
 {
     char network[NETWORK_TEXT_SIZE];
     network_format(&ban->network, network);
     (void)snprintf(name, BAN_NAME_SIZE, "%s %" PRIu64 " %s", network, ban->account,
-                   ban->is_exempt != 0 ? "exempt" : "ban"); /* fits */
+                   kinds[ban->kind]); /* fits */
     (void)snprintf(value, BAN_VALUE_SIZE, "%" PRId64 " %" PRId64 " %" PRIu32 " %" PRIu32 " %d",
                    ban->since_ns, ban->until_ns, ban->tries, ban->uid,
-                   ban->spares_nobody != 0); /* fits */
+                   ban->kind == BAN_SUSPENSION ? (int)ban->scope
+                                               : ban->spares_nobody != 0); /* fits */
     add_line(value, ban->rule);
     add_line(value, ban->name);
     add_line(value, ban->reason);
+    if (ban->kind == BAN_SUSPENSION)
+        add_credentials(value, ban);
 }
 
 /* What stands before `end`, off the front. */
@@ -53,27 +69,38 @@ static bool read_name(struct span name, struct ban *out)
     if (network_parse(network, &out->network, NULL) < 0 ||
         !take_number(&name, ' ', UINT64_MAX, &out->account))
         return false;
-    out->is_exempt = span_equals(name, "exempt");
-    return out->is_exempt != 0 || span_equals(name, "ban");
+    while (out->kind < KINDS && !span_equals(name, kinds[out->kind]))
+        out->kind++;
+    return out->kind < KINDS;
+}
+
+static bool take_credentials(struct span *rest, struct ban *out)
+{
+    struct span line = span_split(rest, '\n');
+    bool is_good = true;
+    for (size_t i = 0; i < BAN_CREDENTIALS_MAX; i++)
+        is_good = is_good && take_number(&line, ' ', UINT64_MAX, &out->credentials[i]);
+    return is_good;
 }
 
 int ban_text_read(struct span name, struct span value, struct ban *out)
 {
-    uint64_t since, until, tries, uid, spares_nobody;
+    uint64_t since, until, tries, uid, how;
     *out = (struct ban){.tries = 0};
     if (!read_name(name, out) || !take_number(&value, ' ', INT64_MAX, &since) ||
         !take_number(&value, ' ', INT64_MAX, &until) ||
         !take_number(&value, ' ', UINT32_MAX, &tries) ||
         !take_number(&value, ' ', UINT32_MAX, &uid) ||
-        !take_number(&value, '\n', 1, &spares_nobody) ||
+        !take_number(&value, '\n', out->kind == BAN_SUSPENSION ? SUSPENSION_ALL : 1, &how) ||
         !take_text(&value, out->rule, sizeof out->rule) ||
         !take_text(&value, out->name, sizeof out->name) ||
-        !take_text(&value, out->reason, sizeof out->reason))
+        !take_text(&value, out->reason, sizeof out->reason) ||
+        (out->kind == BAN_SUSPENSION && !take_credentials(&value, out)))
         return -1;
     out->since_ns = (int64_t)since;
     out->until_ns = (int64_t)until;
     out->tries = (uint32_t)tries;
     out->uid = (uint32_t)uid;
-    out->spares_nobody = (uint32_t)spares_nobody;
+    *(out->kind == BAN_SUSPENSION ? &out->scope : &out->spares_nobody) = (uint32_t)how;
     return 0;
 }

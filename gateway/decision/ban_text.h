@@ -5,10 +5,11 @@
 #include "base/span.h"
 #include "decision/bans.h"
 
-enum { BAN_NAME_SIZE = 96, BAN_VALUE_SIZE = 448 };
+enum { BAN_NAME_SIZE = 96, BAN_VALUE_SIZE = 640 };
 
-/* "192.0.2.0/24 0 ban", and "SINCE UNTIL TRIES UID" with rule, account and reason in a line each.
- * Control characters become '?'. */
+/* "192.0.2.0/24 0 ban", and "SINCE UNTIL TRIES UID SPARES_NOBODY" with rule, account and reason in
+ * a line each. Of a suspension, "::/0 HASH suspension", SCOPE stands in the last one's place, and a
+ * line of hashes follows. Control characters become '?'. */
 void ban_text_write(const struct ban *ban, char name[BAN_NAME_SIZE], char value[BAN_VALUE_SIZE]);
 
 /* Back. Returns 0, or -1: it is none. */

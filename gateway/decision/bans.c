@@ -21,7 +21,10 @@ enum {
     IS_EXEMPT = 1 << 9,
     IS_BY_RULE = 1 << 10,
     SPARES_NOBODY = 1 << 11,
-    HOW = IS_BY_RULE | SPARES_NOBODY, /* it was made */
+    IS_SUSPENSION = 1 << 12,
+    SCOPE_SHIFT = 13, /* two bits */
+    SCOPE = 3 << SCOPE_SHIFT,
+    HOW = IS_BY_RULE | SPARES_NOBODY | SCOPE, /* it was made */
 };
 
 #define PATIENCE_NS (50 * CLOCK_MS)
@@ -94,13 +97,16 @@ static uint64_t prefix_of(const struct network *n)
 
 static struct key key_of(const struct ban *ban)
 {
+    static const uint32_t kinds[] = {
+        [BAN_OF_CLIENT] = 0, [BAN_EXEMPTION] = IS_EXEMPT, [BAN_SUSPENSION] = IS_SUSPENSION};
     const struct network *n = &ban->network;
     unsigned bits = n->is_v6 ? n->bits : n->bits - V4_BEFORE;
     return (struct key){.prefix = cut(prefix_of(n), bits),
                         .account = ban->account,
-                        .shape = bits | (n->is_v6 ? IS_V6 : 0) | (ban->is_exempt ? IS_EXEMPT : 0) |
+                        .shape = bits | (n->is_v6 ? IS_V6 : 0) | kinds[ban->kind] |
                                  (ban->rule[0] != '\0' ? IS_BY_RULE : 0) |
-                                 (ban->spares_nobody != 0 ? SPARES_NOBODY : 0),
+                                 (ban->spares_nobody != 0 ? SPARES_NOBODY : 0) |
+                                 ban->scope << SCOPE_SHIFT,
                         .until_ns = ban->until_ns};
 }
 
@@ -123,9 +129,15 @@ static bool is_same(const struct key *a, const struct key *b)
 }
 
 /* Nobody is believed who says that it lasts longer than a ban can. */
-static bool is_in_force(int64_t until_ns, int64_t now_ns)
+static bool is_in_force(bool is_suspension, int64_t until_ns, int64_t now_ns)
 {
-    return until_ns > now_ns && until_ns - BAN_MAX_NS <= now_ns;
+    return until_ns > now_ns &&
+           (until_ns - BAN_MAX_NS <= now_ns || (is_suspension && until_ns == BAN_UNTIL_LIFTED));
+}
+
+static bool holds(const struct key *k, int64_t now_ns)
+{
+    return is_in_force((k->shape & IS_SUSPENSION) != 0, k->until_ns, now_ns);
 }
 
 static bool read_key(const struct head *h, struct key *out)
@@ -152,7 +164,7 @@ static void look_at(const struct bans *b, const struct key *wanted, int64_t now_
     const struct head *set = &b->heads[set_of(b, wanted)];
     for (size_t i = 0; i < BAN_WAYS; i++) {
         struct key k;
-        if (!read_key(&set[i], &k) || !is_in_force(k.until_ns, now_ns))
+        if (!read_key(&set[i], &k) || !holds(&k, now_ns))
             continue;
         bool is_exempt = (k.shape & IS_EXEMPT) != 0;
         k.shape &= ~(uint32_t)IS_EXEMPT;
@@ -208,8 +220,12 @@ static bool is_whole(const struct ban *ban, int64_t now_ns)
     memcpy(&is_v6, &n->is_v6, 1);
     bool is_sized =
         is_v6 == 0 ? n->bits >= V4_BEFORE && n->bits <= 128 : is_v6 == 1 && n->bits <= BAN_V6_BITS;
-    return is_sized && is_in_force(ban->until_ns, now_ns) && ban->origin <= BAN_OF_STORE &&
-           memchr(ban->rule, '\0', sizeof ban->rule) != NULL &&
+    bool is_suspension = ban->kind == BAN_SUSPENSION;
+    bool is_placed = is_suspension ? is_v6 == 1 && n->bits == 0 && ban->account != 0 &&
+                                         ban->scope < SUSPENSION_COUNT
+                                   : ban->kind <= BAN_EXEMPTION && ban->scope == 0;
+    return is_sized && is_placed && is_in_force(is_suspension, ban->until_ns, now_ns) &&
+           ban->origin <= BAN_OF_STORE && memchr(ban->rule, '\0', sizeof ban->rule) != NULL &&
            memchr(ban->name, '\0', sizeof ban->name) != NULL &&
            memchr(ban->reason, '\0', sizeof ban->reason) != NULL;
 }
@@ -219,7 +235,7 @@ int bans_read(const struct bans *b, size_t place, int64_t now_ns, struct ban *ou
     if (place >= BANS_MAX)
         return -1;
     const struct head *h = &b->heads[place];
-    if (!is_in_force(atomic_load_explicit(&h->until_ns, memory_order_relaxed), now_ns))
+    if (!is_in_force(true, atomic_load_explicit(&h->until_ns, memory_order_relaxed), now_ns))
         return -1; /* most of them */
     for (int tries = 0; tries < READ_TRIES; tries++) {
         uint32_t before = atomic_load_explicit(&h->sequence, memory_order_acquire);
@@ -246,6 +262,33 @@ int bans_find(const struct bans *b, const struct ban *like, int64_t now_ns, stru
     return -1;
 }
 
+/* One that is just being written is waited for: nobody slips through meanwhile. */
+static bool read_key_soon(const struct head *h, struct key *out)
+{
+    bool is_read = false;
+    for (int tries = 0; tries < READ_TRIES && !is_read; tries++)
+        is_read = read_key(h, out);
+    return is_read;
+}
+
+enum suspension bans_suspension(const struct bans *b, uint64_t account, int64_t now_ns,
+                                struct ban *out)
+{
+    const struct key wanted = {.account = account, .shape = IS_V6 | IS_SUSPENSION};
+    size_t set = set_of(b, &wanted);
+    if (out != NULL)
+        out->until_ns = 0;
+    for (size_t i = 0; i < BAN_WAYS; i++) {
+        struct key k;
+        if (!read_key_soon(&b->heads[set + i], &k) || !holds(&k, now_ns) || !is_same(&k, &wanted))
+            continue;
+        if (out != NULL && bans_read(b, set + i, now_ns, out) < 0)
+            out->until_ns = 0; /* it has just gone */
+        return (enum suspension)((k.shape & SCOPE) >> SCOPE_SHIFT);
+    }
+    return SUSPENSION_LIFTED;
+}
+
 /* ---- writing, under the lock ---- */
 
 static void write_head(struct head *h, const struct key *k, struct ban *content,
@@ -263,28 +306,53 @@ static void write_head(struct head *h, const struct key *k, struct ban *content,
     atomic_store_explicit(&h->sequence, (sequence | 1) + 1, memory_order_release);
 }
 
-/* Of two bans, may the later take the earlier one's place? */
-static bool may_change(const struct key *was, const struct key *is)
+/* May one take the other one's place? Of any two suspensions one may, so that all gateways that
+ * have heard of both keep the same. */
+static bool may_follow(const struct ban *was, const struct ban *is)
 {
-    bool is_by_rule = (is->shape & IS_BY_RULE) != 0, was_by_rule = (was->shape & IS_BY_RULE) != 0;
+    bool is_by_rule = is->rule[0] != '\0', was_by_rule = was->rule[0] != '\0';
+    bool is_lifting = is->scope == SUSPENSION_LIFTED, was_lifted = was->scope == SUSPENSION_LIFTED;
+    if (is_by_rule && !was_by_rule && !was_lifted)
+        return false;
+    if (!is_by_rule && was_by_rule && !is_lifting)
+        return true;
+    if (is_by_rule && was_by_rule && !is_lifting && !was_lifted)
+        return is->scope > was->scope || (is->scope == was->scope && is->until_ns > was->until_ns);
+    return is->since_ns > was->since_ns;
+}
+
+/* Of two bans, may the later take the earlier one's place? */
+static bool may_change(const struct ban *was, const struct ban *is)
+{
+    bool is_by_rule = is->rule[0] != '\0', was_by_rule = was->rule[0] != '\0';
+    if (is->kind == BAN_SUSPENSION)
+        return may_follow(was, is);
     return !is_by_rule || (was_by_rule && was->until_ns < is->until_ns);
+}
+
+/* May it make room for another? */
+static bool may_go(const struct key *k)
+{
+    bool is_in_force = (k->shape & SCOPE) != 0;
+    return (k->shape & IS_SUSPENSION) != 0 ? !is_in_force
+                                           : (k->shape & (IS_BY_RULE | IS_EXEMPT)) == IS_BY_RULE;
 }
 
 enum { NO_PLACE = -1, NOTHING_TO_DO = -2 };
 
 /* Where in its set a ban goes. */
-static int find_place(const struct head *set, const struct key *k, int64_t now_ns)
+static int find_place(const struct bans *b, size_t first, const struct ban *ban, int64_t now_ns)
 {
+    const struct key k = key_of(ban);
     int place = NO_PLACE;
     int64_t earliest_ns = INT64_MAX;
     for (int i = 0; i < BAN_WAYS; i++) {
         struct key other;
-        bool is_free = !read_key(&set[i], &other) || !is_in_force(other.until_ns, now_ns);
-        if (!is_free && is_same(&other, k))
-            return may_change(&other, k) ? i : NOTHING_TO_DO;
-        bool may_go = is_free || (other.shape & (IS_BY_RULE | IS_EXEMPT)) == IS_BY_RULE;
+        bool is_free = !read_key(&b->heads[first + (size_t)i], &other) || !holds(&other, now_ns);
+        if (!is_free && is_same(&other, &k))
+            return may_change(&b->contents[first + (size_t)i], ban) ? i : NOTHING_TO_DO;
         int64_t end_ns = is_free ? 0 : other.until_ns;
-        if (may_go && end_ns < earliest_ns) {
+        if ((is_free || may_go(&other)) && end_ns < earliest_ns) {
             earliest_ns = end_ns;
             place = i;
         }
@@ -296,12 +364,13 @@ static int put(struct bans *b, const struct ban *ban, int64_t now_ns, struct err
 {
     const struct key k = key_of(ban);
     size_t set = set_of(b, &k);
-    int place = find_place(&b->heads[set], &k, now_ns);
+    int place = find_place(b, set, ban, now_ns);
     if (place == NO_PLACE)
         return error_set(why, "there is no room for another ban beside those that people ordered");
     if (place == NOTHING_TO_DO)
         return 0;
-    atomic_store(&b->has_length[ban->network.is_v6][k.shape & 0xff], 1);
+    if (ban->kind != BAN_SUSPENSION) /* which no address leads to */
+        atomic_store(&b->has_length[ban->network.is_v6][k.shape & 0xff], 1);
     write_head(&b->heads[set + (size_t)place], &k, &b->contents[set + (size_t)place], ban);
     atomic_fetch_add(&b->version, 1);
     return 0;

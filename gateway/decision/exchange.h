@@ -9,7 +9,7 @@
 #include "net/loop.h"
 #include "redis/redis.h"
 
-enum { EXCHANGE_NAME_SIZE = 512, EXCHANGE_VALUE_SIZE = 448 };
+enum { EXCHANGE_NAME_SIZE = 512, EXCHANGE_VALUE_SIZE = 640 };
 
 /* One thing that is told: whose it is, what is known of it, and when it ends. */
 struct exchange_row {

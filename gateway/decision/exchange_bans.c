@@ -4,7 +4,10 @@
  * Where two gateways have banned the same, one of the two holds on all of them: who hears one that
  * his own holds over tells his own again, else his own is gone. What was heard gives way to
  * whatever is told then, since whoever made it tells it again if it has to hold. So it comes to
- * rest. */
+ * rest.
+ *
+ * Of two suspensions the table itself keeps the same one everywhere, and one that was lifted is
+ * told as that. So every gateway tells all that it knows, and nothing is forgotten meanwhile. */
 #include "decision/exchange.h"
 
 #include "base/clock.h"
@@ -24,7 +27,8 @@ static uint64_t version(const void *table)
 static bool read(const void *table, size_t place, int64_t now_ns, struct exchange_row *out)
 {
     struct ban ban;
-    if (bans_read(table, place, now_ns, &ban) < 0 || ban.origin != BAN_OF_GATEWAY)
+    if (bans_read(table, place, now_ns, &ban) < 0 ||
+        (ban.origin != BAN_OF_GATEWAY && ban.kind != BAN_SUSPENSION))
         return false;
     ban_text_write(&ban, out->name, out->value);
     out->until_ns = ban.until_ns;
@@ -43,6 +47,15 @@ static bool holds_over(const struct ban *a, const struct ban *b)
     return a->until_ns != b->until_ns ? a->until_ns > b->until_ns : a->since_ns > b->since_ns;
 }
 
+/* Returns where the one stands that holds: the store is told it, if it has another. */
+static int take_suspension(struct bans *bans, size_t process, const struct ban *told,
+                           int64_t now_ns)
+{
+    struct ban is;
+    (void)bans_put(bans, process, told, now_ns, NULL); /* it may have ended */
+    return bans_find(bans, told, now_ns, &is);
+}
+
 /* Ours come back to us: what is the same already isn't the store's. */
 static int take(void *table, size_t process, struct span name, struct span value)
 {
@@ -54,6 +67,8 @@ static int take(void *table, size_t process, struct span name, struct span value
     int place = bans_find(table, &told, now, &is);
     if (place >= 0 && is.since_ns == told.since_ns && is.until_ns == told.until_ns)
         return -1;
+    if (told.kind == BAN_SUSPENSION)
+        return take_suspension(table, process, &told, now);
     if (place >= 0 && holds_over(&is, &told)) {
         if (is.origin == BAN_OF_GATEWAY)
             return place;
@@ -67,7 +82,8 @@ static void forget(void *table, size_t process)
 {
     struct ban was;
     for (size_t place = 0; place < BANS_MAX; place++)
-        if (bans_read(table, place, clock_wall_ns(), &was) == 0 && was.origin == BAN_OF_STORE)
+        if (bans_read(table, place, clock_wall_ns(), &was) == 0 && was.origin == BAN_OF_STORE &&
+            was.kind != BAN_SUSPENSION)
             (void)bans_lift(table, process, place, &was); /* else it ends by itself */
 }
 

@@ -21,17 +21,18 @@ struct asked {
     char country[COUNTRY_SIZE];
 };
 
-static uint64_t hash_of(const struct guessing *g, struct span first, struct span second)
+static uint64_t hash_of(const uint64_t secret[GUESSING_KEY_SIZE], struct span first,
+                        struct span second)
 {
     uint64_t key[2], hash[2];
-    siphash(g->key, first, key); /* what was hashed is a key that nobody knows */
+    siphash(secret, first, key); /* what was hashed is a key that nobody knows */
     siphash(key, second, hash);
     return hash[0] == 0 ? 1 : hash[0];
 }
 
-uint64_t guessing_account(const struct guessing *g, const char *account)
+uint64_t guessing_account(const uint64_t key[GUESSING_KEY_SIZE], const char *account)
 {
-    return hash_of(g, span_of("account"), span_of(account));
+    return hash_of(key, span_of("account"), span_of(account));
 }
 
 void guessing_policy_make(const struct guessing_config *c, struct guessing_policy *out)
@@ -134,7 +135,8 @@ static int keep(const struct guessing *g, const struct guess *guess, struct aske
         .client = &a->client,
         .country = a->country[0] == '\0' ? NULL : a->country,
         .now_s = clock_wall_ns() / CLOCK_SECOND,
-        .credentials = account == NULL ? 0 : hash_of(g, span_of(guess->account), guess->password),
+        .credentials =
+            account == NULL ? 0 : hash_of(g->key, span_of(guess->account), guess->password),
         .is_shared = guess->is_shared,
         .is_exempt = bans_exempt(g->bans, guess->client, clock_wall_ns())};
     return a->session == NULL || (guess->account != NULL && account == NULL) ? -1 : 0;

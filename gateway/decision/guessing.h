@@ -49,5 +49,5 @@ struct guess {
  * caller needn't wait. An address that is exempt isn't counted by rules that ban. */
 void guessing_count(const struct guessing *g, const struct guess *guess);
 
-/* By what bans know an account; never 0. */
-uint64_t guessing_account(const struct guessing *g, const char *account);
+/* By what bans know an account, by its canonical name; never 0. */
+uint64_t guessing_account(const uint64_t key[GUESSING_KEY_SIZE], const char *account);

@@ -17,7 +17,7 @@ static void make_ban(const struct guessing *g, const struct verdict *v,
     (void)span_copy(span_of(v->rule->name), out->rule, sizeof out->rule); /* cut to fit */
     if (!is_of_account)
         return;
-    out->account = guessing_account(g, f->account);
+    out->account = guessing_account(g->key, f->account);
     (void)span_copy(span_of(f->account), out->name, sizeof out->name); /* may be cut */
 }
 

@@ -7,6 +7,7 @@
 #include "process/redis_way.h"
 
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #define CLIENTS_GRACE_NS (5 * CLOCK_SECOND)
@@ -17,6 +18,7 @@ struct control {
     struct board board;
     struct banning banning;
     struct limit_setting limit_setting;
+    struct suspending suspending;
     struct orphans *orphans;
     struct redis_way redis; /* open once somebody has asked for it */
     struct timeout *ending;
@@ -75,6 +77,16 @@ void control_main(const struct birth *birth)
                                              .aliases = aliases,
                                              .log = &c.role.log,
                                              .process = birth->slot};
+    const struct auth_cache auth_cache = {.table = m->auth_cache,
+                                          .key = m->auth_cache_key,
+                                          .realm = c.role.config->auth.realm,
+                                          .aliases = aliases};
+    c.suspending = (struct suspending){.bans = m->bans,
+                                       .log = &c.role.log,
+                                       .process = birth->slot,
+                                       .cache = auth_cache,
+                                       .processes = m->processes};
+    memcpy(c.suspending.key, m->guessing_key, sizeof c.suspending.key);
     const struct control_service_options options = {
         .upstream = {.loop = c.role.loop,
                      .config = c.role.config,
@@ -88,12 +100,10 @@ void control_main(const struct birth *birth)
         .board = &c.board,
         .banning = &c.banning,
         .limit_setting = &c.limit_setting,
+        .suspending = &c.suspending,
         .grants = &birth->prepared->grants,
         .socket = birth->control,
-        .auth_cache = {.table = m->auth_cache,
-                       .key = m->auth_cache_key,
-                       .realm = c.role.config->auth.realm,
-                       .aliases = aliases},
+        .auth_cache = auth_cache,
         .limits = {.loop = c.role.loop,
                    .config = c.role.config,
                    .aliases = aliases,

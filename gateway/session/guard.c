@@ -31,7 +31,8 @@ bool guard_at_login(const struct session_context *c, const struct address *clien
     int64_t now = clock_wall_ns();
     bool is_banned = !is_shared(c, client) && bans_hold(c->bans, client, 0, now, out);
     if (!is_banned && c->guessing != NULL)
-        is_banned = bans_hold(c->bans, client, guessing_account(c->guessing, account), now, out);
+        is_banned =
+            bans_hold(c->bans, client, guessing_account(c->guessing->key, account), now, out);
     return is_banned && !(out->spares_known && guard_knows(c, account, client));
 }
 
@@ -50,7 +51,7 @@ static bool is_banned_there(const struct session *s)
     const struct session_context *c = s->context;
     struct ban_verdict verdict;
     return s->account != NULL && c->guessing != NULL &&
-           bans_hold(c->bans, &s->client_address, guessing_account(c->guessing, s->account),
+           bans_hold(c->bans, &s->client_address, guessing_account(c->guessing->key, s->account),
                      clock_wall_ns(), &verdict) &&
            !(verdict.spares_known && guard_knows(c, s->account, &s->client_address));
 }

@@ -30,6 +30,8 @@ def test_every_command_of_the_help_is_offered():
     (["-s", "/run/x", "login"], ["login-test"]),
     (["ban", "192.0.2.7", "--"], ["--for", "--reason"]),
     (["-s", "/run/x", "drain", "-"], ["--wait"]),
+    (["suspend", "ana@example.com", "--"], ["--scope", "--for", "--until-resumed", "--reason"]),
+    (["suspend", "ana@example.com", "--scope", ""], ["sending", "all"]),
     (["bans", "-"], []),
     (["top", "-"], ["--by", "--last"]),
     (["top", "--last", "1h", "--by", "s"], ["script", "sender_domain"]),

@@ -19,6 +19,7 @@ static struct {
     struct board board;
     struct banning banning;
     struct limit_setting limit_setting;
+    struct suspending suspending;
     struct showing showing;
     struct config config;
     struct event_log log;
@@ -53,7 +54,15 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
     witness_hear(witness, span_of("time=t level=info event=login session=6k2x0v8q7hna "
                                   "client=192.0.2.7:4711 account=ana@example.com"));
     it.config.auth.realm = "example.com";
-    it.showing = (struct showing){.witness = witness, .board = &it.board, .banning = &it.banning};
+    it.suspending = (struct suspending){.bans = it.banning.bans,
+                                        .log = &it.log,
+                                        .process = 1,
+                                        .cache = {.realm = "example.com"},
+                                        .processes = it.board.processes};
+    it.showing = (struct showing){.witness = witness,
+                                  .board = &it.board,
+                                  .banning = &it.banning,
+                                  .suspending = &it.suspending};
     it.grants = (struct grants){.owner = geteuid()};
     it.at = (struct sockaddr_un){.sun_family = AF_UNIX};
     it.at_size = sizeof it.at;
@@ -126,6 +135,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         .board = &it.board,
         .banning = &it.banning,
         .limit_setting = &it.limit_setting,
+        .suspending = &it.suspending,
         .showing = &it.showing,
         .log = &it.log,
         .actions = {.reload = on_order, .set_drain = on_order}};

@@ -44,7 +44,7 @@ static size_t count(bool is_exempt)
     struct ban b;
     for (size_t i = 0; i < BANS_MAX; i++)
         found += bans_read(it.banning.bans, i, clock_wall_ns(), &b) == 0 &&
-                 (b.is_exempt != 0) == is_exempt;
+                 (b.kind == BAN_EXEMPTION) == is_exempt;
     return found;
 }
 

@@ -15,6 +15,7 @@ static struct {
     struct event_log log;
     struct banning banning;
     struct witness *witness;
+    struct suspending suspending;
     struct showing showing;
     json_t *answer;
 } it;
@@ -29,8 +30,11 @@ static void begin(void)
     it.witness = witness_create(
         &(struct witness_options){&figures.config, mapping_make(witness_memory_size()), 1});
     ck_assert_ptr_nonnull(it.witness);
-    it.showing =
-        (struct showing){.witness = it.witness, .board = &figures.board, .banning = &it.banning};
+    it.suspending = (struct suspending){.bans = it.banning.bans, .process = 1};
+    it.showing = (struct showing){.witness = it.witness,
+                                  .board = &figures.board,
+                                  .banning = &it.banning,
+                                  .suspending = &it.suspending};
 }
 
 static void end(void)

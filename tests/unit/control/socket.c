@@ -33,6 +33,7 @@ static struct {
     struct event_log log;
     struct banning banning;
     struct limit_setting limit_setting;
+    struct suspending suspending;
     int log_ends[2];
     int listening;
     struct sockaddr_un at;
@@ -109,6 +110,7 @@ static void create_socket(void)
                                                    .board = &figures.board,
                                                    .banning = &it.banning,
                                                    .limit_setting = &it.limit_setting,
+                                                   .suspending = &it.suspending,
                                                    .log = &it.log,
                                                    .actions = {.reload = on_reload,
                                                                .set_drain = on_set_drain,
@@ -142,6 +144,11 @@ static void begin(void)
                                               .config = &figures.config,
                                               .log = &it.log,
                                               .process = 1};
+    it.suspending = (struct suspending){.bans = it.banning.bans,
+                                        .log = &it.log,
+                                        .process = 1,
+                                        .cache = {.realm = "example.com"},
+                                        .processes = figures.board.processes};
     create_socket();
     ck_assert_ptr_nonnull(it.socket);
 }
@@ -677,6 +684,29 @@ START_TEST(who_may_read_sees_bans_support_lifts_them_and_admins_make_them)
 }
 END_TEST
 
+START_TEST(who_may_read_sees_suspensions_support_lifts_them_and_admins_make_them)
+{
+    struct client *c = visitor_with(of_bans[_i].role);
+    says(c, "{\"command\": \"suspend\", \"account\": \"ana\", \"scope\": \"all\", "
+            "\"seconds\": 60}\n");
+    hears_end(c, of_bans[_i].may_ban,
+              of_bans[_i].may_ban ? "ana@example.com is suspended (all) until"
+                                  : "the role \"admin\"");
+    asks(c, "suspended");
+    if (of_bans[_i].may_ban) {
+        json_t *row = hears_line(c);
+        ck_assert_str_eq(json_string_value(json_object_get(row, "account")), "ana@example.com");
+        json_decref(row);
+    }
+    hears_end(c, true, "");
+    says(c, "{\"command\": \"resume\", \"account\": \"ana\"}\n");
+    hears_end(c, of_bans[_i].may_ban,
+              of_bans[_i].may_ban    ? "suspended no more"
+              : of_bans[_i].may_lift ? "is not suspended"
+                                     : "the role \"support\"");
+}
+END_TEST
+
 START_TEST(who_may_nothing_is_told_so_and_sent_away)
 {
     it.grants.owner = visitor_user() + 1;
@@ -866,6 +896,7 @@ SUITE(socket)
     tcase_add_loop_test(tests, who_may_read_may_not_change_and_is_told_what_would_help, 0, 2);
     TEST(who_is_in_a_group_of_admins_may_change);
     LOOP_TEST(who_may_read_sees_bans_support_lifts_them_and_admins_make_them, of_bans);
+    LOOP_TEST(who_may_read_sees_suspensions_support_lifts_them_and_admins_make_them, of_bans);
     TEST(who_may_nothing_is_told_so_and_sent_away);
     TEST(thirty_two_clients_are_served_and_one_more_when_one_has_left);
     TEST(a_closed_door_takes_nobody_new_and_those_who_are_in_are_answered);

@@ -34,7 +34,7 @@ START_TEST(what_is_told_of_a_ban_is_read_as_it_was)
     b.account = UINT64_MAX;
     b.tries = UINT32_MAX;
     b.uid = 1000;
-    b.is_exempt = _i % 2 != 0;
+    b.kind = _i % 2 != 0 ? BAN_EXEMPTION : BAN_OF_CLIENT;
     b.spares_nobody = _i % 2 == 0;
     (void)snprintf(b.rule, sizeof b.rule, "auth.guessing");      /* fits */
     (void)snprintf(b.name, sizeof b.name, "ana@example.com");    /* fits */
@@ -46,7 +46,7 @@ START_TEST(what_is_told_of_a_ban_is_read_as_it_was)
     ck_assert_int_eq(read.until_ns, b.until_ns);
     ck_assert_uint_eq(read.tries, b.tries);
     ck_assert_uint_eq(read.uid, b.uid);
-    ck_assert_uint_eq(read.is_exempt, b.is_exempt);
+    ck_assert_uint_eq(read.kind, b.kind);
     ck_assert_uint_eq(read.spares_nobody, b.spares_nobody);
     ck_assert_str_eq(read.rule, b.rule);
     ck_assert_str_eq(read.name, b.name);

@@ -311,7 +311,7 @@ START_TEST(an_exemption_wins_over_every_ban_of_the_address)
 {
     const struct address a = host("192.0.2.7"), other = host("198.51.100.1");
     struct ban exempt = ban_of(exempted[_i]), b;
-    exempt.is_exempt = 1;
+    exempt.kind = BAN_EXEMPTION;
     put(ban_of("192.0.2.7"));
     put(ban_of("192.0.2.0/24"));
     put(ban_of("0.0.0.0/0"));
@@ -323,7 +323,7 @@ START_TEST(an_exemption_wins_over_every_ban_of_the_address)
     ck_assert(is_banned("198.51.100.1") == (_i < 2));
     ck_assert(bans_exempt(bans, &other, NOW) == (_i == 2));
     for (size_t i = 0; i < BANS_MAX; i++)
-        if (bans_read(bans, i, NOW, &b) == 0 && b.is_exempt)
+        if (bans_read(bans, i, NOW, &b) == 0 && b.kind == BAN_EXEMPTION)
             ck_assert_int_eq(bans_lift(bans, PROCESS, i, &b), 0);
     ck_assert_uint_eq(count(), 3);
     ck_assert(is_banned("192.0.2.7"));
@@ -343,7 +343,7 @@ START_TEST(an_account_is_refused_in_its_network_and_nobody_else_there)
     ck_assert(!bans_hold(bans, &a, 4712, NOW, &verdict));
     ck_assert(!bans_hold(bans, &a, 0, NOW, &verdict));
     ck_assert(!bans_hold(bans, &other, 4711, NOW, &verdict));
-    exempt.is_exempt = 1;
+    exempt.kind = BAN_EXEMPTION;
     put(exempt);
     ck_assert(!bans_hold(bans, &a, 4711, NOW, &verdict));
 }

@@ -72,7 +72,7 @@ static bool is_banned(const char *from, const char *account)
 {
     const struct address client = host(from);
     struct ban_verdict verdict;
-    uint64_t who = account == NULL ? 0 : guessing_account(&it.guessing, account);
+    uint64_t who = account == NULL ? 0 : guessing_account(it.guessing.key, account);
     return bans_hold(it.guessing.bans, &client, who, clock_wall_ns(), &verdict);
 }
 
@@ -211,7 +211,8 @@ END_TEST
 START_TEST(who_is_exempt_is_not_counted)
 {
     int64_t now = clock_wall_ns();
-    struct ban exempt = {.since_ns = now, .until_ns = now + CLOCK_SECOND * 60, .is_exempt = true};
+    struct ban exempt = {
+        .since_ns = now, .until_ns = now + CLOCK_SECOND * 60, .kind = BAN_EXEMPTION};
     ck_assert_int_eq(network_parse("192.0.2.0/24", &exempt.network, NULL), 0);
     ck_assert_int_eq(bans_put(it.guessing.bans, 0, &exempt, now, NULL), 0);
     guesses(MAX + 5, "192.0.2.7", false);
