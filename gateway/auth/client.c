@@ -338,3 +338,9 @@ void auth_keep(const struct auth_client *c, struct span response)
     if (auth_cache_entry_of(c->cache, response, account, &entry) == 0)
         auth_cache_keep(c->cache, &entry, loop_now(c->loop));
 }
+
+void auth_forget(const struct auth_client *c, const char *account)
+{
+    if (c->cache != NULL)
+        (void)auth_cache_forget(c->cache, account); /* nothing may have been known */
+}

@@ -62,5 +62,8 @@ int auth_step(struct auth_exchange *e, struct span response, const char **why);
 bool auth_knows(const struct auth_client *c, struct span response);
 void auth_keep(const struct auth_client *c, struct span response);
 
+/* Nothing is known any more of the account's passwords, by its canonical name. */
+void auth_forget(const struct auth_client *c, const char *account);
+
 /* Forgets it; no answer comes any more. */
 void auth_cancel(struct auth_exchange **e);

@@ -66,15 +66,21 @@ uint64_t bans_version(const struct bans *b)
     return atomic_load(&b->version);
 }
 
-void ban_format(const struct address *a, int64_t until_ns, char out[BAN_TEXT_SIZE])
+void ban_format_end(int64_t until_ns, char out[BAN_END_SIZE])
 {
-    char host[ADDRESS_TEXT_SIZE], when[32] = "?";
     time_t seconds = (time_t)(until_ns / CLOCK_SECOND) + 59; /* whole minutes, not too early */
     struct tm utc;
-    address_format_host(a, host);
+    (void)span_copy(span_of("?"), out, BAN_END_SIZE); /* fits */
     if (gmtime_r(&seconds, &utc) != NULL)
-        (void)strftime(when, sizeof when, "%Y-%m-%d %H:%M", &utc);     /* fits */
-    (void)snprintf(out, BAN_TEXT_SIZE, "%s until %s UTC", host, when); /* fits */
+        (void)strftime(out, BAN_END_SIZE, "%Y-%m-%d %H:%M UTC", &utc); /* fits */
+}
+
+void ban_format(const struct address *a, int64_t until_ns, char out[BAN_TEXT_SIZE])
+{
+    char host[ADDRESS_TEXT_SIZE], end[BAN_END_SIZE];
+    address_format_host(a, host);
+    ban_format_end(until_ns, end);
+    (void)snprintf(out, BAN_TEXT_SIZE, "%s until %s", host, end); /* fits */
 }
 
 /* ---- keys ---- */

@@ -29,6 +29,7 @@ enum {
     BAN_REASON_SIZE = 128,
     BAN_ACCOUNT_SIZE = 128,
     BAN_TEXT_SIZE = 112,
+    BAN_END_SIZE = 32,
     BAN_CREDENTIALS_MAX = 8,
 };
 #define BAN_MAX_NS       (INT64_C(366) * 86400 * 1000000000)
@@ -109,5 +110,6 @@ int bans_lift(struct bans *b, size_t process, size_t place, const struct ban *wa
 /* Another number after each change. */
 uint64_t bans_version(const struct bans *b);
 
-/* For people: "192.0.2.7 until 2026-11-27 18:45 UTC". */
+/* For people: "2026-11-27 18:45 UTC", and "192.0.2.7 until 2026-11-27 18:45 UTC". */
+void ban_format_end(int64_t until_ns, char out[BAN_END_SIZE]);
 void ban_format(const struct address *a, int64_t until_ns, char out[BAN_TEXT_SIZE]);

@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#define LOOK_NS CLOCK_SECOND
+#define LOOK_NS (500 * CLOCK_MS)
 
 struct door {
     struct worker *worker;
@@ -34,7 +34,7 @@ struct worker {
     size_t door_count;
     bool is_retired;
     struct guessing guessing;
-    struct timeout *look;   /* for sessions of addresses that were banned */
+    struct timeout *look;   /* for sessions of whom was banned or suspended */
     struct timeout *ending; /* until sessions are asked to end, or are ended */
     bool is_last_call;      /* at `ending` all sessions are ended, whatever is under way */
 };

@@ -6,6 +6,8 @@
 #include "session/login.h"
 #include "session/registry.h"
 
+#include <stdio.h>
+
 static bool is_shared(const struct session_context *c, const struct address *client)
 {
     return networks_hold(&c->config->shared, client);
@@ -56,10 +58,64 @@ static bool is_banned_there(const struct session *s)
            !(verdict.spares_known && guard_knows(c, s->account, &s->client_address));
 }
 
-bool guard_session(const struct session *s)
+/* ---- suspensions ---- */
+
+static enum suspension suspension_of(const struct session_context *c, const char *account,
+                                     struct ban *out)
 {
-    return is_banned_there(s) || is_unwelcome(s, &s->client_address) ||
-           (s->client != NULL && is_unwelcome(s, connection_peer(s->client)));
+    return account == NULL || c->guessing == NULL
+               ? SUSPENSION_LIFTED
+               : bans_suspension(c->bans, guessing_account(c->guessing->key, account),
+                                 clock_wall_ns(), out);
+}
+
+/* A reply has ASCII alone. */
+static void tell(const struct ban *b, char out[GUARD_TEXT_SIZE])
+{
+    char end[BAN_END_SIZE] = "it is resumed";
+    if (b->until_ns != BAN_UNTIL_LIFTED)
+        ban_format_end(b->until_ns, end);
+    (void)snprintf(out, GUARD_TEXT_SIZE, " until %s%s%s", end, b->reason[0] == '\0' ? "" : ": ",
+                   b->reason); /* fits */
+    for (char *c = out; *c != '\0'; c++)
+        if ((unsigned char)*c < ' ' || (unsigned char)*c >= 0x7f)
+            *c = '?';
+}
+
+static bool is_suspended(const struct session *s, const char *account, enum suspension least,
+                         char out[GUARD_TEXT_SIZE])
+{
+    struct ban b;
+    if (suspension_of(s->context, account, &b) < least)
+        return false;
+    tell(&b, out);
+    return true;
+}
+
+bool guard_sending(const struct session *s, char out[GUARD_TEXT_SIZE])
+{
+    return is_suspended(s, s->sends_for, SUSPENSION_SENDING, out) ||
+           is_suspended(s, s->account, SUSPENSION_SENDING, out);
+}
+
+bool guard_login(const struct session *s, char out[GUARD_TEXT_SIZE])
+{
+    return is_suspended(s, s->account, SUSPENSION_ALL, out);
+}
+
+void guard_before_login(const struct session_context *c, const char *account)
+{
+    if (suspension_of(c, account, NULL) != SUSPENSION_LIFTED)
+        auth_forget(c->auth, account);
+}
+
+enum ending guard_session(const struct session *s)
+{
+    if (is_banned_there(s) || is_unwelcome(s, &s->client_address) ||
+        (s->client != NULL && is_unwelcome(s, connection_peer(s->client))))
+        return ENDING_banned;
+    return suspension_of(s->context, s->account, NULL) == SUSPENSION_ALL ? ENDING_suspended
+                                                                         : ENDING_none;
 }
 
 void guard_logged_in(const struct session *s)

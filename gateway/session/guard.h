@@ -1,5 +1,5 @@
-/* Who is not let in, or not let log in; and what logins tell about it. Addresses of shared_networks
- * are never banned, accounts there may be.
+/* Who is not let in, not let log in, or not let send; and what logins tell about it. Addresses of
+ * shared_networks are never banned, accounts there may be.
  *
  * Where a rule has banned an address for what strangers may have done, as guesses, accounts that
  * have logged in from its network lately (auth.remember_networks) are let in all the same: whoever
@@ -8,6 +8,7 @@
 #pragma once
 
 #include "decision/bans.h"
+#include "ipc/messages.h"
 
 struct login;
 struct session;
@@ -22,8 +23,21 @@ bool guard_at_door(const struct session_context *c, const struct address *client
 bool guard_at_login(const struct session_context *c, const struct address *client,
                     const char *account, struct ban_verdict *out);
 
-/* Is a session to end, now that somebody was banned? */
-bool guard_session(const struct session *s);
+/* What is told of a suspension: " until 2026-11-27 18:45 UTC: sends spam". */
+enum { GUARD_TEXT_SIZE = 192 };
+
+/* Is the account suspended whose the session is, or whose its message is? Hot: a look or two at
+ * BAN_WAYS entries. */
+bool guard_sending(const struct session *s, char out[GUARD_TEXT_SIZE]);
+
+/* Is the session's login, which is right, refused for a suspension of all? */
+bool guard_login(const struct session *s, char out[GUARD_TEXT_SIZE]);
+
+/* A suspended account's password is checked anew, whatever is known of it. */
+void guard_before_login(const struct session_context *c, const char *account);
+
+/* Why a session is to end, now that somebody was banned or suspended; or ENDING_none. */
+enum ending guard_session(const struct session *s);
 
 /* Has the account logged in from there lately? `account` NULL: has anybody? */
 bool guard_knows(const struct session_context *c, const char *account,

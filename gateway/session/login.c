@@ -134,6 +134,7 @@ static bool is_refused(struct login *l, struct login_answer *out)
     struct ban_verdict verdict;
     char account[ACCOUNT_SIZE] = "";
     (void)login_account(l, account); /* nobody's may be refused as well */
+    guard_before_login(s->context, account);
     if (!guard_at_login(s->context, &s->client_address, account, &verdict))
         return false;
     l->refused_until_ns = verdict.until_ns;

@@ -58,6 +58,9 @@ void pop3_flush(struct pop3_session *s);
 /* The login has failed: says so, and forgets it. */
 void pop3_refuse_login(struct pop3_session *s, enum pop3_reply_name name, const char *argument);
 
+/* It is right, and the account is suspended from all: likewise. Returns whether it is. */
+bool pop3_is_suspended(struct pop3_session *s);
+
 /* Policy refuses it: likewise. */
 void pop3_limit_login(struct pop3_session *s, const struct verdict *v);
 

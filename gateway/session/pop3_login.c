@@ -1,6 +1,7 @@
 /* POP3 up to the login: TLS, and who the user is. */
 #include "session/arrival.h"
 #include "session/ending.h"
+#include "session/guard.h"
 #include "session/kinds.h"
 #include "session/policy.h"
 #include "session/pop3.h"
@@ -180,6 +181,17 @@ void pop3_refuse_login(struct pop3_session *s, enum pop3_reply_name name, const 
     pop3_say(s, name, argument);
 }
 
+bool pop3_is_suspended(struct pop3_session *s)
+{
+    char text[GUARD_TEXT_SIZE];
+    if (!guard_login(&s->base, text))
+        return false;
+    (void)session_login_refused(&s->base, login_mechanism(&s->login),
+                                "suspended"); /* there is nothing to guess */
+    pop3_refuse_login(s, POP3_REPLY_auth_suspended, text);
+    return true;
+}
+
 /* His logins, or sessions, are too many. */
 void pop3_limit_login(struct pop3_session *s, const struct verdict *v)
 {
@@ -219,7 +231,7 @@ static void logged_in(struct pop3_session *s, struct span account)
         s->is_quitting = true;
     } else if (login_is_unproven(&s->login)) {
         open_mailbox(s);
-    } else {
+    } else if (!pop3_is_suspended(s)) {
         (void)session_ask_policy(&s->base, STAGE_LOGIN, judged); /* it waits, or was told */
     }
 }

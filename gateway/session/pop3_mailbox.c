@@ -89,12 +89,22 @@ static void judged(struct session *base, const struct verdict *refused)
     begin_tunnel(s);
 }
 
+static void proven(struct pop3_session *s)
+{
+    if (!pop3_is_suspended(s)) {
+        (void)session_ask_policy(&s->base, STAGE_LOGIN, judged); /* goes on by itself */
+        return;
+    }
+    give_back(s, "suspended");
+    pop3_continue(s);
+}
+
 static void mailbox_answered(struct pop3_session *s, const struct pop3_reply *reply)
 {
     if (!reply->is_ok)
         login_refused(s, reply);
     else if (login_is_unproven(&s->login))
-        (void)session_ask_policy(&s->base, STAGE_LOGIN, judged); /* goes on by itself */
+        proven(s);
     else
         begin_tunnel(s);
 }

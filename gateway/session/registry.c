@@ -112,10 +112,11 @@ void registry_ask_to_end(struct registry *r, bool is_ending)
 
 static void end_if_banned(void *owner, struct session *s)
 {
+    enum ending why = guard_session(s);
     (void)owner;
-    if (guard_session(s))
-        session_ask_to_end(s, ENDING_banned, NULL);
-    else if (s->ending == ENDING_banned)
+    if (why != ENDING_none)
+        session_ask_to_end(s, why, NULL);
+    else if (s->ending == ENDING_banned || s->ending == ENDING_suspended)
         s->ending = ENDING_none; /* it was lifted */
 }
 

@@ -121,7 +121,9 @@ bool registry_is_refusing(const struct registry *r);
 void registry_ask_to_end(struct registry *r, bool is_ending);
 bool registry_is_ending(const struct registry *r);
 
-/* Sessions of addresses that were banned since it was called last end between commands. */
+/* Sessions of whom was banned, or suspended from all, since it was called last end between
+ * commands.
+ */
 void registry_look_for_banned(struct registry *r);
 
 /* Calls `fn` for each session; it may end that one, or any other. */

@@ -1,4 +1,5 @@
 /* AUTH (RFC 4954): what SMTP says to a login that begins, goes on and ends. */
+#include "session/guard.h"
 #include "session/policy.h"
 #include "session/smtp.h"
 
@@ -75,13 +76,27 @@ static void judged(struct session *base, const struct verdict *v)
         smtp_continue(s);
 }
 
+/* The password is right, and the account is suspended from all. */
+static bool is_suspended(struct smtp_session *s)
+{
+    char text[GUARD_TEXT_SIZE];
+    if (!guard_login(&s->base, text))
+        return false;
+    (void)session_login_refused(&s->base, login_mechanism(&s->login),
+                                "suspended"); /* there is nothing to guess */
+    smtp_own_end(s);
+    session_logout(&s->base);
+    end_with(s, SMTP_REPLY_auth_suspended, text);
+    return true;
+}
+
 /* Returns whether the session goes on at once. */
 static bool good(struct smtp_session *s, struct span account)
 {
     if (smtp_own_credentials(s) == NULL) /* else it is the one that he has just logged in on */
         pool_give_back(s->base.context->pool, &s->link); /* it may have been told of another */
     if (session_name(&s->base, account) == 0)
-        return session_ask_policy(&s->base, STAGE_LOGIN, judged);
+        return is_suspended(s) || session_ask_policy(&s->base, STAGE_LOGIN, judged);
     smtp_give_up(s);
     return true;
 }

@@ -7,6 +7,7 @@
  * octets, which are dropped where it is refused; what was refused once is over, so that chunks
  * pipelined behind it are out of sequence. */
 #include "base/clock.h"
+#include "session/guard.h"
 #include "session/smtp.h"
 
 #include <inttypes.h>
@@ -217,13 +218,26 @@ static void wait_for_more(struct smtp_session *s)
         set_deadline(s);
 }
 
+/* The message goes up with its dot, unless its sender was suspended meanwhile. */
+static void pass_dot(struct smtp_session *s, struct span text)
+{
+    char why[GUARD_TEXT_SIZE];
+    if (guard_sending(&s->base, why)) {
+        struct transaction *t = s->transaction;
+        t->refusal = smtp_own_text(s, SMTP_REPLY_sending_suspended, why, &t->refusal_code);
+        smtp_text_denied(s);
+    } else {
+        smtp_text_pass_on(s, text, TEXT_DOT);
+    }
+}
+
 /* Policy has seen all of it. */
 static void text_judged(struct smtp_session *s)
 {
     struct transaction *t = s->transaction;
     if (t->data == DATA_JUDGED && t->denial == NULL) {
         t->data = DATA_OPEN;
-        smtp_text_pass_on(s, span_of(""), TEXT_DOT);
+        pass_dot(s, span_of(""));
     } else if (t->data == DATA_JUDGED) {
         t->refusal = t->denial;
         t->refusal_code = t->denial_code;
@@ -237,8 +251,10 @@ static void end_text(struct smtp_session *s, struct span text)
 {
     struct transaction *t = s->transaction;
     bool is_asked = smtp_policy_asks(s, STAGE_END) || t->account_header != NULL;
-    if (t->data == DATA_OPEN)
-        smtp_text_pass_on(s, text, is_asked ? TEXT_WHOLE : TEXT_DOT);
+    if (t->data == DATA_OPEN && is_asked)
+        smtp_text_pass_on(s, text, TEXT_WHOLE);
+    else if (t->data == DATA_OPEN)
+        pass_dot(s, text);
     if (t->data == DATA_OPEN && is_asked) {
         t->data = DATA_JUDGED;
         smtp_policy_ask_end(s, text_judged);

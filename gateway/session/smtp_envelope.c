@@ -4,6 +4,7 @@
  * Where the connection is lost or given away in between, the envelope is repeated on another one,
  * unseen by the client. */
 #include "base/arena.h"
+#include "session/guard.h"
 #include "session/smtp.h"
 
 #include "base/clock.h"
@@ -64,14 +65,31 @@ static struct transaction *begin(struct smtp_session *s, const struct smtp_event
     return t; /* the first block has room for all of it */
 }
 
+/* The answer to MAIL: no message begins. */
+static void refuse_mail(struct smtp_session *s, enum smtp_reply_name name, const char *argument,
+                        const char *reason)
+{
+    smtp_say(s, name, argument);
+    session_event(&s->base, EVENT_message_refused, field_number(KEY_code, smtp_reply_code(name)),
+                  field_text(KEY_reason, reason));
+    session_add(&s->base, COUNTER_messages_refused, 1);
+}
+
 static void refuse_size(struct smtp_session *s)
 {
     char max[24];
     (void)snprintf(max, sizeof max, "%" PRId64, s->base.listener->max_message_size); /* fits */
-    smtp_say(s, SMTP_REPLY_too_big, max);
-    session_event(&s->base, EVENT_message_refused, field_number(KEY_code, 552),
-                  field_text(KEY_reason, "SIZE is more than max_message_size"));
-    session_add(&s->base, COUNTER_messages_refused, 1);
+    refuse_mail(s, SMTP_REPLY_too_big, max, "SIZE is more than max_message_size");
+}
+
+static bool is_suspended(struct smtp_session *s)
+{
+    char text[GUARD_TEXT_SIZE];
+    if (!guard_sending(&s->base, text))
+        return false;
+    refuse_mail(s, SMTP_REPLY_sending_suspended, text, "suspended");
+    smtp_trusted_mail_ended(s);
+    return true;
 }
 
 void smtp_mail(struct smtp_session *s, const struct smtp_event *event)
@@ -82,7 +100,7 @@ void smtp_mail(struct smtp_session *s, const struct smtp_event *event)
         return;
     }
     s->is_login_fresh = false;
-    if (!smtp_trusted_mail(s, event)) {
+    if (!smtp_trusted_mail(s, event) || is_suspended(s)) {
         smtp_server_envelope_ended(&s->server);
         return;
     }

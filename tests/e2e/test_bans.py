@@ -186,8 +186,11 @@ def test_whoever_logged_in_at_the_webmail_is_refused_with_421(new_gateway, new_s
 
 
 def test_refused_logins_are_held_back_and_three_are_the_end(new_gateway, new_smtp):
-    gateway = new_gateway(new_smtp(), listener=WEBMAIL, shared_networks=[])
-    gateway.ctl("ban", "192.0.2.7")
+    gateway = new_gateway(new_smtp(), listener=WEBMAIL, shared_networks=[], workers=1)
+    with smtp(gateway, user=None, source=OTHER) as before:
+        before.ask("XCLIENT ADDR=192.0.2.7", "220 ")
+        gateway.ctl("ban", "192.0.2.7")
+        before.expect("421 4.7.0 Your address was banned")  # who comes now is not ended for it
     with smtp(gateway, user=None, source=OTHER) as webmail:
         webmail.ask("XCLIENT ADDR=192.0.2.7", "220 ")
         webmail.hello()

@@ -1,0 +1,302 @@
+"""Accounts that may not send, or not log in either: porteiroctl's suspend, resume and suspended."""
+import json
+import signal
+import time
+
+import pytest
+
+from fixtures.clients import PASSWORDS, message, plain_response, pop3, smtp
+from fixtures.scripted import Gate
+from fixtures.waiting import until
+
+READ, SUPPORT, ADMIN = "games", "irc", "news"  # groups that Debian always has
+ALICE = "alice@example.com"
+STOPPED = "550 5.7.1 Sending is suspended until 20"
+REFUSED = "525 5.7.13 The account is suspended until 20"
+UNREAD = "-ERR [SYS/PERM] The account is suspended until 20"
+
+
+@pytest.fixture
+def server(new_smtp):
+    return new_smtp()
+
+
+@pytest.fixture
+def gateway(new_gateway, server, new_pop3):
+    return new_gateway(server, new_pop3([message()]), contact="https://help.example.com")
+
+
+def suspended(gateway):
+    return {row["account"]: row["scope"] for row in json.loads(gateway.ctl("--json", "suspended").stdout)}
+
+
+def may_not_send(gateway, said=STOPPED):
+    with smtp(gateway) as client:
+        return client.ask("MAIL FROM:<alice@example.com>", said)
+
+
+def may_not_log_in(gateway):
+    with smtp(gateway, user=None) as client:
+        client.ask(f"AUTH PLAIN {plain_response('alice', PASSWORDS['alice'])}", REFUSED)
+        client.ask("MAIL FROM:<alice@example.com>", "530 ")
+    with pop3(gateway, user=None) as client:
+        client.ask(f"USER {ALICE}", "+OK")
+        client.ask(f"PASS {PASSWORDS['alice']}", UNREAD)
+
+
+def sends(gateway, user="alice"):
+    with smtp(gateway, user) as client:
+        client.mail(message())
+
+
+# ---- sending ----
+
+def test_who_may_not_send_logs_in_and_reads_and_is_told_why(gateway):
+    said = gateway.ctl("suspend", "ALICE", "--reason", "ticket 4711: \u00e9").stdout
+    assert said.startswith(f"{ALICE} is suspended (sending) until 20")
+    reply = may_not_send(gateway)
+    assert "UTC: ticket 4711: ??" in reply and "; https://help.example.com)" in reply
+    with pop3(gateway) as reader:
+        assert reader.retrieve(1)
+    sends(gateway, "bob")
+    told = gateway.wait_event("suspended", account=ALICE)
+    assert (told["scope"], told["uid"]) == ("sending", "0")
+    gateway.wait_event("message_refused", account=ALICE, code=550, reason="suspended")
+    gateway.ctl("resume", ALICE)
+    sends(gateway)
+    gateway.wait_event("resumed", account=ALICE, scope="sending")
+    assert "not suspended" in gateway.ctl("resume", ALICE, status=1).stderr
+
+
+@pytest.mark.parametrize("way", ["DATA", "BDAT", "with a rule at the end"])
+def test_a_message_under_way_is_refused_at_its_dot_and_goes_nowhere(new_gateway, server, way):
+    limits = {"bytes": {"key": ["account"], "count": "bytes", "rate": "1G/1h"}}
+    asked = {"policies": {"out": {"limits": limits}}, "listener": {"policy": "out"}} if "rule" in way else {}
+    gateway = new_gateway(server, **asked)
+    with smtp(gateway) as client:
+        client.envelope()
+        half = message()
+        if way == "BDAT":
+            client.send_bytes(b"BDAT %d\r\n%s" % (len(half), half))
+            client.expect("250 ")
+        else:
+            client.ask("DATA", "354 ")
+            client.send_bytes(half)
+        gateway.ctl("suspend", ALICE)
+        client.send_bytes(b"BDAT 0 LAST\r\n" if way == "BDAT" else b".\r\n")
+        client.expect(STOPPED)
+        client.ask("MAIL FROM:<alice@example.com>", STOPPED)
+        gateway.ctl("resume", ALICE)
+        client.mail(message())
+    assert len(server.messages) == 1
+    gateway.wait_event("message_refused", account=ALICE, code=550)
+
+
+def test_a_message_that_the_server_behind_has_is_answered_as_it_says(gateway, server):
+    with smtp(gateway) as client:
+        client.envelope()
+        client.ask("DATA", "354 ")
+        server.on("DOT", gate := Gate(), None)
+        client.send_bytes(message() + b".\r\n")
+        gate.wait_reached()
+        gateway.ctl("suspend", ALICE, "--scope", "all")
+        gate.open()
+        client.expect("250 2.0.0 Ok: queued as ")
+        client.expect("421 4.7.0 Your account was suspended just now")
+        assert client.is_closed()
+
+
+@pytest.mark.parametrize("trusted, mail, head", [
+    ({"account_from": "mail-auth"}, " AUTH=shop@example.com", b""),
+    ({"account_from": "header:X-Account"}, "", b"X-Account: shop@example.com\r\n")])
+def test_of_who_sends_for_others_the_customer_is_stopped_or_he_himself(new_gateway, server, trusted, mail, head):
+    gateway = new_gateway(server, listener={"trusted": {"web": {"logins": [ALICE], **trusted}}})
+    with smtp(gateway) as web:
+        def sends(customer, said):
+            at_mail = mail and said != "250 "
+            web.ask(f"MAIL FROM:<x@example.com>{mail.replace('shop', customer)}", said if at_mail else "250 ")
+            if at_mail:
+                return
+            web.ask("RCPT TO:<someone@dest.example>", "250 ")
+            web.text(head.replace(b"shop", customer.encode()) + message(), said)
+        gateway.ctl("suspend", "shop@example.com")
+        sends("shop", STOPPED)
+        sends("blog", "250 ")
+        gateway.ctl("suspend", ALICE)
+        web.ask("MAIL FROM:<x@example.com>" + mail.replace("shop", "blog"), STOPPED)
+
+
+# ---- all ----
+
+def test_who_may_not_log_in_either_is_told_so_with_the_right_password_alone(gateway):
+    gateway.ctl("suspend", ALICE, "--scope", "all", "--until-resumed")
+    with smtp(gateway, user=None) as client:
+        client.ask(f"AUTH PLAIN {plain_response('alice', 'wrong')}", "535 5.7.8 ")
+        client.ask(f"AUTH PLAIN {plain_response('alice', PASSWORDS['alice'])}",
+                   "525 5.7.13 The account is suspended until it is resumed (")
+        client.login("bob")
+    with pop3(gateway, user=None) as client:
+        client.ask(f"USER {ALICE}", "+OK")
+        client.ask("PASS wrong", "-ERR [AUTH]")
+        client.ask(f"USER {ALICE}", "+OK")
+        client.ask(f"PASS {PASSWORDS['alice']}", "-ERR [SYS/PERM] The account is suspended until it is resumed (")
+    gateway.wait_event("login_refused", account=ALICE, count=2, reason="suspended")
+    gateway.ctl("resume", ALICE)
+    sends(gateway)
+    with pop3(gateway):
+        pass
+
+
+def test_open_sessions_end_between_commands_within_a_second_and_nothing_is_deleted(gateway):
+    with smtp(gateway) as idle, smtp(gateway) as begun, pop3(gateway) as reader, smtp(gateway, "bob") as other:
+        begun.envelope()
+        reader.ask("DELE 1", "+OK")
+        gateway.ctl("suspend", ALICE, "--scope", "all")
+        since = time.monotonic()
+        for client in (idle, begun):
+            client.expect("421 4.7.0 Your account was suspended just now")
+        reader.expect("-ERR [SYS/PERM] Your account was suspended just now")
+        assert time.monotonic() - since < 3  # a second, where nobody else is served
+        assert all(client.is_closed() for client in (idle, begun, reader))
+        other.mail(message())
+    gateway.ctl("resume", ALICE)
+    with pop3(gateway) as reader:
+        reader.ask("STAT", "+OK 1 ")
+
+
+def test_where_the_server_behind_checks_passwords_it_is_asked_first(new_gateway, server, new_pop3):
+    gateway = new_gateway(server, new_pop3([message()]), auth={"backend": "upstream", "mechanisms": ["PLAIN"]})
+    gateway.ctl("suspend", ALICE, "--scope", "all")
+    with pop3(gateway, user=None) as client:
+        client.ask(f"USER {ALICE}", "+OK")
+        client.ask(f"PASS {PASSWORDS['alice']}", UNREAD)
+
+
+# ---- what is kept ----
+
+def test_it_holds_over_a_reload_and_a_restart_and_ends_by_itself(gateway):
+    gateway.ctl("suspend", ALICE, "--scope", "all", "--for", "2h", "--reason", "stolen")
+    gateway.ctl("suspend", "bob", "--until-resumed")
+    gateway.ctl("suspend", "carol")
+    gateway.ctl("resume", "carol")
+    gateway.reload()
+    may_not_log_in(gateway)
+    before = gateway.ctl("--json", "suspended").stdout
+    gateway.signal(signal.SIGTERM)
+    assert gateway.wait() == 0
+    gateway.start()
+    may_not_log_in(gateway)
+    assert suspended(gateway) == {ALICE: "all", "bob@example.com": "sending"}
+    kept = [[{**row, "left": 0} for row in json.loads(text)] for text in (before, gateway.ctl("--json", "suspended").stdout)]
+    assert sorted(kept[0], key=str) == sorted(kept[1], key=str)
+    gateway.ctl("suspend", ALICE, "--for", "1s")
+    until(lambda: ALICE not in suspended(gateway))
+    sends(gateway)
+
+
+def test_no_order_about_bans_shows_or_lifts_it(gateway):
+    gateway.ctl("suspend", ALICE)
+    assert json.loads(gateway.ctl("--json", "bans").stdout) == []
+    for network in ("::/0", "0.0.0.0/0", "127.0.0.1"):
+        assert "bans lifted: 0" in gateway.ctl("unban", network).stdout
+    may_not_send(gateway)
+
+
+# ---- what it says, and to whom ----
+
+def test_as_a_table_it_fits_80_columns_and_show_tells_it(gateway):
+    gateway.ctl("suspend", ALICE, "--reason", "sends spam")
+    gateway.ctl("suspend", "bob", "--scope", "all", "--until-resumed")
+    table = gateway.ctl("suspended").stdout.splitlines()
+    assert all(len(line) <= 80 for line in table) and len(table) == 3
+    rows = {line.split()[0]: line.split()[1:] for line in table[1:]}
+    assert rows[ALICE] == ["sending", "root", "23h59min", "sends", "spam"]
+    assert rows["bob@example.com"] == ["all", "root", "until", "resumed"]
+    assert "sends spam" in gateway.ctl("show", ALICE).stdout
+    assert json.loads(gateway.ctl("--json", "show", ALICE).stdout)["suspended"][0]["scope"] == "sending"
+
+
+@pytest.mark.parametrize("group, allowed", [(READ, {"suspended"}), (SUPPORT, {"suspended", "resume"}),
+                                            (ADMIN, {"suspended", "resume", "suspend"})])
+def test_who_may_look_resume_and_suspend(new_gateway, server, group, allowed):
+    gateway = new_gateway(server, control_groups={READ: "read", SUPPORT: "support", ADMIN: "admin"})
+    wrapper = ["setpriv", "--reuid=nobody", "--regid=nogroup", f"--groups={group}"]
+    gateway.ctl("suspend", ALICE)
+    for command in ("suspended", "resume", "suspend"):
+        words = [command] if command == "suspended" else [command, ALICE]
+        done = gateway.ctl(*words, status=0 if command in allowed else 1, wrapper=wrapper)
+        assert command in allowed or "control_groups" in done.stderr
+
+
+@pytest.mark.parametrize("words, status, said", [
+    (["suspend"], 2, "suspend takes"), (["suspend", ALICE, "--for", "1h", "--until-resumed"], 2, "suspend takes"),
+    (["suspend", "a b"], 1, "no account"), (["suspend", ALICE, "--scope", "reading"], 1, "sending or all"),
+    (["suspend", ALICE, "--for", "400d"], 1, "366 days"), (["resume", "a b"], 1, "no account"), (["resume"], 2, "resume takes")])
+def test_what_is_no_order_is_refused_and_said_why(gateway, words, status, said):
+    assert said in gateway.ctl(*words, status=status).stderr
+    assert not suspended(gateway)
+
+
+# ---- other gateways ----
+
+@pytest.fixture
+def redis(new_redis):
+    return new_redis()
+
+
+@pytest.fixture
+def both(new_gateway, server, new_pop3, redis, folder):
+    secret = folder / "secret"
+    secret.write_bytes(bytes(range(32)))
+    secret.chmod(0o600)
+    return [new_gateway(server, new_pop3([message()]), secret=secret,
+                        redis={"address": [f"127.0.0.1:{redis.port}"], "timeout": "1s"}) for _ in range(2)]
+
+
+def test_on_the_other_gateway_all_ends_its_sessions_within_a_second(both):
+    one, other = both
+    with pop3(other) as reader, smtp(other) as client:
+        one.ctl("suspend", ALICE, "--scope", "all", "--reason", "stolen")
+        since = time.monotonic()
+        reader.expect("-ERR [SYS/PERM] Your account was suspended just now")
+        client.expect("421 4.7.0 Your account was suspended just now")
+        assert time.monotonic() - since < 3  # a second, where nobody else is served
+    may_not_log_in(other)
+    other.ctl("resume", ALICE)
+    sends(other)
+    until(lambda: not suspended(one))
+    sends(one)
+
+
+def test_on_the_other_gateway_the_default_refuses_the_next_mail_and_reading_goes_on(both):
+    one, other = both
+    with pop3(other) as reader, smtp(other) as client:
+        client.envelope()
+        client.ask("DATA", "354 ")
+        client.send_bytes(message())
+        one.ctl("suspend", ALICE)
+        until(lambda: suspended(other), "the other hears of it")
+        client.send_bytes(b".\r\n")
+        client.expect(STOPPED)
+        client.ask("MAIL FROM:<alice@example.com>", STOPPED)
+        assert reader.retrieve(1)
+
+
+def test_gateways_that_were_parted_from_redis_agree_afterwards(both, redis):
+    one, other = both
+    one.ctl("suspend", "carol", "--until-resumed")
+    until(lambda: "carol@example.com" in suspended(other))
+    redis.stop()
+    until(lambda: other.events("redis_lost") and one.events("redis_lost"))
+    one.ctl("suspend", ALICE, "--scope", "all")
+    other.ctl("suspend", "bob")
+    other.ctl("resume", "carol")  # whose suspension the first would tell again
+    with pop3(other) as reader:
+        redis.start()
+        reader.expect("-ERR [SYS/PERM] Your account was suspended just now")
+    whole = {ALICE: "all", "bob@example.com": "sending"}
+    until(lambda: suspended(one) == suspended(other) == whole, "both know the same", 60)
+    redis.cli("FLUSHALL")
+    one.ctl("resume", "bob")
+    until(lambda: suspended(other) == {ALICE: "all"})
+    assert suspended(one) == {ALICE: "all"}
