@@ -79,9 +79,9 @@ def raise_descriptors():
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
-def descriptors(clients):
-    """How many a program between `clients` and the sink needs, and how many it may have."""
-    return 2 * (clients + SPARE_CLIENTS) + 100, resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+def clients_allowed():
+    """For how many a program between them and the sink may have descriptors."""
+    return (resource.getrlimit(resource.RLIMIT_NOFILE)[0] - 100) // 2 - SPARE_CLIENTS
 
 
 class Tree:
