@@ -178,22 +178,30 @@ static bool is_meant(const struct match *m, const char *account)
     return false;
 }
 
-static bool is_time(const struct match *m, int64_t now_s)
+bool match_has_time(const struct match *m, const struct policy_facts *f)
 {
-    const struct sealed *file = m->zone == NULL ? NULL : m->zone->file;
-    int32_t offset = file == NULL ? 0 : zone_offset(file->bytes, now_s);
-    const struct wall_time now = calendar_wall_time(now_s, offset);
+    if (m->hours.count == 0)
+        return true;
+    const struct wall_time now = zone_wall_time(m->zone, f->now_s);
     return hours_hold(&m->hours_list, &now);
+}
+
+bool match_has_network(const struct match *m, const struct policy_facts *f)
+{
+    return m->networks.count == 0 ||
+           (f->client != NULL && networks_hold(&m->network_list, f->client));
+}
+
+bool match_has_country(const struct match *m, const struct policy_facts *f)
+{
+    return m->countries.count == 0 || (f->country != NULL && is_named(&m->countries, f->country));
 }
 
 bool match_holds(const struct match *m, const struct policy_facts *f)
 {
-    return (m->accounts.count == 0 || is_meant(m, f->account)) &&
-           (m->networks.count == 0 ||
-            (f->client != NULL && networks_hold(&m->network_list, f->client))) &&
-           (m->countries.count == 0 ||
-            (f->country != NULL && is_named(&m->countries, f->country))) &&
+    return (m->accounts.count == 0 || is_meant(m, f->account)) && match_has_network(m, f) &&
+           match_has_country(m, f) &&
            (m->listeners.count == 0 ||
             (f->listener != NULL && is_one_of(&m->listeners, f->listener))) &&
-           (m->hours.count == 0 || is_time(m, f->now_s));
+           match_has_time(m, f);
 }

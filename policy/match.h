@@ -49,3 +49,8 @@ bool match_is_empty(const struct match *m);
 /* Does all that is asked for hold? Where something isn't known it doesn't; an empty match holds for
  * everybody. */
 bool match_holds(const struct match *m, const struct policy_facts *f);
+
+/* A part of it. */
+bool match_has_network(const struct match *m, const struct policy_facts *f);
+bool match_has_country(const struct match *m, const struct policy_facts *f);
+bool match_has_time(const struct match *m, const struct policy_facts *f);

@@ -9,6 +9,7 @@
 
 #include "policy/limit/store.h"
 #include "policy/overrides.h"
+#include "policy/rules/access.h"
 #include "policy/rules/limit.h"
 
 struct arena;
@@ -29,10 +30,12 @@ struct policy_facts {
     int64_t now_s;              /* seconds since 1970 */
     uint64_t recipients, bytes; /* of the message, at STAGE_DATA and STAGE_END */
     uint64_t lease;             /* names the session, and no other of any gateway */
-    uint64_t credentials; /* a hash of those that were wrong, at STAGE_FAILURE; 0: not known */
-    bool is_shared;       /* many people are behind the client's address */
-    bool is_exempt;       /* it isn't banned now, whatever it does */
-    int64_t delayed_us;   /* for how long this message was held back already */
+    uint64_t credentials;    /* a hash of those that were wrong, at STAGE_FAILURE; 0: not known */
+    bool has_certificate;    /* the client has shown one that was verified, */
+    const char *certificate; /* which names this account; NULL: none */
+    bool is_shared;          /* many people are behind the client's address */
+    bool is_exempt;          /* it isn't banned now, whatever it does */
+    int64_t delayed_us;      /* for how long this message was held back already */
     /* The value of a header field, at STAGE_END; NULL: there is none of that name. */
     const char *(*header)(const void *owner, const char *name);
     const void *header_owner;
@@ -49,6 +52,8 @@ struct policy {
     int mode;              /* enum rule_mode, of all its rules */
     struct limit_rule *limits;
     size_t limit_count;
+    struct access_rule *access;
+    size_t access_count;
     unsigned stages;          /* a bit for each enum policy_stage at which something is asked */
     unsigned counts;          /* likewise for each enum limit_count */
     struct text_list headers; /* names of fields that are keys */
@@ -59,6 +64,11 @@ struct policy {
 static inline bool policy_is_monitored(const struct policy *p, const struct limit_rule *r)
 {
     return p->mode == RULE_MONITOR || r->mode == RULE_MONITOR || r->action == LIMIT_LOG;
+}
+
+static inline bool access_is_monitored(const struct policy *p, const struct access_rule *r)
+{
+    return p->mode == RULE_MONITOR || r->mode == RULE_MONITOR;
 }
 
 /* The keys of a policy itself in the file, for base/setting: ends with a NULL name. */
@@ -102,6 +112,7 @@ enum verdict_kind { VERDICT_PASS, VERDICT_DEFER, VERDICT_REJECT };
 struct verdict {
     enum verdict_kind kind;
     const struct limit_rule *rule;   /* that refuses, or has it wait; NULL: none */
+    struct access_refusal access;    /* its rule: that doesn't let in; NULL: none */
     const struct override *override; /* that is in force in its place; NULL: none */
     struct span key;                 /* of its counter */
     int64_t wait_us;   /* PASS: to be held back so long; DEFER: try again after it; -1: unknown */

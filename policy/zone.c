@@ -1,5 +1,7 @@
 #include "policy/zone.h"
 
+#include "base/sealed.h"
+
 #include <string.h>
 
 enum { HEAD_SIZE = 44, TYPE_SIZE = 6, TYPES_MAX = 256 };
@@ -123,4 +125,19 @@ int32_t zone_offset(struct span tzif, int64_t unix_s)
         return posix_zone_offset(z.rules, unix_s, &offset) == 0 ? offset : 0;
     size_t type = from == 0 ? 0 : (unsigned char)z.of_time[from - 1];
     return type < z.types ? offset_of(&z, type) : 0;
+}
+
+struct wall_time zone_wall_time(const struct time_zone *zone, int64_t unix_s)
+{
+    const struct sealed *file = zone == NULL ? NULL : zone->file;
+    return calendar_wall_time(unix_s, file == NULL ? 0 : zone_offset(file->bytes, unix_s));
+}
+
+int zone_check_name(const char *name, struct error *why)
+{
+    bool is_good = name[0] != '.' && name[0] != '/' && strstr(name, "/.") == NULL;
+    for (const char *c = name; *c != '\0'; c++)
+        is_good = is_good && (ascii_is_alnum(*c) || strchr("/_+-.", *c) != NULL);
+    return is_good ? 0
+                   : error_set(why, "\"%s\" is no time zone; write one as America/Sao_Paulo", name);
 }

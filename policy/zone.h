@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "base/span.h"
+#include "policy/calendar.h"
 #include "policy/posix_zone.h"
 
 #include <stdint.h>
@@ -22,3 +23,10 @@ int zone_check(struct span tzif, struct error *why);
 
 /* How many seconds its clocks go before UTC at `unix_s`; 0 where the octets are spoiled. */
 int32_t zone_offset(struct span tzif, int64_t unix_s);
+
+/* What a clock in that zone, NULL: UTC, shows then. */
+struct wall_time zone_wall_time(const struct time_zone *zone, int64_t unix_s);
+
+/* Can it be the name of a file below /usr/share/zoneinfo? For tables of settings: returns 0, or -1
+ * and why. */
+int zone_check_name(const char *name, struct error *why);

@@ -13,6 +13,11 @@ void config_check_trust(struct config *config, struct listener_config *l, struct
 /* The same for policies, and for the listeners that name them. */
 void config_check_policies(struct config *c, struct errors *errors);
 
+/* The same for a policy's rules of access, and for the certificates that they ask a listener for.
+ */
+void config_check_access(struct config *c, const struct policy *p, struct errors *errors);
+void config_check_certificates(const struct listener_config *l, struct errors *errors);
+
 /* The same for Redis. */
 void config_check_redis(const struct config *c, struct errors *errors);
 

@@ -139,12 +139,15 @@ static void check_group(struct config *c, struct account_group *g, struct errors
 
 static bool has_hours(const struct config *c)
 {
-    for (size_t i = 0; i < c->policy_count; i++)
-        for (size_t n = 0; n < c->policies[i].limit_count; n++)
-            if (c->policies[i].limits[n].when.hours.count > 0 ||
-                c->policies[i].limits[n].except.hours.count > 0)
-                return true;
-    return false;
+    bool has = false;
+    for (size_t i = 0; i < c->policy_count; i++) {
+        const struct policy *p = &c->policies[i];
+        for (size_t n = 0; n < p->limit_count; n++)
+            has = has || p->limits[n].when.hours.count > 0 || p->limits[n].except.hours.count > 0;
+        for (size_t n = 0; n < p->access_count; n++)
+            has = has || access_has_hours(&p->access[n]);
+    }
+    return has;
 }
 
 /* A host without a zone of its own has UTC. */
@@ -177,11 +180,13 @@ void config_check_policies(struct config *c, struct errors *errors)
         check_group(c, &c->groups.items[i], errors);
     for (size_t i = 0; i < c->policy_count; i++) {
         check_limits(c, &c->policies[i], errors);
+        config_check_access(c, &c->policies[i], errors);
         watch_overrides(c, &c->policies[i], errors);
     }
     for (size_t i = 0; i < c->listener_count; i++) {
         find_policy(c, &c->listeners[i], errors);
         check_bursts(c, &c->listeners[i], errors);
+        config_check_certificates(&c->listeners[i], errors);
     }
     for (size_t i = 0; i < c->policy_count; i++)
         if (!is_used(c, &c->policies[i]))

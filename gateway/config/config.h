@@ -151,7 +151,8 @@ enum watched_kind {
     WATCHED_ZONE,
     WATCHED_OVERRIDES,
     WATCHED_COUNTRIES,
-    WATCHED_CONTACTS
+    WATCHED_CONTACTS,
+    WATCHED_CLOSED
 };
 
 struct watched_config {
@@ -242,7 +243,9 @@ struct config {
     size_t policy_count;
     unsigned policy_counts; /* what any of them counts: bits of enum limit_count */
     struct account_groups groups;
-    struct time_zone zone; /* of hours */
+    struct time_zone zone;    /* of hours, where a rule names none */
+    struct time_zone **zones; /* those that rules name, each once */
+    size_t zone_count;
     const char *geoip;
 };
 

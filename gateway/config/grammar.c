@@ -168,16 +168,6 @@ static int check_prefix(const char *text, struct error *why)
     return is_good ? 0 : error_set(why, "\"%s\" must be 1 to 64 letters, digits, -, _ or .", text);
 }
 
-/* A file below /usr/share/zoneinfo. */
-static int check_zone(const char *name, struct error *why)
-{
-    bool is_good = name[0] != '.' && name[0] != '/' && strstr(name, "/.") == NULL;
-    for (const char *c = name; *c != '\0'; c++)
-        is_good = is_good && (ascii_is_alnum(*c) || strchr("/_+-.", *c) != NULL);
-    return is_good ? 0
-                   : error_set(why, "\"%s\" is no time zone; write one as America/Sao_Paulo", name);
-}
-
 static const char *const redis_on_failure[] = {"memory", "accept", "tempfail", NULL};
 static const char *const tls_versions[] = {"TLSv1.2", "TLSv1.3", NULL};
 static const char *const roles[] = {"submission", "pop3", "refuse", NULL};
@@ -240,7 +230,7 @@ static const struct setting top_settings[] = {
     {"max_connections_per_ip", SETTING_INTEGER, AT(config, max_connections_per_ip), .preset = "50",
      .min = 1, .max = 1000000,
      .help = "of an IPv4 address or an IPv6 /64, all ports together; past it 421 4.3.2"},
-    {"timezone", SETTING_TEXT, AT(config, zone.name), .preset = "", .check = check_zone,
+    {"timezone", SETTING_TEXT, AT(config, zone.name), .preset = "", .check = zone_check_name,
      .help = "of hours, as America/Sao_Paulo (package tzdata); \"\": the host's"},
     {"geoip", SETTING_TEXT, AT(config, geoip), .preset = "", .check = check_file,
      .help = "watched: a file of countries in MaxMind's format, as GeoLite2-Country.mmdb"},
@@ -422,6 +412,8 @@ const struct section section_trusted = {"trusted", trusted_settings,
 const struct section section_policy = {"policies", policy_settings,
                                        "What clients are held to; a listener names one"};
 const struct section section_limit = {"limits", limit_settings, "How much one key may do"};
+const struct section section_access = {"access", access_settings,
+                                       "From where and at which hours somebody is let in"};
 const struct section section_when = {"when", match_settings, "Whom a rule is for"};
 const struct section section_except = {"except", match_settings, "Whom a rule is not for"};
 const struct section section_group = {"groups", account_group_settings,

@@ -83,14 +83,58 @@ static void put_groups(struct printer *p, const struct config *c)
     put_close(p);
 }
 
+static bool is_empty_list(const struct setting *key, const void *base)
+{
+    return key->kind == SETTING_TEXT_LIST &&
+           ((const struct text_list *)(const void *)((const char *)base + key->offset))->count == 0;
+}
+
+/* Lists of what is asked for: an empty one would ask for nothing, and isn't taken. */
+static void put_given(struct printer *p, const struct section *s, const void *base)
+{
+    for (const struct setting *key = s->settings; key->name != NULL; key++)
+        if (!is_empty_list(key, base))
+            put_setting(p, key, base);
+}
+
 static void put_match(struct printer *p, const struct section *s, const struct match *m)
 {
     if (match_is_empty(m))
         return;
     put_open(p, s->name);
-    for (const struct setting *key = s->settings; key->name != NULL; key++)
-        if (((const struct text_list *)(const void *)((const char *)m + key->offset))->count > 0)
-            put_setting(p, key, m);
+    put_given(p, s, m);
+    put_close(p);
+}
+
+static void put_limits(struct printer *p, const struct policy *policy)
+{
+    char text[160];
+    put_open(p, section_limit.name);
+    for (size_t i = 0; i < policy->limit_count; i++) {
+        const struct limit_rule *rule = &policy->limits[i];
+        if (rule->enabled)
+            p->failed |= buffer_printf(p->out, "%*s# %s\n", p->depth * INDENT, "",
+                                       limit_rule_text(rule, NULL, text, sizeof text));
+        put_open(p, rule->name);
+        put_settings(p, &section_limit, rule);
+        put_match(p, &section_when, &rule->when);
+        put_match(p, &section_except, &rule->except);
+        put_close(p);
+    }
+    put_close(p);
+}
+
+static void put_access(struct printer *p, const struct policy *policy)
+{
+    put_open(p, section_access.name);
+    for (size_t i = 0; i < policy->access_count; i++) {
+        const struct access_rule *rule = &policy->access[i];
+        put_open(p, rule->name);
+        put_given(p, &section_access, rule);
+        put_match(p, &section_when, &rule->when);
+        put_match(p, &section_except, &rule->except);
+        put_close(p);
+    }
     put_close(p);
 }
 
@@ -99,23 +143,10 @@ static void put_policies(struct printer *p, const struct config *c)
 {
     put_open(p, section_policy.name);
     for (size_t i = 0; i < c->policy_count; i++) {
-        const struct policy *policy = &c->policies[i];
-        char text[160];
-        put_open(p, policy->name);
-        put_settings(p, &section_policy, policy);
-        put_open(p, section_limit.name);
-        for (size_t n = 0; n < policy->limit_count; n++) {
-            const struct limit_rule *rule = &policy->limits[n];
-            if (rule->enabled)
-                p->failed |= buffer_printf(p->out, "%*s# %s\n", p->depth * INDENT, "",
-                                           limit_rule_text(rule, NULL, text, sizeof text));
-            put_open(p, rule->name);
-            put_settings(p, &section_limit, rule);
-            put_match(p, &section_when, &rule->when);
-            put_match(p, &section_except, &rule->except);
-            put_close(p);
-        }
-        put_close(p);
+        put_open(p, c->policies[i].name);
+        put_settings(p, &section_policy, &c->policies[i]);
+        put_access(p, &c->policies[i]);
+        put_limits(p, &c->policies[i]);
         put_close(p);
     }
     put_close(p);
@@ -197,11 +228,14 @@ static const struct {
     {&section_upstream, "upstreams.NAME.", {"upstreams", "smtp", NULL}},
     {&section_server, "upstreams.NAME.servers.NAME.", {"upstreams", "smtp", "servers", "legacy"}},
     {&section_policy, "policies.NAME.", {"policies", "outbound", NULL}},
+    {&section_access,
+     "policies.NAME.access.NAME.",
+     {"policies", "outbound", "access", "office-only"}},
     {&section_limit,
      "policies.NAME.limits.NAME.",
      {"policies", "outbound", "limits", "account-hour"}},
-    {&section_when, "policies.NAME.limits.NAME.when.", {NULL}},
-    {&section_except, "policies.NAME.limits.NAME.except.", {NULL}},
+    {&section_when, "policies.NAME.KIND.NAME.when.", {NULL}},
+    {&section_except, "policies.NAME.KIND.NAME.except.", {NULL}},
 };
 
 enum { REFERENCES = sizeof reference / sizeof *reference, HELP_COLUMN = 36, LINE_WIDTH = 100 };
@@ -246,6 +280,13 @@ static int put_preset(const struct setting *key, struct buffer *out)
     return outcome;
 }
 
+/* What isn't asked for is left out. */
+static bool has_no_default(const struct setting *key)
+{
+    return key->kind == SETTING_TEXT_LIST && key->min > 0 && key->preset[0] == '\0' &&
+           key->example == NULL;
+}
+
 /* "key = value  # help" on one line, or the help above it where that would be too long. */
 static void put_reference_key(struct printer *p, const struct setting *key)
 {
@@ -257,8 +298,9 @@ static void put_reference_key(struct printer *p, const struct setting *key)
     bool is_long = column + strlen(mark) + strlen(key->help) + 4 > LINE_WIDTH;
     if (is_long)
         p->failed |= buffer_printf(p->out, "%*s# %s%s\n", p->depth * INDENT, "", mark, key->help);
-    p->failed |= buffer_printf(p->out, "%*s%-16s = %.*s", p->depth * INDENT, "", key->name,
-                               (int)value.size, buffer_bytes(&value).data);
+    p->failed |= buffer_printf(p->out, "%*s%s%-16s = %.*s", p->depth * INDENT, "",
+                               has_no_default(key) ? "# " : "", key->name, (int)value.size,
+                               buffer_bytes(&value).data);
     if (!is_long)
         p->failed |=
             buffer_printf(p->out, "%*s  # %s%s", (int)(column - used), "", mark, key->help);
@@ -277,22 +319,20 @@ static void put_reference_keys(struct printer *p, const struct section *s)
                               free_groups[i].help, p->depth * INDENT, "", free_groups[i].name);
 }
 
-/* Does it follow inside the one before it? */
-static bool is_inner(size_t i)
+/* Of how many groups, from the outermost in, both are. */
+static int common(const char *const a[], const char *const b[])
 {
-    size_t n = 0;
-    const char *const *outer = i == 0 ? NULL : reference[i - 1].groups;
-    const char *const *inner = i == REFERENCES ? NULL : reference[i].groups;
-    if (outer == NULL || inner == NULL || outer[0] == NULL)
-        return false;
-    while (n < 4 && outer[n] != NULL && inner[n] != NULL && strcmp(outer[n], inner[n]) == 0)
+    int n = 0;
+    while (n < 4 && a[n] != NULL && b[n] != NULL && strcmp(a[n], b[n]) == 0)
         n++;
-    return n == 4 || outer[n] == NULL;
+    return n;
 }
 
 /* All keys as one file that would be taken: each with its default, or an example. */
 static int print_as_file(struct buffer *out)
 {
+    static const char *const none[5] = {NULL};
+    const char *const *last = none;
     struct printer p = {.out = out};
     p.failed |= buffer_append(out, span_of("# Every key of porteiro.conf, with its default. Made "
                                            "from the program's own tables.\n"));
@@ -300,15 +340,18 @@ static int print_as_file(struct buffer *out)
         const char *const *groups = reference[i].groups;
         if (groups[0] == NULL && i > 0)
             continue; /* an example would be a door, or a hole */
-        if (!is_inner(i))
+        while (p.depth > common(last, groups))
+            put_close(&p);
+        if (p.depth == 0)
             p.failed |=
                 buffer_printf(out, "\n# %s\n", i == 0 ? "The gateway" : reference[i].section->help);
-        for (size_t n = (size_t)p.depth; n < 4 && groups[n] != NULL; n++)
+        for (int n = p.depth; n < 4 && groups[n] != NULL; n++)
             put_open(&p, groups[n]);
         put_reference_keys(&p, reference[i].section);
-        while (p.depth > 0 && !is_inner(i + 1))
-            put_close(&p);
+        last = groups;
     }
+    while (p.depth > 0)
+        put_close(&p);
     return p.failed;
 }
 

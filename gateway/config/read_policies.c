@@ -8,6 +8,20 @@
 
 enum { BASES_MAX = 8 };
 
+/* What stands in the group `at`, and what is meant by it. */
+static void prepare_match(struct reader *r, const config_setting_t *at, const char *path,
+                          struct match *m)
+{
+    struct error why;
+    if (m->countries.count > 0 && r->config->geoip[0] == '\0')
+        reader_complain(r, config_setting_get_member(at, "countries"), path,
+                        "needs a file of countries; write "
+                        "geoip = \"/var/lib/GeoIP/GeoLite2-Country.mmdb\"");
+    m->zone = &r->config->zone;
+    if (match_prepare(m, &r->config->groups, r->config->arena, &why) < 0)
+        reader_complain(r, config_setting_get_member(at, "accounts"), path, why.text);
+}
+
 static void read_match(struct reader *r, const config_setting_t *rule, const char *path,
                        const struct section *s, struct match *m)
 {
@@ -21,60 +35,115 @@ static void read_match(struct reader *r, const config_setting_t *rule, const cha
         if (config_setting_is_aggregate(key) && config_setting_length(key) == 0)
             reader_complain(r, key, own, "must not be empty; leave it out, and it holds for all");
     }
-    if (m->countries.count > 0 && r->config->geoip[0] == '\0')
-        reader_complain(r, config_setting_get_member(at, "countries"), own,
-                        "needs a file of countries; write "
-                        "geoip = \"/var/lib/GeoIP/GeoLite2-Country.mmdb\"");
-    struct error why;
-    m->zone = &r->config->zone;
-    if (match_prepare(m, &r->config->groups, r->config->arena, &why) < 0)
-        reader_complain(r, config_setting_get_member(at, "accounts"), own, why.text);
+    prepare_match(r, at, own, m);
 }
 
-static struct limit_rule *limit_of(struct reader *r, struct policy *p, const char *name)
+/* What all rules begin with. */
+struct rule_head {
+    const char *name;
+    struct place place;
+};
+
+_Static_assert(offsetof(struct limit_rule, place) == offsetof(struct rule_head, place) &&
+                   offsetof(struct access_rule, place) == offsetof(struct rule_head, place),
+               "rules have the same head");
+
+/* A kind of rules: a group of the policy. */
+struct kind {
+    const struct section *section;
+    size_t size, when, except; /* of a rule's struct, and of members */
+    /* Looks at what stands in the group of one. */
+    void (*read)(struct reader *r, const config_setting_t *at, const char *path, void *rule);
+};
+
+/* Rules of a kind, of a policy. */
+struct rules {
+    const struct kind *kind;
+    char *items;
+    size_t count;
+};
+
+static void *rule_of(struct reader *r, struct rules *all, const char *name)
 {
-    for (size_t i = 0; i < p->limit_count; i++)
-        if (strcmp(p->limits[i].name, name) == 0)
-            return &p->limits[i];
-    struct limit_rule *rule = &p->limits[p->limit_count++];
-    *rule = (struct limit_rule){.name = name};
-    reader_presets(r, &section_limit, rule);
-    reader_presets(r, &section_when, &rule->when);
-    reader_presets(r, &section_except, &rule->except);
+    const struct kind *k = all->kind;
+    for (size_t i = 0; i < all->count; i++)
+        if (strcmp(((struct rule_head *)(void *)(all->items + i * k->size))->name, name) == 0)
+            return all->items + i * k->size;
+    char *rule = all->items + all->count++ * k->size;
+    reader_presets(r, k->section, rule);
+    reader_presets(r, &section_when, rule + k->when);
+    reader_presets(r, &section_except, rule + k->except);
+    ((struct rule_head *)(void *)rule)->name = name;
     return rule;
 }
 
-/* Puts the rules of a policy's group over those that are there. */
-static void read_limits(struct reader *r, const config_setting_t *policy, const char *path,
-                        struct policy *p)
+static void read_rule(struct reader *r, struct rules *all, const config_setting_t *at,
+                      const char *path, const char *name)
 {
     static const char *const groups[] = {"when", "except", NULL};
-    const config_setting_t *group = reader_group(r, policy, path, "limits"), *at;
-    const char *name, *limits = arena_printf(r->config->arena, "%s.limits", path);
-    struct limit_rule *rules =
-        reader_take(r, (p->limit_count + reader_members(group) + 1) * sizeof *rules);
-    if (p->limit_count > 0)
-        memcpy(rules, p->limits, p->limit_count * sizeof *rules);
-    p->limits = rules;
-    for (size_t i = 0; i < reader_members(group); i++) {
-        if ((at = reader_named_group(r, group, i, limits, &name)) == NULL)
-            continue;
-        struct limit_rule *rule = limit_of(r, p, name);
-        const char *own = arena_printf(r->config->arena, "%s.%s", limits, name);
-        (void)reader_apply(r, &section_limit, at, own, groups, rule);
-        if (rule->key.count == 0 && config_setting_get_member(at, "key") == NULL)
-            reader_complain_missing(r, at, own, section_find(&section_limit, span_of("key")));
-        read_match(r, at, own, &section_when, &rule->when);
-        read_match(r, at, own, &section_except, &rule->except);
-        rule->place = reader_place(r, at);
-    }
+    const struct kind *k = all->kind;
+    char *rule = rule_of(r, all, name);
+    const char *own = arena_printf(r->config->arena, "%s.%s", path, name);
+    (void)reader_apply(r, k->section, at, own, groups, rule);
+    k->read(r, at, own, rule);
+    read_match(r, at, own, &section_when, (struct match *)(void *)(rule + k->when));
+    read_match(r, at, own, &section_except, (struct match *)(void *)(rule + k->except));
+    ((struct rule_head *)(void *)rule)->place = reader_place(r, at);
+}
+
+/* Puts the rules of a policy's group over those that are there. */
+static void read_rules(struct reader *r, const config_setting_t *policy, const char *path,
+                       struct rules *all)
+{
+    const struct kind *k = all->kind;
+    const config_setting_t *group = reader_group(r, policy, path, k->section->name), *at;
+    const char *name, *own = arena_printf(r->config->arena, "%s.%s", path, k->section->name);
+    char *items = reader_take(r, (all->count + reader_members(group) + 1) * k->size);
+    if (all->count > 0)
+        memcpy(items, all->items, all->count * k->size);
+    all->items = items;
+    for (size_t i = 0; i < reader_members(group); i++)
+        if ((at = reader_named_group(r, group, i, own, &name)) != NULL)
+            read_rule(r, all, at, own, name);
+}
+
+static void read_limit(struct reader *r, const config_setting_t *at, const char *path, void *rule)
+{
+    const struct limit_rule *limit = rule;
+    if (limit->key.count == 0 && config_setting_get_member(at, "key") == NULL)
+        reader_complain_missing(r, at, path, section_find(&section_limit, span_of("key")));
+}
+
+static void read_access(struct reader *r, const config_setting_t *at, const char *path, void *rule)
+{
+    struct access_rule *access = rule;
+    prepare_match(r, at, path, &access->inside);
+}
+
+static void read_kinds(struct reader *r, const config_setting_t *at, const char *path,
+                       struct policy *p)
+{
+    static const struct kind limit = {&section_limit, sizeof(struct limit_rule),
+                                      offsetof(struct limit_rule, when),
+                                      offsetof(struct limit_rule, except), read_limit};
+    static const struct kind access = {&section_access, sizeof(struct access_rule),
+                                       offsetof(struct access_rule, when),
+                                       offsetof(struct access_rule, except), read_access};
+    struct rules limits = {&limit, (char *)p->limits, p->limit_count};
+    struct rules accesses = {&access, (char *)p->access, p->access_count};
+    read_rules(r, at, path, &limits);
+    read_rules(r, at, path, &accesses);
+    p->limits = (void *)limits.items;
+    p->limit_count = limits.count;
+    p->access = (void *)accesses.items;
+    p->access_count = accesses.count;
 }
 
 /* `base` first, key by key, then what stands in the group itself. */
 static void read_policy(struct reader *r, const config_setting_t *all, const config_setting_t *at,
                         struct policy *p, int depth)
 {
-    static const char *const groups[] = {"limits", NULL};
+    static const char *const groups[] = {"limits", "access", NULL};
     const char *path = arena_printf(r->config->arena, "policies.%s", config_setting_name(at));
     const char *base = NULL;
     const config_setting_t *base_at = config_setting_get_member(at, "base");
@@ -88,7 +157,7 @@ static void read_policy(struct reader *r, const config_setting_t *all, const con
             read_policy(r, all, other, p, depth + 1);
     }
     (void)reader_apply(r, &section_policy, at, path, groups, p);
-    read_limits(r, at, path, p);
+    read_kinds(r, at, path, p);
 }
 
 static void read_groups(struct reader *r, const config_setting_t *root)

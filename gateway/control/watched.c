@@ -5,6 +5,7 @@
 #include "auth/groups.h"
 #include "auth/overrides.h"
 #include "base/sealed.h"
+#include "config/closed_days.h"
 #include "config/listing.h"
 #include "policy/country.h"
 
@@ -34,6 +35,13 @@ static int build_overrides(const struct config *c, const struct watched_config *
                            size_t *count, struct errors *errors)
 {
     return overrides_build(c, fd, w->path, count, errors);
+}
+
+static int build_closed(const struct config *c, const struct watched_config *w, int fd,
+                        size_t *count, struct errors *errors)
+{
+    (void)c; /* it says nothing about days */
+    return closed_days_build(fd, w->path, count, errors);
 }
 
 /* As it is: its reader needs no more than the octets. */
@@ -82,7 +90,8 @@ int watched_build(const struct config *config, size_t index, int fd, size_t *cou
     static build_fn *const builders[] = {
         [WATCHED_ALIASES] = build_aliases,     [WATCHED_GROUP] = build_group,
         [WATCHED_ZONE] = build_zone,           [WATCHED_OVERRIDES] = build_overrides,
-        [WATCHED_COUNTRIES] = build_countries, [WATCHED_CONTACTS] = build_contacts};
+        [WATCHED_COUNTRIES] = build_countries, [WATCHED_CONTACTS] = build_contacts,
+        [WATCHED_CLOSED] = build_closed};
     const struct watched_config *w = &config->watched[index];
     return builders[w->kind](config, w, fd, count, errors);
 }

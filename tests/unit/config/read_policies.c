@@ -290,6 +290,102 @@ START_TEST(wrong_hours_and_zones_are_told)
 }
 END_TEST
 
+/* ---- access ---- */
+
+#define ACCESS(rules) GATEWAY("p", "p = { access = {\n" rules "\n} }")
+
+static const struct access_rule *access_of(const char *policy, const char *name)
+{
+    const struct policy *p = config_find_policy(config, policy);
+    ck_assert_ptr_nonnull(p);
+    for (size_t i = 0; i < p->access_count; i++)
+        if (strcmp(p->access[i].name, name) == 0)
+            return &p->access[i];
+    ck_abort_msg("no rule %s in %s", name, policy);
+}
+
+START_TEST(rules_of_access_are_read_with_their_zones_and_files)
+{
+    const struct config *c =
+        config_of(ACCESS("office = { networks = [\"192.0.2.0/24\"] hours = [\"08:00-18:00\"] "
+                         "timezone = \"Europe/Berlin\" closed = \"/etc/holidays\" certificate = "
+                         "\"none\" when = { accounts = [\"@example.com\"] } }\n"
+                         "nights = { hours = [\"20:00-22:00\"] timezone = \"Europe/Berlin\" "
+                         "end_sessions = false mode = \"monitor\" }\n"
+                         "days = { hours = [\"08:00-20:00\"] }") "timezone = \"Asia/Kolkata\"");
+    count_is(0, 0);
+    const struct access_rule *office = access_of("p", "office"), *nights = access_of("p", "nights");
+    ck_assert_uint_eq(office->inside.network_list.count, 1);
+    ck_assert_uint_eq(office->inside.hours_list.count, 1);
+    ck_assert_uint_eq(office->when.accounts.count, 1);
+    ck_assert(office->end_sessions && !office->deny && !nights->end_sessions);
+    ck_assert_int_eq(nights->mode, RULE_MONITOR);
+    ck_assert_str_eq(office->inside.zone->name, "Europe/Berlin");
+    ck_assert_ptr_eq(office->inside.zone, nights->inside.zone);
+    ck_assert_ptr_eq(office->when.zone, nights->inside.zone);
+    ck_assert_ptr_eq(access_of("p", "days")->inside.zone, &c->zone);
+    ck_assert_uint_eq(c->watched_count, 3); /* two zones, and the days */
+    ck_assert_int_eq(c->watched[1].kind, WATCHED_CLOSED);
+    ck_assert_ptr_eq(c->watched[1].list, &office->closed_days);
+    ck_assert_str_eq(c->watched[2].key, "policies.p.access.office.timezone");
+}
+END_TEST
+
+START_TEST(rules_of_access_are_taken_from_base_key_by_key)
+{
+    (void)config_of(GATEWAY(
+        "strict", "easy = { access = { office = { networks = [\"192.0.2.0/24\"] } guests = { deny "
+                  "= true when = { accounts = [\"guest@example.com\"] } } } }\n"
+                  "strict = { base = \"easy\" access = { office = { hours = [\"08:00-18:00\"] } "
+                  "guests = { enabled = false } } }"));
+    count_is(0, 0);
+    ck_assert_uint_eq(access_of("strict", "office")->inside.networks.count, 1);
+    ck_assert_uint_eq(access_of("strict", "office")->inside.hours.count, 1);
+    ck_assert_uint_eq(access_of("easy", "office")->inside.hours.count, 0);
+    ck_assert(!access_of("strict", "guests")->enabled && access_of("easy", "guests")->enabled);
+}
+END_TEST
+
+START_TEST(rules_of_access_that_make_no_sense_are_told_where_they_stand)
+{
+    static const struct {
+        const char *text, *start, *part;
+    } cases[] = {
+        {ACCESS("a = { }"), "porteiro.conf:7: policies.p.access.a: ", "asks for nothing; write"},
+        {ACCESS("a = { networks = [] }"), "porteiro.conf:7: policies.p.access.a.networks: ", ""},
+        {ACCESS("a = { networks = [\"10.0.0.0/33\"] }"),
+         "porteiro.conf:7: policies.p.access.a.networks: ", "10.0.0.0/33"},
+        {ACCESS("a = { countries = [\"BR\"] }"),
+         "porteiro.conf:7: policies.p.access.a.countries: ", "needs a file of countries"},
+        {ACCESS("a = { hours = [\"8-18\"] }"),
+         "porteiro.conf:7: policies.p.access.a.hours: ", "write them as"},
+        {ACCESS("a = { hours = [\"08:00-18:00\"] timezone = \"../passwd\" }"),
+         "porteiro.conf:7: policies.p.access.a.timezone: ", "write one as America/Sao_Paulo"},
+        {ACCESS("a = { closed = \"holidays\" }"),
+         "porteiro.conf:7: policies.p.access.a.closed: ", ""},
+        {ACCESS("a = { certificate = \"mine\" }"),
+         "porteiro.conf:7: policies.p.access.a.certificate: ", "own"},
+        {ACCESS("a = { certificate = \"any\" }"),
+         "porteiro.conf:7: policies.p.access.a.certificate: ",
+         "listeners.submissions asks for none; write client_certificate = \"optional\""},
+        {ACCESS("a = { deny = true networks = [\"192.0.2.0/24\"] }"),
+         "porteiro.conf:7: policies.p.access.a.deny: ", "lets nobody in, whatever else"},
+        {ACCESS("a = { deny = true when = { accounts = [\"group:x\"] } }"),
+         "porteiro.conf:7: policies.p.access.a.when.accounts: ", "there are no groups"},
+        {ACCESS("a = { deny = true when = { hours = [\"20:00-22:00\"] } netwroks = [] }"),
+         "porteiro.conf:7: policies.p.access.a", "networks"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        (void)config_of(cases[i].text);
+        error_is(cases[i].start, cases[i].part);
+    }
+    (void)config_of(ACCESS("a = { certificate = \"any\" when = { listeners = [\"pop3s\"] } }"));
+    count_is(0, 0);
+    (void)config_of(ACCESS("a = { deny = true }"));
+    warning_is("porteiro.conf:7: policies.p.access.a.deny: ", "lets nobody in at all");
+}
+END_TEST
+
 START_TEST(a_policy_that_is_not_there_is_told)
 {
     (void)config_of(HOSTNAME TLS UPSTREAMS LISTENERS("strict"));
@@ -334,7 +430,8 @@ START_TEST(what_is_printed_is_read_as_the_same)
         "easy = { limits = { hour = { key = [\"account\"] rate = \"600/h\" } day = { key "
         "= [\"ip\"] rate = \"9/1d\" except = { networks = [\"192.0.2.0/24\"] countries = [\"DE\"] "
         "} } } }\n"
-        "strict = { base = \"easy\" mode = \"monitor\" limits = { day = { enabled = "
+        "strict = { base = \"easy\" access = { office = { hours = [\"08:00-18:00\"] countries = "
+        "[\"BR\"] } } mode = \"monitor\" limits = { day = { enabled = "
         "false when = { accounts = [\"group:shop\"] } } } }") "groups = { shop = { file = "
                                                               "\"/etc/shop\" } boss = { accounts = "
                                                               "[\"ana@example.com\"] } }\n" GEOIP);
@@ -364,6 +461,9 @@ SUITE(read_policies)
     TEST(countries_that_are_none_or_without_a_file_of_them_are_told);
     TEST(a_rule_that_goes_by_countries_without_a_file_of_them_gets_a_warning);
     TEST(wrong_hours_and_zones_are_told);
+    TEST(rules_of_access_are_read_with_their_zones_and_files);
+    TEST(rules_of_access_are_taken_from_base_key_by_key);
+    TEST(rules_of_access_that_make_no_sense_are_told_where_they_stand);
     TEST(a_policy_that_is_not_there_is_told);
     TEST(what_can_be_right_but_seldom_is_gets_a_warning);
     TEST(a_limit_that_one_message_can_never_pass_gets_a_warning);
