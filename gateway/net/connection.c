@@ -767,15 +767,26 @@ const char *connection_tls_cipher(const struct connection *c)
     return c->ssl == NULL ? "" : SSL_get_cipher_name(c->ssl);
 }
 
-const char *connection_certificate_name(const struct connection *c, char *out)
+/* That was verified; NULL: none. */
+static const X509 *client_certificate(const struct connection *c)
 {
     const X509 *certificate = c->ssl == NULL ? NULL : SSL_get0_peer_certificate(c->ssl);
+    bool is_verified = certificate != NULL && SSL_is_server(c->ssl) &&
+                       (SSL_get_verify_mode(c->ssl) & SSL_VERIFY_PEER) != 0 &&
+                       SSL_get_verify_result(c->ssl) == X509_V_OK;
+    return is_verified ? certificate : NULL;
+}
+
+bool connection_has_certificate(const struct connection *c)
+{
+    return client_certificate(c) != NULL;
+}
+
+const char *connection_certificate_name(const struct connection *c, char *out)
+{
+    const X509 *certificate = client_certificate(c);
     out[0] = '\0';
-    if (certificate == NULL || !SSL_is_server(c->ssl) ||
-        (SSL_get_verify_mode(c->ssl) & SSL_VERIFY_PEER) == 0 ||
-        SSL_get_verify_result(c->ssl) != X509_V_OK)
-        return out;
-    return client_certificate_name(certificate, out);
+    return certificate == NULL ? out : client_certificate_name(certificate, out);
 }
 
 void connection_tls_fingerprint(const struct connection *c, char out[TLS_FINGERPRINT_SIZE])

@@ -75,6 +75,9 @@ void connection_local(const struct connection *c, struct address *out);
 const char *connection_tls_version(const struct connection *c);
 const char *connection_tls_cipher(const struct connection *c);
 
+/* Has the client shown a certificate that was verified? */
+bool connection_has_certificate(const struct connection *c);
+
 /* Whose certificate the client has shown, and was verified: see client_certificate_name; "" without
  * one. `out` has room for CERTIFICATE_NAME_SIZE. Returns `out`. */
 const char *connection_certificate_name(const struct connection *c, char *out);

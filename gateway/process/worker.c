@@ -5,6 +5,7 @@
 #include "net/listener.h"
 #include "net/tls_texts.h"
 #include "process/redis_way.h"
+#include "session/access.h"
 #include "session/door.h"
 #include "session/ending.h"
 #include "upstream/tokens.h"
@@ -97,6 +98,7 @@ static void on_look(void *owner)
 {
     struct worker *w = owner;
     registry_look_for_banned(w->registry);
+    registry_look_for_hours(w->registry, clock_wall_ns() / CLOCK_SECOND);
     timeout_set(w->look, loop_now(w->role.loop) + LOOK_NS);
 }
 

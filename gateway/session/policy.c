@@ -6,6 +6,7 @@
 #include "decision/leases.h"
 #include "decision/set_limits.h"
 #include "policy/figures.h"
+#include "session/access.h"
 #include "session/guard.h"
 
 #include <stdio.h>
@@ -43,6 +44,8 @@ static const char *header_wanted(const struct limit_rule *r)
 const char *verdict_text(const struct verdict *v, char out[VERDICT_TEXT_SIZE])
 {
     char limit[160], wait[40], then[64] = "";
+    if (v->access.rule != NULL)
+        return access_text(&v->access, out, VERDICT_TEXT_SIZE);
     if (v->rule == NULL)
         return "Limits can't be checked now; try again in a minute";
     if (v->lacks_header) {
@@ -275,9 +278,15 @@ bool session_ask_policy(struct session *s, enum policy_stage stage, session_judg
     const struct policy *rules = s->listener->policy_rules;
     const struct policy_facts facts = session_facts(s);
     enum decision_outcome outcome = DECISION_FAILED;
+    struct verdict outside = {.kind = VERDICT_REJECT};
     p->stage = stage;
     p->judged = judged;
     p->is_late = false;
+    if (stage == STAGE_LOGIN && s->listener->role == ROLE_POP3 &&
+        !session_is_let_in(s, ACCOUNT_KNOWN, "", &outside.access)) {
+        tell(s, &outside);
+        return true;
+    }
     if (rules == NULL || (rules->stages >> stage & 1) == 0) {
         tell(s, NULL);
         return true;

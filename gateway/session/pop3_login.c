@@ -196,8 +196,8 @@ bool pop3_is_suspended(struct pop3_session *s)
 void pop3_limit_login(struct pop3_session *s, const struct verdict *v)
 {
     char text[VERDICT_TEXT_SIZE];
-    enum pop3_reply_name name = v->rule == NULL                  ? POP3_REPLY_limit_connection
-                                : v->kind == VERDICT_REJECT      ? POP3_REPLY_limit_reject
+    enum pop3_reply_name name = v->kind == VERDICT_REJECT        ? POP3_REPLY_limit_reject
+                                : v->rule == NULL                ? POP3_REPLY_limit_connection
                                 : v->rule->count == LIMIT_LOGINS ? POP3_REPLY_limit_logins
                                                                  : POP3_REPLY_limit_sessions;
     pop3_refuse_login(s, name, verdict_text(v, text));

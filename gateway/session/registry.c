@@ -1,6 +1,7 @@
 #include "session/policy.h"
 
 #include "base/clock.h"
+#include "session/access.h"
 #include "session/ending.h"
 #include "session/guard.h"
 #include "session/login.h"
@@ -19,6 +20,7 @@ struct registry {
     size_t count;
     bool is_refusing, is_ending;
     uint64_t bans_seen; /* the version that was looked at */
+    uint64_t moment;    /* see registry_look_for_hours */
     struct id_source ids;
     struct turns turns;
     loop_fn *on_empty;
@@ -127,6 +129,13 @@ void registry_look_for_banned(struct registry *r)
         return;
     r->bans_seen = version;
     registry_each(r, end_if_banned, NULL);
+}
+
+bool registry_is_other_moment(struct registry *r, uint64_t moment)
+{
+    bool is_other = moment != r->moment;
+    r->moment = moment;
+    return is_other;
 }
 
 void registry_end_all(struct registry *r)
@@ -294,6 +303,7 @@ int session_take_turn(const struct session *s, struct turn *turn)
 void session_logout(struct session *s)
 {
     session_policy_give_back(s);
+    s->is_let_in = false;
     free(s->account);
     s->account = NULL;
     session_show(s);
@@ -334,6 +344,7 @@ void session_logged_in(struct session *s, const char *mechanism)
                   field_text(KEY_certificate, connection_certificate_name(s->client, certificate)));
     session_add(s, COUNTER_logins, 1);
     guard_logged_in(s);
+    session_note_access(s);
 }
 
 int session_login(struct session *s, struct span account, const char *mechanism)

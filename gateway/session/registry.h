@@ -98,6 +98,7 @@ struct session {
     struct session_policy policy;
     int row;
     enum session_state state;
+    bool is_let_in;     /* by rules of access: see session/access.h */
     enum ending ending; /* why it is to end between commands; see session/ending.h */
     bool is_polite;     /* the client's last reply is to arrive: session_finish */
     char id[ID_SIZE];
@@ -125,6 +126,9 @@ bool registry_is_ending(const struct registry *r);
  * commands.
  */
 void registry_look_for_banned(struct registry *r);
+
+/* Is it another than it was told last? */
+bool registry_is_other_moment(struct registry *r, uint64_t moment);
 
 /* Calls `fn` for each session; it may end that one, or any other. */
 void registry_each(struct registry *r, void (*fn)(void *owner, struct session *s), void *owner);

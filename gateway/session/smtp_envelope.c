@@ -4,7 +4,9 @@
  * Where the connection is lost or given away in between, the envelope is repeated on another one,
  * unseen by the client. */
 #include "base/arena.h"
+#include "session/access.h"
 #include "session/guard.h"
+#include "session/policy.h"
 #include "session/smtp.h"
 
 #include "base/clock.h"
@@ -92,6 +94,21 @@ static bool is_suspended(struct smtp_session *s)
     return true;
 }
 
+/* Where, or when, his messages aren't taken. */
+static bool is_let_in(struct smtp_session *s, const struct smtp_event *event)
+{
+    char sender[320], text[VERDICT_TEXT_SIZE];
+    struct access_refusal refusal;
+    (void)span_copy(event->path.address, sender, sizeof sender); /* fits */
+    if (session_is_let_in(&s->base,
+                          smtp_trusted_header(s) == NULL ? ACCOUNT_KNOWN : ACCOUNT_TO_COME, sender,
+                          &refusal))
+        return true;
+    smtp_say(s, SMTP_REPLY_limit_reject, access_text(&refusal, text, sizeof text));
+    smtp_trusted_mail_ended(s);
+    return false;
+}
+
 void smtp_mail(struct smtp_session *s, const struct smtp_event *event)
 {
     if (event->parameters.size > (uint64_t)s->base.listener->max_message_size) {
@@ -100,7 +117,7 @@ void smtp_mail(struct smtp_session *s, const struct smtp_event *event)
         return;
     }
     s->is_login_fresh = false;
-    if (!smtp_trusted_mail(s, event) || is_suspended(s)) {
+    if (!smtp_trusted_mail(s, event) || is_suspended(s) || !is_let_in(s, event)) {
         smtp_server_envelope_ended(&s->server);
         return;
     }

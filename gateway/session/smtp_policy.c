@@ -4,6 +4,7 @@
  *
  * The answer may take as long as Redis does, and a reply may be held back after it; the client is
  * not listened to meanwhile. */
+#include "session/access.h"
 #include "session/policy.h"
 
 #include "decision/senders.h"
@@ -316,12 +317,29 @@ void smtp_policy_ask(struct smtp_session *s, enum policy_stage stage, smtp_judge
     ask_stage(s, stage);
 }
 
+/* What goes by the account is asked when that is known. */
+static bool is_let_in(struct smtp_session *s)
+{
+    char text[VERDICT_TEXT_SIZE];
+    struct access_refusal refusal;
+    struct transaction *t = s->transaction;
+    if (session_is_let_in(&s->base, ACCOUNT_HAS_COME, t->sender, &refusal))
+        return true;
+    t->denial = smtp_own_text(s, SMTP_REPLY_limit_reject, access_text(&refusal, text, sizeof text),
+                              &t->denial_code);
+    return false;
+}
+
 void smtp_policy_ask_end(struct smtp_session *s, smtp_judged_fn *judged)
 {
     struct transaction *t = s->transaction;
     t->judged = judged;
     t->denial = NULL;
     t->is_at_end = true;
+    if (t->is_named && !is_let_in(s)) {
+        judged(s);
+        return;
+    }
     t->stage = STAGE_LOGIN; /* the last one that isn't about a message */
     go_on(s);
 }

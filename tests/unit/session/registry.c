@@ -1,3 +1,4 @@
+#include "session/access.h"
 #include "session/door.h"
 #include "session/ending.h"
 
@@ -384,6 +385,49 @@ START_TEST(no_longer_asked_to_end_sessions_stay)
 }
 END_TEST
 
+static void let_in(void *owner, struct session *s)
+{
+    (void)owner;
+    s->is_let_in = s->listener == &listeners[POP3];
+}
+
+/* 2026-03-02, a Monday, 12:00Z */
+#define NOON INT64_C(1772452800)
+
+START_TEST(sessions_that_were_let_in_end_when_their_hours_are_over_wherever_the_clock_is_set)
+{
+    static const struct account_groups none = {NULL, 0};
+    const char *hours[] = {"Mon 10:00-14:00"};
+    struct access_rule rule = {.name = "office",
+                               .enabled = true,
+                               .end_sessions = true,
+                               .closed = "",
+                               .inside = {.hours = {hours, 1}}};
+    struct policy policy = {.access = &rule, .access_count = 1};
+    struct arena *arena = arena_create(4096);
+    struct error why;
+    ck_assert_int_eq(match_prepare(&rule.inside, &none, arena, &why), 0);
+    it.config.policies = &policy;
+    it.config.policy_count = 1;
+    listeners[POP3].policy_rules = listeners[SMTP].policy_rules = &policy;
+    struct peer *reader = comes(POP3), *sender = comes(SMTP);
+    hears(reader, "+OK ");
+    hears(sender, "220 ");
+    registry_each(it.registry, let_in, NULL);
+    for (int64_t at = NOON; at < NOON + 2 * 3600; at += 600)
+        registry_look_for_hours(it.registry, at);
+    registry_look_for_hours(it.registry, NOON - 2 * 3600); /* set back */
+    registry_look_for_hours(it.registry, NOON + 7 * 86400);
+    ck_assert_uint_eq(registry_count(it.registry), 2);
+    registry_look_for_hours(it.registry, NOON - 3 * 3600); /* and to a moment that is outside */
+    hears(reader, "-ERR [SYS/PERM] office: closed now; open Mon 10:00-14:00; closing (");
+    sees_the_end(reader);
+    hears_nothing(sender); /* who has not been let in yet */
+    listeners[POP3].policy_rules = listeners[SMTP].policy_rules = NULL;
+    arena_destroy(&arena);
+}
+END_TEST
+
 static void log_in(void *owner, struct session *s)
 {
     const char *account = owner;
@@ -530,6 +574,7 @@ SUITE(registry)
     LOOP_TEST(while_it_refuses_new_clients_are_sent_away_and_others_stay, away);
     TEST(sessions_at_rest_that_are_asked_to_end_say_so_and_do);
     TEST(no_longer_asked_to_end_sessions_stay);
+    TEST(sessions_that_were_let_in_end_when_their_hours_are_over_wherever_the_clock_is_set);
     TEST(of_those_that_are_kicked_each_hears_why_and_the_others_stay);
     TEST(one_session_is_kicked_by_its_id);
     TEST(an_order_that_makes_no_sense_ends_nobody);
