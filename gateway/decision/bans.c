@@ -40,6 +40,7 @@ struct bans {
     _Atomic uint64_t version;
     uint64_t seed;
     _Atomic uint8_t has_length[2][LENGTHS]; /* of IPv4, of IPv6; once there, always */
+    _Atomic uint8_t has_suspensions;        /* likewise */
     struct head heads[BANS_MAX];
     struct ban contents[BANS_MAX];
 };
@@ -277,6 +278,11 @@ static bool read_key_soon(const struct head *h, struct key *out)
     return is_read;
 }
 
+bool bans_have_suspensions(const struct bans *b)
+{
+    return atomic_load_explicit(&b->has_suspensions, memory_order_relaxed) != 0;
+}
+
 enum suspension bans_suspension(const struct bans *b, uint64_t account, int64_t now_ns,
                                 struct ban *out)
 {
@@ -375,8 +381,10 @@ static int put(struct bans *b, const struct ban *ban, int64_t now_ns, struct err
         return error_set(why, "there is no room for another ban beside those that people ordered");
     if (place == NOTHING_TO_DO)
         return 0;
-    if (ban->kind != BAN_SUSPENSION) /* which no address leads to */
-        atomic_store(&b->has_length[ban->network.is_v6][k.shape & 0xff], 1);
+    /* No address leads to a suspension. */
+    atomic_store(ban->kind == BAN_SUSPENSION ? &b->has_suspensions
+                                             : &b->has_length[ban->network.is_v6][k.shape & 0xff],
+                 1);
     write_head(&b->heads[set + (size_t)place], &k, &b->contents[set + (size_t)place], ban);
     atomic_fetch_add(&b->version, 1);
     return 0;

@@ -92,6 +92,9 @@ bool bans_hold(const struct bans *b, const struct address *a, uint64_t account, 
                struct ban_verdict *out);
 bool bans_exempt(const struct bans *b, const struct address *a, int64_t now_ns);
 
+/* Hot: was any account ever suspended? Where none was, none need be looked for. */
+bool bans_have_suspensions(const struct bans *b);
+
 /* What an account may not do. `out`, unless it is NULL, becomes the suspension that is there,
  * lifted or not; with until_ns 0: there is none. Hot: a look at BAN_WAYS entries. */
 enum suspension bans_suspension(const struct bans *b, uint64_t account, int64_t now_ns,

@@ -63,7 +63,7 @@ static bool is_banned_there(const struct session *s)
 static enum suspension suspension_of(const struct session_context *c, const char *account,
                                      struct ban *out)
 {
-    return account == NULL || c->guessing == NULL
+    return account == NULL || c->guessing == NULL || !bans_have_suspensions(c->bans)
                ? SUSPENSION_LIFTED
                : bans_suspension(c->bans, guessing_account(c->guessing->key, account),
                                  clock_wall_ns(), out);

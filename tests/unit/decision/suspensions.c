@@ -72,8 +72,10 @@ START_TEST(a_suspension_is_of_its_account_and_of_no_address)
     struct address a;
     ck_assert_int_eq(scope(), SUSPENSION_LIFTED);
     ck_assert_int_eq(until(), 0);
+    ck_assert(!bans_have_suspensions(bans));
     put(ordered(_i == 0 ? SUSPENSION_SENDING : SUSPENSION_ALL, 0));
     ck_assert_int_eq(scope(), _i == 0 ? SUSPENSION_SENDING : SUSPENSION_ALL);
+    ck_assert(bans_have_suspensions(bans));
     ck_assert_int_eq(bans_suspension(bans, BEA, now, NULL), SUSPENSION_LIFTED);
     ck_assert_int_eq(bans_suspension(bans, ANA, now + HOUR, NULL), SUSPENSION_LIFTED);
     for (size_t i = 0; i < sizeof addresses / sizeof *addresses; i++) {
@@ -93,6 +95,7 @@ START_TEST(a_ban_of_the_account_everywhere_stands_beside_it)
     ck_assert_int_eq(address_make("2001:db8::1", 1, &a), 0);
     b.kind = BAN_OF_CLIENT;
     put(b);
+    ck_assert(!bans_have_suspensions(bans));
     ck_assert_int_eq(scope(), SUSPENSION_LIFTED);
     put(ordered(SUSPENSION_SENDING, 0));
     ck_assert_int_eq(scope(), SUSPENSION_SENDING);
