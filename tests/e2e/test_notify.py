@@ -144,6 +144,17 @@ def test_a_command_is_told_of_a_ban_and_of_a_certificate_that_ends(new_told, com
     assert not gateway.log_text(), "what is below the log's level is heard all the same"
 
 
+def test_a_command_is_told_of_a_suspension(new_told, command, contacts):
+    gateway = new_told("suspend", contacts=str(contacts))
+    gateway.ctl("suspend", "alice", "--scope", "all", "--for", "1h", "--reason", "it sends spam")
+    told = command.wait_told(event="suspend")
+    assert (told["account"], told["contact"]) == ("alice@example.com", "owner@private.example")
+    assert (told["scope"], told["reason"]) == ("all", "it sends spam") and told["until"] > told["time"]
+    gateway.ctl("resume", "alice")
+    gateway.ctl("suspend", "bob", "--until-resumed")
+    assert command.wait_told(count=2)["until"] == "resumed", "of who is let go nobody is told"
+
+
 def test_what_repeats_itself_is_told_once_in_its_time_and_counted(new_told, command):
     gateway = new_told("limit", every="1s")
     refused(gateway, count=4)
@@ -254,7 +265,7 @@ def test_what_is_wrong_with_a_command_is_told_before_the_start(new_gateway, new_
         return done.stderr
     assert "notify" not in said()
     assert 'notify.panel.command: /nowhere/tell: No such file' in said(command="/nowhere/tell")
-    assert '"limits" is unknown here; write "ban" or "limit" or "near"' in said(events=["limits"])
+    assert '"limits" is unknown here; write "suspend" or "ban" or "limit"' in said(events=["limits"])
     command.program.chmod(0o700)
     assert f"notify.panel.command: {command.program}: Permission denied; helper_user must be able to run it" in said()
 

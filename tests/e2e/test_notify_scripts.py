@@ -81,6 +81,9 @@ def test_the_sendmail_of_postfix_takes_it_too(postfix):
 @pytest.mark.parametrize("told, subject, part", [
     ({"event": "near"}, "is close to the limit hour", "Nothing was refused yet"),
     ({"event": "suspend", "until": "2026-11-29T06:00:00Z"}, "may not send for now", "Until (UTC)"),
+    ({"event": "suspend", "scope": "sending", "until": "resumed"}, "may not send for now",
+     "Until (UTC): somebody lifts it"),
+    ({"event": "suspend", "scope": "all"}, "may not send for now", "may neither send nor log in"),
     ({"event": "ban", "network": "192.0.2.0/24"}, "192.0.2.0/24 is banned", "takes no connections from 192.0.2.0/24"),
     ({"event": "expiry", "file": "/etc/tls/a.pem", "days": 3}, "A certificate ends in 3 days", "/etc/tls/a.pem"),
     ({"event": "something new"}, "something new", "tells of: something new"),

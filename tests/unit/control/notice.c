@@ -77,6 +77,8 @@ static const struct {
     const char *fields;
     enum notice notice;
 } lines[] = {
+    {"suspended account=ana@example.com scope=all", NOTICE_suspend},
+    {"resumed account=ana@example.com", NOTICE_COUNT},
     {"banned network=192.0.2.7 rule=guessing", NOTICE_ban},
     {"decision rule=hour verdict=defer", NOTICE_limit},
     {"decision rule=hour verdict=reject", NOTICE_limit},
