@@ -18,6 +18,7 @@ const struct command console_commands[] = {
      "who has sent most in the last ten minutes", command_top},
     {"show", "ID|ACCOUNT|ADDRESS", "its sessions, bans and limits, and its last log lines",
      command_show},
+    {"logins", "ACCOUNT", "its sessions, and its last logins, right and wrong", command_logins},
     {"count", "ACCOUNT rejected_recipients N | --message ID | -",
      "counts recipients that were nobody's after all", command_count},
     {"kick", "ACCOUNT|ID|ADDRESS [--reason TEXT]", "ends its sessions, each between commands",

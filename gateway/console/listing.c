@@ -5,6 +5,7 @@
 #include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
 const char *cell_text(const json_t *o, const char *key)
 {
@@ -33,6 +34,46 @@ const char *cell_by(const json_t *o, char out[CELL_SIZE])
     const struct passwd *user = sscanf(by, "uid %u", &uid) == 1 ? getpwuid(uid) : NULL;
     (void)snprintf(out, CELL_SIZE, "%s", user == NULL ? by : user->pw_name); /* cut to fit */
     return out;
+}
+
+const char *cell_moment(const json_t *o, const char *key, char out[CELL_MOMENT_SIZE])
+{
+    struct tm utc = {.tm_year = 0}, local;
+    out[0] = '\0';
+    if (strptime(cell_text(o, key), "%Y-%m-%dT%H:%M:%S", &utc) == NULL)
+        return out;
+    time_t then = timegm(&utc);
+    (void)localtime_r(&then, &local); /* fails only for years that do not fit an int */
+    (void)strftime(out, CELL_MOMENT_SIZE, "%b %e %T", &local); /* fits */
+    return out;
+}
+
+void listing_print_rows(const struct listing *l, const json_t *rows)
+{
+    size_t i;
+    json_t *row;
+    if (json_array_size(rows) == 0)
+        return;
+    struct table *t = table_create(l->heads, l->columns);
+    json_array_foreach(rows, i, row) l->add(t, row);
+    putchar('\n');
+    table_print(t);
+    table_destroy(&t);
+}
+
+static void keep_answer(void *owner, json_t *line)
+{
+    json_t **answer = owner;
+    if (*answer == NULL)
+        *answer = json_incref(line);
+}
+
+int console_answer(const struct console *c, json_t *request, json_t **answer)
+{
+    *answer = NULL;
+    int outcome = console_told(c, request, keep_answer, answer);
+    return outcome == CONSOLE_DONE && *answer == NULL ? console_fail("no answer that makes sense")
+                                                      : outcome;
 }
 
 int console_told(const struct console *c, json_t *request, void (*take)(void *owner, json_t *line),

@@ -47,3 +47,14 @@ const char *cell_by(const json_t *o, char out[CELL_SIZE]);
 
 /* Seconds, as "5min20s". */
 const char *cell_age(const json_t *o, const char *key, char out[CELL_SIZE]);
+
+/* "Nov 28 10:31:07", where whoever asks is, of "2026-11-28T13:31:07.123Z"; "": it is none. */
+enum { CELL_MOMENT_SIZE = 24 };
+const char *cell_moment(const json_t *o, const char *key, char out[CELL_MOMENT_SIZE]);
+
+/* A table of these rows, below an empty line; nothing where there is none. */
+void listing_print_rows(const struct listing *l, const json_t *rows);
+
+/* Asks with a request, which is taken over, for one line: `*answer`, the caller's, or NULL. Returns
+ * the exit status. */
+int console_answer(const struct console *c, json_t *request, json_t **answer);

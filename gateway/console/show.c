@@ -7,22 +7,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 enum { INDENT = 17 }; /* of what doesn't fit a line: behind the moment */
-
-/* "Nov 28 10:31:07", where whoever asks is, of "2026-11-28T13:31:07.123Z". */
-static const char *moment_of(const char *iso, char out[24])
-{
-    struct tm utc = {.tm_year = 0}, local;
-    out[0] = '\0';
-    if (strptime(iso, "%Y-%m-%dT%H:%M:%S", &utc) == NULL)
-        return out;
-    time_t then = timegm(&utc);
-    (void)localtime_r(&then, &local);            /* fails only for years that do not fit an int */
-    (void)strftime(out, 24, "%b %e %T", &local); /* fits */
-    return out;
-}
 
 /* ---- a line of the log ---- */
 
@@ -69,10 +55,10 @@ static void print_field(const char *key, const json_t *value, size_t *used)
 
 static void print_line(const json_t *answer, json_t *line)
 {
-    char moment[24];
+    char moment[CELL_MOMENT_SIZE];
     const char *key;
     json_t *value;
-    size_t used = (size_t)printf("%s", moment_of(cell_text(line, "time"), moment));
+    size_t used = (size_t)printf("%s", cell_moment(line, "time", moment));
     print_words(span_of(cell_text(line, "event")), &used);
     json_object_foreach(line, key, value) if (!is_said(answer, key, value))
         print_field(key, value, &used);
@@ -80,19 +66,6 @@ static void print_line(const json_t *answer, json_t *line)
 }
 
 /* ---- all of it ---- */
-
-static void print_rows(const struct listing *l, const json_t *rows)
-{
-    size_t i;
-    json_t *row;
-    if (json_array_size(rows) == 0)
-        return;
-    struct table *t = table_create(l->heads, l->columns);
-    json_array_foreach(rows, i, row) l->add(t, row);
-    putchar('\n');
-    table_print(t);
-    table_destroy(&t);
-}
 
 static void print_lines(const json_t *answer)
 {
@@ -111,28 +84,21 @@ static void print_lines(const json_t *answer)
 static void print_answer(const json_t *answer, const char *word)
 {
     static const char *const keys[] = {"session", "account", "client"};
-    char moment[24];
+    char moment[CELL_MOMENT_SIZE];
     size_t used = (size_t)printf("%s", cell_text(answer, "is"));
     print_words(span_of(word), &used);
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
         if (strcmp(cell_text(answer, keys[i]), word) != 0 && cell_text(answer, keys[i])[0] != '\0')
             print_field(keys[i], json_object_get(answer, keys[i]), &used);
-    printf("\nlog lines are kept since %s\n", moment_of(cell_text(answer, "since"), moment));
-    print_rows(&listing_sessions, json_object_get(answer, "sessions"));
-    print_rows(&listing_bans, json_object_get(answer, "bans"));
-    print_rows(&listing_suspended, json_object_get(answer, "suspended"));
-    print_rows(&listing_limits, json_object_get(answer, "limits"));
+    printf("\nlog lines are kept since %s\n", cell_moment(answer, "since", moment));
+    listing_print_rows(&listing_sessions, json_object_get(answer, "sessions"));
+    listing_print_rows(&listing_bans, json_object_get(answer, "bans"));
+    listing_print_rows(&listing_suspended, json_object_get(answer, "suspended"));
+    listing_print_rows(&listing_limits, json_object_get(answer, "limits"));
     print_lines(answer);
 }
 
 /* ---- asking ---- */
-
-static void keep_answer(void *owner, json_t *line)
-{
-    json_t **answer = owner;
-    if (*answer == NULL)
-        *answer = json_incref(line);
-}
 
 static void keep_row(void *owner, json_t *line)
 {
@@ -180,14 +146,14 @@ static bool is_known(const json_t *answer)
 
 static int print(const struct console *c, const json_t *answer)
 {
-    char moment[24];
+    char moment[CELL_MOMENT_SIZE];
     if (c->is_json) {
         (void)json_dumpf(answer, stdout, JSON_INDENT(2)); /* a terminal that is gone needs none */
         putchar('\n');
     }
     if (!is_known(answer)) {
         fprintf(stderr, "porteiroctl: nothing is known of %s since %s; what is older isn't kept\n",
-                c->argv[0], moment_of(cell_text(answer, "since"), moment));
+                c->argv[0], cell_moment(answer, "since", moment));
         return CONSOLE_UNKNOWN;
     }
     if (!c->is_json)
@@ -200,10 +166,8 @@ int command_show(const struct console *c)
     json_t *answer = NULL;
     if (c->argc != 1 || c->argv[0][0] == '-' || c->argv[0][0] == '\0')
         return console_wrong("show takes the id of a session or message, an account or an address");
-    int outcome = console_told(c, json_pack("{s:s, s:s}", "command", "show", "who", c->argv[0]),
-                               keep_answer, &answer);
-    if (outcome == CONSOLE_DONE && answer == NULL)
-        outcome = console_fail("no answer that makes sense");
+    int outcome =
+        console_answer(c, json_pack("{s:s, s:s}", "command", "show", "who", c->argv[0]), &answer);
     if (outcome == CONSOLE_DONE) {
         add_limits(c, answer);
         outcome = print(c, answer);

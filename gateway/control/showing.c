@@ -18,6 +18,7 @@ struct subject {
     char session[ID_SIZE], message[ID_SIZE];
     char account[ACCOUNT_SIZE];     /* of a session or message: whose it is, as far as is known */
     char client[NETWORK_TEXT_SIZE]; /* likewise: an IPv4 address or a /64 */
+    bool is_of_logins;              /* other lines don't count */
     struct record_line line;        /* that is looked at */
 };
 
@@ -40,9 +41,21 @@ static bool is_of_session(const struct subject *s)
            (s->message[0] == '\0' || message.size == 0 || is_same(message, s->message));
 }
 
+static bool is_login(const struct record_line *line)
+{
+    static const char *const events[] = {"login", "login_failed", "login_refused",
+                                         "login_unavailable"};
+    for (size_t i = 0; i < sizeof events / sizeof *events; i++)
+        if (record_is(line, "event", events[i]))
+            return true;
+    return false;
+}
+
 /* Is the line that is looked at about it? */
 static bool is_about(const struct subject *s)
 {
+    if (s->is_of_logins && !is_login(&s->line))
+        return false;
     if (s->session[0] != '\0')
         return is_of_session(s);
     if (strcmp(s->is, "account") == 0)
@@ -243,10 +256,13 @@ static int understand(const struct showing *sh, const char *word, struct subject
 {
     if (word == NULL)
         return -1;
+    if (s->is_of_logins)
+        return be_account(sh, word, s);
     return be_address(word, s) || be_id(sh, word, s) ? 0 : be_account(sh, word, s);
 }
 
-json_t *showing_answer(const struct showing *sh, const json_t *request, struct error *why)
+static json_t *look(const struct showing *sh, const json_t *request, bool is_of_logins,
+                    struct error *why)
 {
     struct subject *s = calloc(1, sizeof *s);
     char since[CLOCK_ISO_SIZE];
@@ -255,6 +271,7 @@ json_t *showing_answer(const struct showing *sh, const json_t *request, struct e
     (void)error_set(why, "out of memory");
     if (s == NULL)
         return NULL;
+    s->is_of_logins = is_of_logins;
     s->history = witness_take_history(sh->witness);
     if (s->history == NULL) {
         (void)error_set(why, "another process is busy with it; try again");
@@ -262,7 +279,8 @@ json_t *showing_answer(const struct showing *sh, const json_t *request, struct e
         return NULL;
     }
     if (understand(sh, json_string_value(json_object_get(request, "who")), s) < 0) {
-        (void)error_set(why, "that is no session, message, account or address");
+        (void)error_set(why, is_of_logins ? "that is no account"
+                                          : "that is no session, message, account or address");
     } else {
         int64_t now = clock_wall_ns(), since_s = history_since(s->history);
         json_t *lines = lines_of(s, &count); /* from which it is known whose it is */
@@ -277,4 +295,14 @@ json_t *showing_answer(const struct showing *sh, const json_t *request, struct e
     witness_give(sh->witness);
     free(s);
     return answer;
+}
+
+json_t *showing_answer(const struct showing *sh, const json_t *request, struct error *why)
+{
+    return look(sh, request, false, why);
+}
+
+json_t *showing_logins(const struct showing *sh, const json_t *request, struct error *why)
+{
+    return look(sh, request, true, why);
 }

@@ -23,3 +23,6 @@ enum { SHOWING_LINES_MAX = 40, SHOWING_ROWS_MAX = 20 };
  * the caller's; or NULL and why. Looks through all that is kept: 2 ms, or 20 where all of it is of
  * whom is asked for. */
 json_t *showing_answer(const struct showing *s, const json_t *request, struct error *why);
+
+/* The same of an account, with no other lines than those of its logins, also those that failed. */
+json_t *showing_logins(const struct showing *s, const json_t *request, struct error *why);

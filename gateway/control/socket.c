@@ -170,6 +170,12 @@ static void on_top(struct control_client *c, const json_t *request)
     send_answer(c, witness_top(c->socket->options.showing->witness, request, &why), &why);
 }
 
+static void on_logins(struct control_client *c, const json_t *request)
+{
+    struct error why;
+    send_answer(c, showing_logins(c->socket->options.showing, request, &why), &why);
+}
+
 static void on_show(struct control_client *c, const json_t *request)
 {
     struct error why;
@@ -340,6 +346,7 @@ static const struct {
     {"limits", CONTROL_READ, on_limits},
     {"top", CONTROL_READ, on_top},
     {"show", CONTROL_SUPPORT, on_show},
+    {"logins", CONTROL_SUPPORT, on_logins},
     {"count", CONTROL_SUPPORT, on_count},
     {"kick", CONTROL_SUPPORT, on_kick},
     {"bans", CONTROL_READ, on_bans},

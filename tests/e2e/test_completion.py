@@ -27,7 +27,7 @@ def test_every_command_of_the_help_is_offered():
 
 @pytest.mark.parametrize("words, offered", [
     (["--json", "un"], ["undrain", "unban"]),
-    (["-s", "/run/x", "login"], ["login-test"]),
+    (["-s", "/run/x", "login"], ["login-test", "logins"]),
     (["ban", "192.0.2.7", "--"], ["--for", "--reason"]),
     (["-s", "/run/x", "drain", "-"], ["--wait"]),
     (["suspend", "ana@example.com", "--"], ["--scope", "--for", "--until-resumed", "--reason"]),

@@ -10,7 +10,7 @@ import subprocess
 import termios
 
 from fixtures import build
-from fixtures.clients import message, smtp
+from fixtures.clients import message, plain_response, pop3, smtp
 from fixtures.waiting import until
 
 READ, SUPPORT = "games", "irc"  # groups that Debian always has
@@ -117,6 +117,27 @@ def test_what_is_known_outlives_control_and_a_reload(new_gateway, new_smtp):
     assert "message_accepted" in events(show(gateway, first))
     row, = json.loads(gateway.ctl("--json", "top").stdout)["senders"]
     assert (row["name"], row["messages"]) == ("alice@example.com", 2)
+
+
+def test_logins_are_told_with_who_is_in_now(new_gateway, new_smtp, new_pop3):
+    gateway = new_gateway(new_smtp(), new_pop3([message()]))
+    with smtp(gateway, source="127.0.0.66") as inside, pop3(gateway, source="127.0.0.67"):
+        pop3(gateway, source="127.0.0.67").quit()
+        with smtp(gateway, user=None, source="127.0.0.68") as guesser:
+            guesser.ask(f"AUTH PLAIN {plain_response('alice', 'wrong')}", "535 5.7.8 ")
+        session = gateway.session(inside)["session"]
+
+        def told():
+            shown = json.loads(gateway.ctl("--json", "logins", "alice").stdout)
+            return shown if len(shown["lines"]) == 4 else None
+
+        shown = until(told)
+        assert [line["event"] for line in shown["lines"]] == ["login", "login", "login", "login_failed"]
+        assert shown["lines"][-1]["client"].startswith("127.0.0.68:")
+        assert {row["listener"] for row in shown["sessions"]} == {"submissions", "pop3s"}
+        text = gateway.ctl("logins", "Alice@Example.com").stdout
+        assert text.startswith("alice@example.com: 2 sessions, 4 logins since ") and session in text
+    assert "nobody has tried bob since" in gateway.ctl("logins", "bob", status=UNKNOWN).stderr
 
 
 def test_only_control_has_it_in_its_memory(new_gateway, new_smtp):

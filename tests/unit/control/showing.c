@@ -102,6 +102,28 @@ static void hear_some(void)
     hear("login session=xxxxxxxxxxxx client=192.0.2.70:4711 account=xana@example.com", "i");
 }
 
+START_TEST(of_logins_no_other_lines_are_told)
+{
+    struct error why = {.text = ""};
+    json_t *request = json_pack("{s:s}", "who", "Ana");
+    hear_some();
+    hear("login_failed session=zzzzzzzzzzzz client=[2001:db8::7]:4711 account=ana@example.com",
+         "j");
+    hear("login_tested account=ana@example.com", "k");
+    it.answer = showing_logins(&it.showing, request, &why);
+    json_decref(request);
+    ck_assert_msg(it.answer != NULL, "%s", why.text);
+    says("account", "ana@example.com");
+    lines_are("bj");
+    for (size_t i = 0; i < 2; i++) { /* addresses and ids are nobody's names */
+        request = json_pack("{s:s}", "who", i == 0 ? "2001:db8::7" : "a b");
+        ck_assert_ptr_null(showing_logins(&it.showing, request, &why));
+        ck_assert_str_eq(why.text, "that is no account");
+        json_decref(request);
+    }
+}
+END_TEST
+
 START_TEST(an_account_has_its_lines_and_those_of_whom_it_sends_for)
 {
     hear_some();
@@ -272,6 +294,7 @@ END_TEST
 SUITE(showing)
 {
     tcase_add_checked_fixture(tests, begin, end);
+    TEST(of_logins_no_other_lines_are_told);
     TEST(an_account_has_its_lines_and_those_of_whom_it_sends_for);
     TEST(an_address_has_its_lines_and_of_ipv6_its_64);
     TEST(a_session_is_known_by_its_id_and_whose_it_is_by_its_lines);
