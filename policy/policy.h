@@ -11,6 +11,7 @@
 #include "policy/overrides.h"
 #include "policy/rules/access.h"
 #include "policy/rules/limit.h"
+#include "policy/rules/sender.h"
 
 struct arena;
 
@@ -58,6 +59,7 @@ struct policy {
     unsigned counts;          /* likewise for each enum limit_count */
     struct text_list headers; /* names of fields that are keys */
     struct override_file overrides;
+    struct sender_rule sender;
 };
 
 /* Does the rule only say what it would do? */
@@ -69,6 +71,12 @@ static inline bool policy_is_monitored(const struct policy *p, const struct limi
 static inline bool access_is_monitored(const struct policy *p, const struct access_rule *r)
 {
     return p->mode == RULE_MONITOR || r->mode == RULE_MONITOR;
+}
+
+/* Of who may send as whom it says likewise. */
+static inline bool policy_sender_is_monitored(const struct policy *p)
+{
+    return p->mode == RULE_MONITOR || p->sender.mode == RULE_MONITOR;
 }
 
 /* The keys of a policy itself in the file, for base/setting: ends with a NULL name. */

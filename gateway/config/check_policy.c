@@ -74,6 +74,50 @@ static void watch_overrides(struct config *c, struct policy *p, struct errors *e
     config_watch(c, &file, errors);
 }
 
+/* A file that several policies name is one. */
+static struct address_file *find_addresses(const struct config *c, const char *path)
+{
+    for (size_t i = 0; i < c->policy_count; i++)
+        if (c->policies[i].sender.file != NULL &&
+            strcmp(c->policies[i].sender.file->path, path) == 0)
+            return c->policies[i].sender.file;
+    return NULL;
+}
+
+static void watch_addresses(struct config *c, struct policy *p, struct errors *errors)
+{
+    struct sender_rule *r = &p->sender;
+    const char *key = arena_printf(c->arena, "policies.%s.sender.addresses", p->name);
+    struct address_file *file = find_addresses(c, r->addresses);
+    bool is_new = file == NULL && r->addresses[0] != '\0';
+    if (is_new)
+        file = arena_alloc(c->arena, sizeof *file);
+    if (key == NULL || (is_new && file == NULL))
+        abort(); /* out of memory at the start */
+    r->file = file;
+    if (!is_new)
+        return;
+    *file = (struct address_file){.path = r->addresses};
+    const struct watched_config w = {WATCHED_ADDRESSES, key, file->path, r->place, &file->list};
+    config_watch(c, &w, errors);
+}
+
+static void check_sender(struct config *c, struct policy *p, struct errors *errors)
+{
+    const struct sender_rule *r = &p->sender;
+    watch_addresses(c, p, errors);
+    if (r->envelope == SENDER_OWN && r->header == SENDER_ANY)
+        errors_warn_at(errors, &r->place,
+                       "policies.%s.sender.header: the envelope is checked, which readers don't "
+                       "see, and From isn't; write header = \"own\"",
+                       p->name);
+    if (r->addresses[0] != '\0' && r->envelope == SENDER_ANY && r->header == SENDER_ANY)
+        errors_warn_at(errors, &r->place,
+                       "policies.%s.sender.addresses: nothing is checked; write header = \"own\" "
+                       "and envelope = \"own\"",
+                       p->name);
+}
+
 static void find_policy(struct config *c, struct listener_config *l, struct errors *errors)
 {
     l->policy_rules = config_find_policy(c, l->policy);
@@ -142,6 +186,7 @@ static bool has_hours(const struct config *c)
     bool has = false;
     for (size_t i = 0; i < c->policy_count; i++) {
         const struct policy *p = &c->policies[i];
+        has = has || p->sender.when.hours.count > 0 || p->sender.except.hours.count > 0;
         for (size_t n = 0; n < p->limit_count; n++)
             has = has || p->limits[n].when.hours.count > 0 || p->limits[n].except.hours.count > 0;
         for (size_t n = 0; n < p->access_count; n++)
@@ -182,6 +227,7 @@ void config_check_policies(struct config *c, struct errors *errors)
         check_limits(c, &c->policies[i], errors);
         config_check_access(c, &c->policies[i], errors);
         watch_overrides(c, &c->policies[i], errors);
+        check_sender(c, &c->policies[i], errors);
     }
     for (size_t i = 0; i < c->listener_count; i++) {
         find_policy(c, &c->listeners[i], errors);

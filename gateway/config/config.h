@@ -152,7 +152,8 @@ enum watched_kind {
     WATCHED_OVERRIDES,
     WATCHED_COUNTRIES,
     WATCHED_CONTACTS,
-    WATCHED_CLOSED
+    WATCHED_CLOSED,
+    WATCHED_ADDRESSES
 };
 
 struct watched_config {

@@ -411,6 +411,7 @@ const struct section section_trusted = {"trusted", trusted_settings,
 
 const struct section section_policy = {"policies", policy_settings,
                                        "What clients are held to; a listener names one"};
+const struct section section_sender = {"sender", sender_settings, "Who may send as whom"};
 const struct section section_limit = {"limits", limit_settings, "How much one key may do"};
 const struct section section_access = {"access", access_settings,
                                        "From where and at which hours somebody is let in"};

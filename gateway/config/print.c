@@ -138,6 +138,15 @@ static void put_access(struct printer *p, const struct policy *policy)
     put_close(p);
 }
 
+static void put_sender(struct printer *p, const struct sender_rule *rule)
+{
+    put_open(p, section_sender.name);
+    put_settings(p, &section_sender, rule);
+    put_match(p, &section_when, &rule->when);
+    put_match(p, &section_except, &rule->except);
+    put_close(p);
+}
+
 /* As they are in force: what `base` has is here already. */
 static void put_policies(struct printer *p, const struct config *c)
 {
@@ -145,6 +154,7 @@ static void put_policies(struct printer *p, const struct config *c)
     for (size_t i = 0; i < c->policy_count; i++) {
         put_open(p, c->policies[i].name);
         put_settings(p, &section_policy, &c->policies[i]);
+        put_sender(p, &c->policies[i].sender);
         put_access(p, &c->policies[i]);
         put_limits(p, &c->policies[i]);
         put_close(p);
@@ -228,6 +238,7 @@ static const struct {
     {&section_upstream, "upstreams.NAME.", {"upstreams", "smtp", NULL}},
     {&section_server, "upstreams.NAME.servers.NAME.", {"upstreams", "smtp", "servers", "legacy"}},
     {&section_policy, "policies.NAME.", {"policies", "outbound", NULL}},
+    {&section_sender, "policies.NAME.sender.", {"policies", "outbound", "sender", NULL}},
     {&section_access,
      "policies.NAME.access.NAME.",
      {"policies", "outbound", "access", "office-only"}},

@@ -139,11 +139,25 @@ static void read_kinds(struct reader *r, const config_setting_t *at, const char 
     p->access_count = accesses.count;
 }
 
+static void read_sender(struct reader *r, const config_setting_t *policy, const char *path,
+                        struct sender_rule *rule)
+{
+    static const char *const groups[] = {"when", "except", NULL};
+    const config_setting_t *at = reader_group(r, policy, path, section_sender.name);
+    const char *own = arena_printf(r->config->arena, "%s.%s", path, section_sender.name);
+    if (at == NULL)
+        return;
+    (void)reader_apply(r, &section_sender, at, own, groups, rule);
+    read_match(r, at, own, &section_when, &rule->when);
+    read_match(r, at, own, &section_except, &rule->except);
+    rule->place = reader_place(r, at);
+}
+
 /* `base` first, key by key, then what stands in the group itself. */
 static void read_policy(struct reader *r, const config_setting_t *all, const config_setting_t *at,
                         struct policy *p, int depth)
 {
-    static const char *const groups[] = {"limits", "access", NULL};
+    static const char *const groups[] = {"sender", "limits", "access", NULL};
     const char *path = arena_printf(r->config->arena, "policies.%s", config_setting_name(at));
     const char *base = NULL;
     const config_setting_t *base_at = config_setting_get_member(at, "base");
@@ -157,6 +171,7 @@ static void read_policy(struct reader *r, const config_setting_t *all, const con
             read_policy(r, all, other, p, depth + 1);
     }
     (void)reader_apply(r, &section_policy, at, path, groups, p);
+    read_sender(r, at, path, &p->sender);
     read_kinds(r, at, path, p);
 }
 
@@ -187,6 +202,9 @@ void reader_policies(struct reader *r, const config_setting_t *root)
         if ((at = reader_named_group(r, group, i, "policies", &p->name)) == NULL)
             continue;
         reader_presets(r, &section_policy, p);
+        reader_presets(r, &section_sender, &p->sender);
+        reader_presets(r, &section_when, &p->sender.when);
+        reader_presets(r, &section_except, &p->sender.except);
         read_policy(r, group, at, p, 0);
         p->place = reader_place(r, at);
         r->config->policy_count++;

@@ -4,6 +4,7 @@
 #include "auth/contacts.h"
 #include "auth/groups.h"
 #include "auth/overrides.h"
+#include "auth/ownership.h"
 #include "base/sealed.h"
 #include "config/closed_days.h"
 #include "config/listing.h"
@@ -42,6 +43,12 @@ static int build_closed(const struct config *c, const struct watched_config *w, 
 {
     (void)c; /* it says nothing about days */
     return closed_days_build(fd, w->path, count, errors);
+}
+
+static int build_addresses(const struct config *c, const struct watched_config *w, int fd,
+                           size_t *count, struct errors *errors)
+{
+    return ownership_read(fd, w->path, c->auth.realm, count, errors);
 }
 
 /* As it is: its reader needs no more than the octets. */
@@ -91,7 +98,7 @@ int watched_build(const struct config *config, size_t index, int fd, size_t *cou
         [WATCHED_ALIASES] = build_aliases,     [WATCHED_GROUP] = build_group,
         [WATCHED_ZONE] = build_zone,           [WATCHED_OVERRIDES] = build_overrides,
         [WATCHED_COUNTRIES] = build_countries, [WATCHED_CONTACTS] = build_contacts,
-        [WATCHED_CLOSED] = build_closed};
+        [WATCHED_CLOSED] = build_closed,       [WATCHED_ADDRESSES] = build_addresses};
     const struct watched_config *w = &config->watched[index];
     return builders[w->kind](config, w, fd, count, errors);
 }

@@ -1,7 +1,6 @@
 #include "process/files.h"
 
 #include "base/file_watch.h"
-#include "base/lookup.h"
 #include "control/watched.h"
 #include "process/children.h"
 
@@ -23,12 +22,11 @@ static void prepare_one(const struct config *config, size_t index, struct watche
 {
     const struct watched_config *c = &config->watched[index];
     struct error why;
-    size_t count;
     int fd = open_file(c->path);
     if (fd < 0) {
         errors_add_at(errors, &c->place, "%s: %s: %s", c->key, c->path, strerror(errno));
     } else {
-        int list = watched_build(config, index, fd, &count, errors);
+        int list = watched_build(config, index, fd, &w->count, errors);
         if (list >= 0 && sealed_map(&w->list, list, &why) < 0)
             errors_add_at(errors, &c->place, "%s: %s: %s", c->key, c->path, why.text);
         if (list >= 0)
@@ -191,9 +189,8 @@ void files_reload(struct generation *g, uint32_t request)
 /* Has a file of which a part may be missing lost half of what is in force? */
 static bool is_half(const struct watched *w, enum watched_kind kind, size_t count)
 {
-    const struct span is = w->list.bytes;
-    size_t before = lookup_count((struct lookup){is.data, is.size});
-    return kind == WATCHED_OVERRIDES && !w->is_meant && count < (before + 1) / 2;
+    bool may_be = kind == WATCHED_OVERRIDES || kind == WATCHED_ADDRESSES;
+    return may_be && !w->is_meant && count < (w->count + 1) / 2;
 }
 
 /* Puts it in force everywhere. */
@@ -212,6 +209,7 @@ static void take(struct generation *g, const struct message *m)
         refuse(g, w, c->path, why.text);
         return;
     }
+    w->count = said->count;
     for (size_t i = 0; i < g->post_count; i++)
         if (g->posts[i].child.channel != NULL)
             (void)channel_send(g->posts[i].child.channel, MESSAGE_LIST, said, span_make("", 0),

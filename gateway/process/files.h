@@ -12,6 +12,7 @@ struct message;
 /* One of the configuration's `watched`. */
 struct watched {
     struct sealed list; /* what is in force */
+    size_t count;       /* how many of its lines are */
     bool is_due;        /* the file has changed since control was asked */
     bool is_asked;      /* control parses it */
     bool is_meant;      /* as it is now, however much of it is gone */

@@ -13,6 +13,7 @@
 #include "session/smtp_replies.h"
 
 struct arena;
+struct smtp_authors;
 struct smtp_session;
 
 /* Goes on when policy has decided, and replies have been held back for as long as it says. */
@@ -117,6 +118,7 @@ struct transaction {
     struct body body;
     struct headers headers;
     struct header_values *header_values; /* that policy goes by; NULL: none */
+    struct smtp_authors *authors;        /* who it says it is from, for policy; NULL: nobody asks */
     const char *received;                /* the trace line, until it is sent */
     const char *refusal;                 /* the answer to the final dot, whole lines */
     int refusal_code;
@@ -299,6 +301,22 @@ void smtp_policy_taken(const struct smtp_session *s);
 
 /* What recipients that were refused after all have taken is given back; or all of it. */
 void smtp_policy_give_back(struct smtp_session *s, bool is_all);
+
+/* ---- smtp_sender ---- */
+
+/* May the account send as the one that MAIL names? False: no, and why. */
+bool smtp_sender_mail(struct smtp_session *s, const struct smtp_event *event,
+                      char text[SENDER_TEXT_SIZE]);
+
+/* A text begins. Returns 0, or -1 without memory. */
+int smtp_sender_begin(struct smtp_session *s);
+
+/* Looks at the next octets of its headers, all of them when the account has been named. */
+void smtp_sender_take(struct smtp_session *s, struct span headers);
+
+/* They are over, and the account is known: may it send as those whom they name? False: no, and
+ * why. */
+bool smtp_sender_headers(struct smtp_session *s, char text[SENDER_TEXT_SIZE]);
 
 /* ---- smtp_body ---- */
 

@@ -90,7 +90,15 @@ static bool is_suspended(struct smtp_session *s)
     if (!guard_sending(&s->base, text))
         return false;
     refuse_mail(s, SMTP_REPLY_sending_suspended, text, "suspended");
-    smtp_trusted_mail_ended(s);
+    return true;
+}
+
+static bool is_from_another(struct smtp_session *s, const struct smtp_event *event)
+{
+    char text[SENDER_TEXT_SIZE];
+    if (smtp_sender_mail(s, event, text))
+        return false;
+    refuse_mail(s, SMTP_REPLY_sender_not_own, text, "policy"); /* as the decision's line says */
     return true;
 }
 
@@ -105,7 +113,6 @@ static bool is_let_in(struct smtp_session *s, const struct smtp_event *event)
                           &refusal))
         return true;
     smtp_say(s, SMTP_REPLY_limit_reject, access_text(&refusal, text, sizeof text));
-    smtp_trusted_mail_ended(s);
     return false;
 }
 
@@ -117,7 +124,9 @@ void smtp_mail(struct smtp_session *s, const struct smtp_event *event)
         return;
     }
     s->is_login_fresh = false;
-    if (!smtp_trusted_mail(s, event) || is_suspended(s) || !is_let_in(s, event)) {
+    if (!smtp_trusted_mail(s, event) || is_suspended(s) || !is_let_in(s, event) ||
+        is_from_another(s, event)) {
+        smtp_trusted_mail_ended(s);
         smtp_server_envelope_ended(&s->server);
         return;
     }

@@ -67,7 +67,7 @@ int smtp_text_begin(struct smtp_session *s)
     const struct received r = origin(s, from, date);
     size_t size = received_write(&r, text);
     t->received = arena_copy(t->arena, span_make(text, size));
-    return t->received == NULL ? -1 : collect_headers(s);
+    return t->received == NULL || smtp_sender_begin(s) < 0 ? -1 : collect_headers(s);
 }
 
 /* ---- what can't go on ---- */
@@ -151,25 +151,40 @@ static void end_held(struct smtp_session *s, struct parts *p)
     add_part(p, buffer_bytes(&t->held));
 }
 
-/* What the headers lack stands at their end. */
+/* What the headers lack stands at their end. Where an empty line is missing, some readers would
+ * look for addresses behind it, which nobody has seen. */
 static void add_missing(const struct smtp_session *s, bool needs_line, struct parts *p)
 {
     const struct headers *h = &s->transaction->headers;
     char from[LITERAL_SIZE], date[CLOCK_RFC5322_SIZE];
-    if (!s->base.listener->complete_headers)
-        return;
-    if (h->count[HEADER_DATE] == 0 || h->count[HEADER_MESSAGE_ID] == 0) {
+    bool is_completed = s->base.listener->complete_headers;
+    if (is_completed && (h->count[HEADER_DATE] == 0 || h->count[HEADER_MESSAGE_ID] == 0)) {
         const struct received r = origin(s, from, date);
         add_part(p, span_make(p->missing, missing_write(h, &r, p->missing)));
     }
-    if (needs_line)
+    if (needs_line && (is_completed || s->transaction->authors != NULL))
         add_part(p, span_of("\r\n"));
+}
+
+/* All of them were seen: may the account send as those whom they name? */
+static void judge_senders(struct smtp_session *s)
+{
+    struct transaction *t = s->transaction;
+    char text[SENDER_TEXT_SIZE];
+    if (t->account_header != NULL)
+        smtp_sender_take(s, buffer_bytes(&t->held));
+    if (smtp_sender_headers(s, text))
+        return;
+    abandon(s, SMTP_REPLY_author_not_own, text);
+    t->denial = t->refusal; /* whose decision was logged */
 }
 
 static void end_headers(struct smtp_session *s, bool needs_line, struct parts *p)
 {
     if (s->transaction->account_header != NULL && s->transaction->data == DATA_OPEN)
         end_held(s, p);
+    if (s->transaction->data == DATA_OPEN)
+        judge_senders(s);
     add_missing(s, needs_line, p);
 }
 
@@ -183,8 +198,12 @@ static void add_headers(struct smtp_session *s, struct span text, struct parts *
         header_values_take(t->header_values, cut.headers[0]);
         header_values_take(t->header_values, cut.headers[1]);
     }
-    if (t->account_header != NULL)
+    if (t->account_header != NULL) {
         hold(s, &cut);
+    } else {
+        smtp_sender_take(s, cut.headers[0]);
+        smtp_sender_take(s, cut.headers[1]);
+    }
     add_part(p, cut.headers[0]);
     add_part(p, cut.headers[1]);
     if (result != HEADERS_MORE)

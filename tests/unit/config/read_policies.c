@@ -53,6 +53,28 @@ START_TEST(base_is_taken_key_by_key)
 }
 END_TEST
 
+START_TEST(who_may_send_as_whom_is_taken_key_by_key_too)
+{
+    const struct config *c = config_of(
+        GATEWAY("b", "a = { sender = { envelope = \"own\" header = \"own\" addresses = \"/a\" "
+                     "except = { accounts = [\"@example.net\"] } } }\n"
+                     "b = { base = \"a\" sender = { mode = \"monitor\" } }\n"
+                     "c = { sender = { header = \"own\" addresses = \"/c\" } } d = { }"));
+    ck_assert_uint_eq(errors_count(findings), 0);
+    const struct policy *a = config_find_policy(c, "a"), *b = config_find_policy(c, "b");
+    ck_assert_int_eq(b->sender.envelope, SENDER_OWN);
+    ck_assert_int_eq(b->sender.header, SENDER_OWN);
+    ck_assert_uint_eq(b->sender.except.accounts.count, 1);
+    ck_assert(policy_sender_is_monitored(b) && !policy_sender_is_monitored(a));
+    ck_assert_ptr_eq(a->sender.file, b->sender.file); /* which is watched once */
+    ck_assert_ptr_null(config_find_policy(c, "d")->sender.file);
+    ck_assert_int_eq(config_find_policy(c, "d")->sender.header, SENDER_ANY);
+    ck_assert_uint_eq(c->watched_count, 2);
+    ck_assert_str_eq(c->watched[0].key, "policies.a.sender.addresses");
+    ck_assert_str_eq(c->watched[1].path, "/c");
+}
+END_TEST
+
 START_TEST(what_is_wrong_is_told_where_it_stands)
 {
     static const struct {
@@ -397,10 +419,14 @@ END_TEST
 START_TEST(what_can_be_right_but_seldom_is_gets_a_warning)
 {
     (void)config_of(GATEWAY("p", "p = { limits = { a = { key = [\"ip\"] rate = \"1/1h\" action = "
-                                 "\"delay\" } } }\nunused = { }"));
+                                 "\"delay\" } } }\nunused = { }\n"
+                                 "q = { sender = {\nenvelope = \"own\" } }\nr = { sender = {\n"
+                                 "addresses = \"/r\" } }"));
     ck_assert_uint_eq(errors_count(findings), 0);
     warning_is("porteiro.conf:6: policies.p.limits.a.max_delay: ", "nothing would ever be delayed");
     warning_is("porteiro.conf:7: policies.unused: ", "no listener uses it");
+    warning_is("porteiro.conf:8: policies.q.sender.header: ", "write header = \"own\"");
+    warning_is("porteiro.conf:11: policies.r.sender.addresses: ", "nothing is checked");
 }
 END_TEST
 
@@ -427,7 +453,9 @@ START_TEST(what_is_printed_is_read_as_the_same)
     struct buffer out = {.limit = sizeof first - 1};
     (void)config_of(GATEWAY(
         "strict",
-        "easy = { limits = { hour = { key = [\"account\"] rate = \"600/h\" } day = { key "
+        "easy = { sender = { header = \"own\" when = { networks = [\"192.0.2.0/24\"] } } limits = "
+        "{ hour "
+        "= { key = [\"account\"] rate = \"600/h\" } day = { key "
         "= [\"ip\"] rate = \"9/1d\" except = { networks = [\"192.0.2.0/24\"] countries = [\"DE\"] "
         "} } } }\n"
         "strict = { base = \"easy\" access = { office = { hours = [\"08:00-18:00\"] countries = "
@@ -452,6 +480,7 @@ SUITE(read_policies)
     folder_use(tests);
     TEST(a_listener_has_the_rules_of_its_policy);
     TEST(base_is_taken_key_by_key);
+    TEST(who_may_send_as_whom_is_taken_key_by_key_too);
     TEST(what_is_wrong_is_told_where_it_stands);
     TEST(a_ban_is_of_an_address_or_network_or_of_an_account_there);
     TEST(a_group_of_accounts_is_found_by_its_name);
