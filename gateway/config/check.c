@@ -56,6 +56,10 @@ static void check_names(const struct checker *k)
     const struct watched_config contacts = {WATCHED_CONTACTS, "contacts", c->contacts,
                                             config_place(c, "contacts"), NULL};
     config_watch(c, &contacts, k->errors);
+    if (c->contacts[0] != '\0' && c->notify_count == 0)
+        errors_warn_at(
+            k->errors, &contacts.place,
+            "contacts: no command tells them; write notify = { mail = { command = ... } }");
     if (c->notify_count > NOTIFY_MAX)
         errors_add_at(k->errors, &c->notify[NOTIFY_MAX].place, "notify.%s: more than %d commands",
                       c->notify[NOTIFY_MAX].name, NOTIFY_MAX);

@@ -121,16 +121,17 @@ static struct lately *look(const struct notice_facts *f)
 
 /* ---- the message ---- */
 
+/* A line may come from a process that was taken over: what isn't its own to say stays ours. */
 static json_t *message_of(const struct notice_facts *f, const struct lately *l)
 {
-    static const char *const left_out[] = {"event", "level", "process"};
+    static const char *const left_out[] = {"event", "level", "process", "contact"};
     json_t *line = line_json(f->record);
     json_t *m = json_pack("{s:s, s:s, s:s}", "event", notice_names[f->notice], "gateway",
                           f->gateway, "notify", f->command);
     for (size_t i = 0; i < sizeof left_out / sizeof *left_out; i++)
         (void)json_object_del(line, left_out[i]); /* a line may lack it */
     bool is_whole =
-        m != NULL && line != NULL && json_object_update(m, line) == 0 &&
+        m != NULL && line != NULL && json_object_update_missing(m, line) == 0 &&
         json_object_set_new(m, "addresses", latest_first(&l->addresses)) == 0 &&
         json_object_set_new(m, "recipients", latest_first(&l->recipients)) == 0 &&
         json_object_set_new(m, "folded", json_integer(f->folded)) == 0 &&

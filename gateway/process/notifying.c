@@ -64,6 +64,7 @@ static void tell_control(const struct notifying *n, const struct message_notify 
                            -1); /* one that takes nothing is hung, and killed */
 }
 
+/* Control counts on an end for each begin. */
 static void failed(const struct run *r, const char *reason)
 {
     const struct notify_config *c = &r->notifying->options.config->notify[r->what.command];
@@ -105,24 +106,27 @@ static struct run *free_run(const struct notifying *n, uint32_t command)
     return NULL;
 }
 
-/* `tail` is what it is about, as control has put it: account NUL rule NUL JSON. */
+/* `tail` is what it is about, as control has put it: account NUL rule NUL JSON. Control keeps to
+ * NOTIFY_AT_ONCE, but one that was started anew doesn't know of what runs already. */
 static void run(struct notifying *n, const struct message_notify *what, struct span tail)
 {
     const struct config *c = n->options.config;
-    struct run *r = what->command < c->notify_count && what->notice < NOTICE_COUNT
-                        ? free_run(n, what->command)
-                        : NULL;
+    struct run run = {.notifying = n, .what = *what, .began_ns = loop_now(n->options.loop)}, *r;
     struct error why;
-    if (r == NULL)
-        return; /* control keeps to NOTIFY_AT_ONCE */
-    *r = (struct run){.notifying = n, .what = *what, .began_ns = loop_now(n->options.loop)};
-    (void)span_copy(span_split(&tail, '\0'), r->account, sizeof r->account); /* cut to fit */
-    (void)span_copy(span_split(&tail, '\0'), r->rule, sizeof r->rule);       /* likewise */
+    if (what->command >= c->notify_count || what->notice >= NOTICE_COUNT)
+        return; /* that is no control of ours */
+    (void)span_copy(span_split(&tail, '\0'), run.account, sizeof run.account); /* cut to fit */
+    (void)span_copy(span_split(&tail, '\0'), run.rule, sizeof run.rule);       /* likewise */
+    if ((r = free_run(n, what->command)) == NULL) {
+        failed(&run, "as many run already as may");
+        return;
+    }
     const struct command_options options = {.loop = n->options.loop,
                                             .line = c->notify[what->command].command,
                                             .input = tail,
                                             .output_max = OUTPUT_MAX,
                                             .timeout_ns = COMMAND_NS};
+    *r = run;
     r->command = command_run(&options, on_end, r, &why);
     if (r->command == NULL)
         failed(r, why.text);

@@ -231,6 +231,18 @@ def test_a_helper_that_dies_is_replaced_and_told_what_came_meanwhile(new_told, c
     assert command.wait_told()["folded"] == 0
 
 
+def test_a_control_that_dies_loses_nothing_and_tells_nothing_twice(new_told, command):
+    gateway = new_told("limit", every="2s")
+    gateway.may_lose.add("process_died")
+    refused(gateway, count=3)
+    command.wait_told()
+    old = gateway.pids("control")
+    os.kill(old[0], signal.SIGKILL)
+    refused(gateway)
+    gateway.wait_replaced("control", old)
+    assert command.wait_told(count=2)["folded"] == 3
+
+
 @pytest.mark.parametrize("script, event, reason", [
     ("echo one >&2; echo no way >&2; exit 3", "command_failed", "exit status 3: no way"),
     ("kill -9 $$", "command_failed", "signal 9 (Killed)"),

@@ -139,6 +139,20 @@ START_TEST(without_a_contact_or_an_account_there_is_none)
 }
 END_TEST
 
+START_TEST(no_line_says_what_is_not_its_own)
+{
+    tell("near account=ana@example.com contact=evil@example.net gateway=g notify=n folded=7 "
+         "addresses=a recipients=5",
+         "", 0);
+    says("contact", NULL);
+    says("gateway", "\"mail.example.com\"");
+    says("notify", "\"panel\"");
+    says("folded", "0");
+    says("addresses", "[]");
+    says("recipients", "[]");
+}
+END_TEST
+
 START_TEST(addresses_and_recipients_of_the_last_hour_are_told_the_last_first)
 {
     before("2026-11-28T04:59:59.999Z", "login client=192.0.2.1:1 account=ana@example.com");
@@ -219,6 +233,7 @@ SUITE(notice)
     LOOP_TEST(a_line_is_one_notice_or_none, lines);
     TEST(it_says_what_its_line_says_and_what_is_known_besides);
     TEST(without_a_contact_or_an_account_there_is_none);
+    TEST(no_line_says_what_is_not_its_own);
     TEST(addresses_and_recipients_of_the_last_hour_are_told_the_last_first);
     TEST(of_many_the_last_are_told);
     TEST(the_longest_has_room_in_a_message);
