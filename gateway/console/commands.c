@@ -27,11 +27,10 @@ const struct command console_commands[] = {
     {"ban", "NETWORK [--for TIME] [--reason TEXT]",
      "sends clients of an address or network away, for a day", command_ban},
     {"unban", "ADDRESS", "lifts bans that cover it; none comes for an hour", command_unban},
-    {"suspend", "ACCOUNT [--scope sending|all] [--for TIME | --until-resumed] [--reason TEXT]",
+    {"suspend", "ACCOUNT [--scope sending|all --for TIME --until-resumed --reason TEXT]",
      "takes its mail no more, for a day; all: nor its logins", command_suspend},
     {"resume", "ACCOUNT", "it may send and log in again", command_resume},
-    {"suspended", "", "which accounts are, by whom or what, and for how long still",
-     command_suspended},
+    {"suspended", "", "which accounts are, by whom, and for how long still", command_suspended},
     {.name = NULL},
 };
 

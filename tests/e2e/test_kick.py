@@ -2,6 +2,7 @@
 import pytest
 
 from fixtures.clients import message, pop3, smtp
+from fixtures.waiting import until
 
 READ, SUPPORT = "games", "irc"  # groups that Debian always has
 ALICE, HERE, THERE = "alice@example.com", "127.0.0.7", "127.0.0.8"
@@ -45,6 +46,17 @@ def test_a_message_is_read_to_its_end(gateway, dovecot):
         assert len(reader.lines()) > 1000
         reader.expect("+OK")
         ended(reader, "-ERR [SYS/TEMP] Ended by an administrator: please connect again (")
+    assert dovecot.count(ALICE) == 1
+
+
+@pytest.mark.long
+def test_a_client_that_takes_nothing_is_not_waited_for(gateway, dovecot):
+    dovecot.fill(ALICE, [message(body="x" * 70 + "\r\n") + (b"y" * 78 + b"\r\n") * 500_000])
+    with pop3(gateway) as reader:
+        reader.send(["DELE 1", "RSET", "RETR 1", "DELE 1"])
+        until(lambda: gateway.session(reader)["age"] > 1)  # its socket is full
+        gateway.ctl("kick", ALICE)
+        until(lambda: gateway.session(reader) is None, timeout=45)
     assert dovecot.count(ALICE) == 1
 
 

@@ -20,6 +20,7 @@ static struct {
     struct banning banning;
     struct limit_setting limit_setting;
     struct suspending suspending;
+    struct kicking kicking;
     struct showing showing;
     struct config config;
     struct event_log log;
@@ -121,6 +122,23 @@ static void check(struct span heard, struct span asked)
     must(ends <= questions, "an answer is to a question");
 }
 
+static void on_master(void *owner, const struct message *m)
+{
+    (void)owner, (void)m;
+}
+
+/* The master takes what it is told, as long as that fits. Returns its end. */
+static int begin_kicking(void)
+{
+    int ends[2];
+    struct error why;
+    must(channel_pair(ends, &why) == 0, "there is a master");
+    it.kicking = (struct kicking){.board = &it.board,
+                                  .master = channel_create(turns.loop, ends[0], on_master, NULL)};
+    must(it.kicking.master != NULL, "there is memory");
+    return ends[1];
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     it.input = span_make((const char *)data, size);
@@ -128,6 +146,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     it.heard = (struct buffer){.limit = ANSWERS_MAX};
     it.request = 0;
     turns_begin();
+    int master = begin_kicking();
     const struct control_socket_options options = {
         .loop = turns.loop,
         .fd = it.listening,
@@ -136,6 +155,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         .banning = &it.banning,
         .limit_setting = &it.limit_setting,
         .suspending = &it.suspending,
+        .kicking = &it.kicking,
         .showing = &it.showing,
         .log = &it.log,
         .actions = {.reload = on_order, .set_drain = on_order}};
@@ -148,8 +168,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     turns_run(64, each_turn);
     check(buffer_bytes(&it.heard), it.input);
     control_socket_destroy(&it.socket);
+    channel_destroy(&it.kicking.master);
     turns_end();
     (void)close(it.client); /* all was heard */
+    (void)close(master);    /* as was what it was told, or not */
     buffer_clear(&it.heard);
     return 0;
 }
