@@ -9,6 +9,12 @@
 
 enum { TAKES_AT_FIRST = 16 };
 
+static int check_rate(const char *text, struct error *why)
+{
+    struct rate rate;
+    return limit_parse_rate(text, &rate, why);
+}
+
 const struct setting policy_settings[] = {
     {"base", SETTING_TEXT, .offset = offsetof(struct policy, base_name), .preset = "",
      .help = "another policy, whose rules this one has too, unless it names them itself",
@@ -16,6 +22,10 @@ const struct setting policy_settings[] = {
     {"mode", SETTING_CHOICE, .offset = offsetof(struct policy, mode), .preset = "enforce",
      .choices = (const char *const[]){"enforce", "monitor", NULL},
      .help = "of all its rules: enforce, or monitor (decides, counts and logs, changes nothing)"},
+    {"max_suspensions", SETTING_TEXT, .offset = offsetof(struct policy, max_suspensions_text),
+     .preset = "10/10min", .check = check_rate,
+     .help = "COUNT/PERIOD: a rule that would suspend more accounts defers instead, and says so "
+             "once: it may be a server behind that refuses everybody"},
     {"overrides", SETTING_TEXT, .offset = offsetof(struct policy, overrides.path), .preset = "",
      .check = setting_check_path,
      .help = "file, watched: ana@example.com: LIMIT RATE [BURST] ...; @example.com: for all of "
@@ -411,10 +421,11 @@ static int ask(struct policy_call *call, const struct limit_rule *r, const struc
     return 1;
 }
 
-/* Those that change nothing, and those of a login that has failed: that counts for each. */
+/* Those that change nothing, those that act on the account, and those of a login that has failed:
+ * that counts for each. */
 static bool stands_alone(const struct policy *p, const struct limit_rule *r)
 {
-    return r->stage == STAGE_FAILURE || policy_is_monitored(p, r);
+    return r->action == LIMIT_SUSPEND || r->stage == STAGE_FAILURE || policy_is_monitored(p, r);
 }
 
 /* Credentials that were wrong, but not said. */
@@ -593,6 +604,19 @@ void policy_monitored(const struct policy_call *call, const struct policy *p, po
     for (size_t i = 0; i < call->count; i++) {
         struct verdict v = {.kind = VERDICT_PASS};
         if (!policy_is_monitored(p, call->rules[i]) || !call->answers[i].is_refusing)
+            continue;
+        look_at(call, i, &v);
+        fn(owner, &v);
+    }
+}
+
+void policy_suspending(const struct policy_call *call, const struct policy *p, policy_told_fn *fn,
+                       void *owner)
+{
+    for (size_t i = 0; i < call->count; i++) {
+        struct verdict v = {.kind = VERDICT_PASS};
+        if (call->rules[i]->action != LIMIT_SUSPEND || policy_is_monitored(p, call->rules[i]) ||
+            !call->answers[i].is_refusing)
             continue;
         look_at(call, i, &v);
         fn(owner, &v);

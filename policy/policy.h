@@ -60,6 +60,8 @@ struct policy {
     struct text_list headers; /* names of fields that are keys */
     struct override_file overrides;
     struct sender_rule sender;
+    const char *max_suspensions_text;
+    struct rate max_suspensions; /* of a rule; what it says */
 };
 
 /* Does the rule only say what it would do? */
@@ -165,6 +167,11 @@ typedef void policy_told_fn(void *owner, const struct verdict *v);
 /* Calls `fn` for each rule in monitor mode, or of action log, that would have refused. */
 void policy_monitored(const struct policy_call *call, const struct policy *p, policy_told_fn *fn,
                       void *owner);
+
+/* Calls `fn` for each rule that suspends, where it is to. Those stand alone: what is asked about
+ * passes as far as the others let it, until the account is suspended. */
+void policy_suspending(const struct policy_call *call, const struct policy *p, policy_told_fn *fn,
+                       void *owner);
 
 /* Calls `fn` for each rule that passes and has come to its warn_at: the verdict says its rule, what
  * is in force in its place, its key and how much is used up. */

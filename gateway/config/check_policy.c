@@ -51,6 +51,8 @@ static void check_limits(struct config *c, struct policy *p, struct errors *erro
         const char *path = arena_printf(c->arena, "policies.%s.limits.%s", p->name, r->name);
         if (path == NULL)
             abort(); /* out of memory at the start */
+        (void)limit_parse_rate(p->max_suspensions_text, &p->max_suspensions,
+                               NULL); /* else it was told when it was read */
         r->overrides = p->overrides.path[0] == '\0' ? NULL : &p->overrides;
         if (!r->enabled || limit_rule_check(r, path, errors) < 0)
             continue;

@@ -38,6 +38,7 @@ struct head {
 struct bans {
     struct shared_lock lock;
     _Atomic uint64_t version;
+    _Atomic int64_t flood_told_ns;
     uint64_t seed;
     _Atomic uint8_t has_length[2][LENGTHS]; /* of IPv4, of IPv6; once there, always */
     _Atomic uint8_t has_suspensions;        /* likewise */
@@ -299,6 +300,29 @@ enum suspension bans_suspension(const struct bans *b, uint64_t account, int64_t 
         return (enum suspension)((k.shape & SCOPE) >> SCOPE_SHIFT);
     }
     return SUSPENSION_LIFTED;
+}
+
+static bool is_by_rule(const struct bans *b, size_t place)
+{
+    const uint32_t both = IS_SUSPENSION | IS_BY_RULE;
+    return (atomic_load_explicit(&b->heads[place].shape, memory_order_relaxed) & both) == both;
+}
+
+size_t bans_suspended_by(const struct bans *b, const char *rule, int64_t since_ns, int64_t now_ns)
+{
+    size_t count = 0;
+    struct ban ban;
+    for (size_t place = 0; place < BANS_MAX; place++)
+        count += is_by_rule(b, place) && bans_read(b, place, now_ns, &ban) == 0 &&
+                 ban.since_ns >= since_ns && strncmp(ban.rule, rule, sizeof ban.rule - 1) == 0;
+    return count;
+}
+
+bool bans_tell_flood(struct bans *b, int64_t period_ns, int64_t now_ns)
+{
+    int64_t last = atomic_load(&b->flood_told_ns);
+    bool is_due = last > now_ns || now_ns - last >= period_ns;
+    return is_due && atomic_compare_exchange_strong(&b->flood_told_ns, &last, now_ns);
 }
 
 /* ---- writing, under the lock ---- */

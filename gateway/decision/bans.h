@@ -100,6 +100,12 @@ bool bans_have_suspensions(const struct bans *b);
 enum suspension bans_suspension(const struct bans *b, uint64_t account, int64_t now_ns,
                                 struct ban *out);
 
+/* How many accounts the rule has suspended since then. Looks through all of the table. */
+size_t bans_suspended_by(const struct bans *b, const char *rule, int64_t since_ns, int64_t now_ns);
+
+/* May it be told that there were too many? True once in a period, for whoever asks first. */
+bool bans_tell_flood(struct bans *b, int64_t period_ns, int64_t now_ns);
+
 /* Copies the ban in a place below BANS_MAX. Returns 0, or -1: there is none in force. */
 int bans_read(const struct bans *b, size_t place, int64_t now_ns, struct ban *out);
 

@@ -57,3 +57,73 @@ bool offence_ban(const struct guessing *g, const struct verdict *v, const struct
     make_ban(g, v, f, now, &made);
     return is_made(g, &made) || put(g, &made);
 }
+
+/* ---- suspensions ---- */
+
+static struct ban suspension(const struct guessing *g, const struct verdict *v,
+                             const struct policy_facts *f, int64_t now_ns)
+{
+    struct ban out = {.network = {.is_v6 = true},
+                      .account = guessing_account(g->key, f->account),
+                      .kind = BAN_SUSPENSION,
+                      .scope = v->rule->scope == LIMIT_ALL ? SUSPENSION_ALL : SUSPENSION_SENDING,
+                      .since_ns = now_ns,
+                      .until_ns = now_ns + v->rule->duration_ms * CLOCK_MS,
+                      .tries = v->tries > UINT32_MAX ? UINT32_MAX : (uint32_t)v->tries};
+    (void)span_copy(span_of(v->rule->name), out.rule, sizeof out.rule); /* cut to fit */
+    (void)span_copy(span_of(f->account), out.name, sizeof out.name);    /* may be cut */
+    (void)limit_rule_text(v->rule, v->override, out.reason, sizeof out.reason);
+    return out;
+}
+
+/* Neither is it shorter than it was, by whatever rule, nor before what lifted it. */
+static void follow(struct ban *made, const struct ban *was)
+{
+    if (was->until_ns == 0)
+        return;
+    if (was->since_ns >= made->since_ns)
+        made->since_ns = was->since_ns + 1;
+    if (was->scope != SUSPENSION_LIFTED && was->until_ns > made->until_ns)
+        made->until_ns = was->until_ns;
+}
+
+static bool is_flood(const struct guessing *g, const struct ban *made, const struct rate *most)
+{
+    int64_t now = made->since_ns, period = most->period_us * 1000;
+    if (bans_suspended_by(g->bans, made->rule, now - period, now) < (uint64_t)most->count)
+        return false;
+    if (bans_tell_flood(g->bans, period, now))
+        log_event(g->log, EVENT_suspensions_stopped, field_text(KEY_rule, made->rule),
+                  field_text(KEY_account, made->name), field_number(KEY_count, most->count));
+    return true;
+}
+
+static bool suspend(const struct guessing *g, const struct ban *made)
+{
+    char until[CLOCK_ISO_SIZE];
+    struct error why;
+    clock_format_iso(made->until_ns, until);
+    if (bans_put(g->bans, g->process, made, clock_wall_ns(), &why) < 0) {
+        log_event(g->log, EVENT_ban_failed, field_text(KEY_account, made->name),
+                  field_text(KEY_rule, made->rule), field_text(KEY_reason, why.text));
+        return false;
+    }
+    log_event(g->log, EVENT_suspended, field_text(KEY_account, made->name),
+              field_text(KEY_scope, made->scope == SUSPENSION_ALL ? "all" : "sending"),
+              field_text(KEY_rule, made->rule), field_number(KEY_tries, made->tries),
+              field_text(KEY_until, until), field_text(KEY_reason, made->reason));
+    return true;
+}
+
+bool offence_suspend(const struct guessing *g, const struct verdict *v,
+                     const struct policy_facts *f, const struct rate *most)
+{
+    int64_t now = clock_wall_ns();
+    struct ban made = suspension(g, v, f, now), was;
+    enum suspension is = bans_suspension(g->bans, made.account, now, &was);
+    bool is_ordered = is != SUSPENSION_LIFTED && was.rule[0] == '\0';
+    if (is >= made.scope || is_ordered)
+        return true;
+    follow(&made, &was);
+    return !is_flood(g, &made, most) && suspend(g, &made);
+}

@@ -14,3 +14,9 @@ struct guessing;
  * rules don't ban: of an address that is exempt, or of many people, unless it is of an account
  * there. Returns whether there is one now. */
 bool offence_ban(const struct guessing *g, const struct verdict *v, const struct policy_facts *f);
+
+/* Suspends the account of the facts, as the verdict's rule says (action = "suspend"), and logs it;
+ * unless it is suspended already, or the rule has suspended `most` of them: that is logged once in
+ * its period. Returns whether it is suspended now. */
+bool offence_suspend(const struct guessing *g, const struct verdict *v,
+                     const struct policy_facts *f, const struct rate *most);

@@ -75,8 +75,8 @@ static void tell(const struct ban *b, char out[GUARD_TEXT_SIZE])
     char end[BAN_END_SIZE] = "it is resumed";
     if (b->until_ns != BAN_UNTIL_LIFTED)
         ban_format_end(b->until_ns, end);
-    (void)snprintf(out, GUARD_TEXT_SIZE, " until %s%s%s", end, b->reason[0] == '\0' ? "" : ": ",
-                   b->reason); /* fits */
+    (void)snprintf(out, GUARD_TEXT_SIZE, " until %s%s%s%s%s", end, b->rule[0] == '\0' ? "" : ": ",
+                   b->rule, b->reason[0] == '\0' ? "" : ": ", b->reason); /* fits */
     for (char *c = out; *c != '\0'; c++)
         if ((unsigned char)*c < ' ' || (unsigned char)*c >= 0x7f)
             *c = '?';
@@ -140,13 +140,35 @@ void guard_failed(const struct session *s, const struct login *l)
         guessing_count(s->context->guessing, &guess);
 }
 
+/* Counting begins anew. */
+static void forget(const struct session *s, const struct verdict *v)
+{
+    const struct counter_settle settle = {
+        .kind = SETTLE_FORGET, .of = v->rule->kind, .slot = v->rule->slot, .key = v->key};
+    decider_settle(s->context->decider, &settle, 1);
+}
+
+static struct policy_facts facts_of(const struct session *s)
+{
+    return (struct policy_facts){.account = session_account(s),
+                                 .client = &s->client_address,
+                                 .is_shared = is_shared(s->context, &s->client_address)};
+}
+
 void guard_ban(const struct session *s, const struct verdict *v)
 {
-    const struct policy_facts facts = {.account = session_account(s),
-                                       .client = &s->client_address,
-                                       .is_shared = is_shared(s->context, &s->client_address)};
-    const struct counter_settle forget = {
-        .kind = SETTLE_FORGET, .of = v->rule->kind, .slot = v->rule->slot, .key = v->key};
+    const struct policy_facts facts = facts_of(s);
     if (s->context->guessing != NULL && offence_ban(s->context->guessing, v, &facts))
-        decider_settle(s->context->decider, &forget, 1);
+        forget(s, v);
+}
+
+bool guard_suspend(const struct session *s, const struct verdict *v)
+{
+    const struct policy_facts facts = facts_of(s);
+    if (s->context->guessing == NULL || facts.account == NULL ||
+        !offence_suspend(s->context->guessing, v, &facts,
+                         &s->listener->policy_rules->max_suspensions))
+        return false;
+    forget(s, v);
+    return true;
 }

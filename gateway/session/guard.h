@@ -24,7 +24,7 @@ bool guard_at_login(const struct session_context *c, const struct address *clien
                     const char *account, struct ban_verdict *out);
 
 /* What is told of a suspension: " until 2026-11-27 18:45 UTC: sends spam". */
-enum { GUARD_TEXT_SIZE = 192 };
+enum { GUARD_TEXT_SIZE = 256 };
 
 /* Is the account suspended whose the session is, or whose its message is? Hot: a look or two at
  * BAN_WAYS entries. */
@@ -52,3 +52,7 @@ void guard_failed(const struct session *s, const struct login *l);
 /* A rule that bans has refused: so it does, unless the address is many people's or exempt. The
  * session ends as all do that are banned. */
 void guard_ban(const struct session *s, const struct verdict *v);
+
+/* A rule that suspends says so of the account whose message or session it is. Returns whether it is
+ * suspended now; else it is to wait. */
+bool guard_suspend(const struct session *s, const struct verdict *v);

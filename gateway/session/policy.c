@@ -74,9 +74,12 @@ void session_verdict(const struct session *s, const struct verdict *v, const cha
     bool is_passing = v->kind == VERDICT_PASS && v->wait_us == 0;
     bool is_monitored = policy_is_monitored(s->listener->policy_rules, v->rule);
     bool is_ban = v->rule->action == LIMIT_BAN && v->kind == VERDICT_DEFER;
+    bool is_suspended =
+        v->rule->action == LIMIT_SUSPEND && !is_passing && !is_monitored && guard_suspend(s, v);
     const char *what = is_passing                  ? "pass"
                        : is_monitored              ? "monitor"
                        : is_ban                    ? "ban"
+                       : is_suspended              ? "suspend"
                        : v->kind == VERDICT_DEFER  ? "defer"
                        : v->kind == VERDICT_REJECT ? "reject"
                                                    : "delay";
@@ -169,8 +172,9 @@ void session_policy_keep(struct session *s)
 {
     const struct policy *p = s->listener->policy_rules;
     const struct policy_facts f = session_facts(s);
+    char text[GUARD_TEXT_SIZE];
     drop_rates(&s->policy.at_login);
-    if (p != NULL &&
+    if (p != NULL && !guard_sending(s, text) && /* what led to it is forgotten, and stays so */
         (p->counts & (1u << LIMIT_DISTINCT_NETWORKS | 1u << LIMIT_DISTINCT_COUNTRIES)) != 0)
         session_after(s, AFTER_LOGIN, &f, false);
 }
@@ -229,6 +233,32 @@ static void log_near(void *owner, const struct verdict *v)
     session_near(owner, v, "", "");
 }
 
+/* What passes but for a rule that would suspend, and can't. */
+struct stop {
+    struct session *session;
+    struct verdict verdict; /* VERDICT_PASS: it can */
+};
+
+static void suspend(void *owner, const struct verdict *v)
+{
+    struct stop *stop = owner;
+    char text[GUARD_TEXT_SIZE];
+    session_verdict(stop->session, v, "", "", "");
+    if (!guard_sending(stop->session, text))
+        stop->verdict = *v;
+}
+
+/* What was taken is given back with the login. */
+static void stop_flood(struct session *s, struct verdict *v)
+{
+    struct stop stop = {.session = s, .verdict = {.kind = VERDICT_PASS}};
+    policy_suspending(&s->policy.decision->call, s->listener->policy_rules, suspend, &stop);
+    if (v->kind != VERDICT_PASS || stop.verdict.kind == VERDICT_PASS)
+        return;
+    keep(s);
+    *v = stop.verdict;
+}
+
 /* Passes, and what it has taken is kept; it may have to wait. */
 static bool pass(struct session *s, int64_t wait_us)
 {
@@ -257,6 +287,7 @@ static bool judge(struct session *s, enum decision_outcome outcome)
             session_verdict(s, &v, "", "", "");
         policy_monitored(&p->decision->call, s->listener->policy_rules, log_monitored, s);
         policy_near(&p->decision->call, log_near, s);
+        stop_flood(s, &v);
     }
     if (v.kind == VERDICT_PASS)
         return pass(s, v.wait_us);

@@ -212,13 +212,14 @@ static void open_mailbox(struct pop3_session *s)
 static void judged(struct session *base, const struct verdict *refused)
 {
     struct pop3_session *s = of(base);
-    if (refused == NULL) {
+    if (refused == NULL && !pop3_is_suspended(s)) { /* nor was he just now */
         session_logged_in(base, login_mechanism(&s->login));
         open_mailbox(s);
         return;
     }
     s->is_waiting = false;
-    pop3_limit_login(s, refused);
+    if (refused != NULL)
+        pop3_limit_login(s, refused);
     if (base->policy.is_late)
         pop3_continue(s);
 }

@@ -79,14 +79,15 @@ static void begin_tunnel(struct pop3_session *s)
 static void judged(struct session *base, const struct verdict *refused)
 {
     struct pop3_session *s = (struct pop3_session *)base; /* it lies at the front */
-    if (refused != NULL) {
-        give_back(s, "policy");
-        pop3_limit_login(s, refused);
-        pop3_continue(s);
+    if (refused == NULL && !pop3_is_suspended(s)) {       /* nor was he just now */
+        session_logged_in(base, login_mechanism(&s->login));
+        begin_tunnel(s);
         return;
     }
-    session_logged_in(base, login_mechanism(&s->login));
-    begin_tunnel(s);
+    give_back(s, "policy");
+    if (refused != NULL)
+        pop3_limit_login(s, refused);
+    pop3_continue(s);
 }
 
 static void proven(struct pop3_session *s)

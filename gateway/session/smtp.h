@@ -78,6 +78,8 @@ struct transaction {
     int64_t delayed_us;        /* and have been, in this message */
     const char *denial;        /* the answer, where it is refused */
     int denial_code;
+    const char *stopped; /* the same, where a rule that suspends has said so */
+    int stopped_code;
     struct {
         const struct limit_rule *rule; /* NULL: none has counted it */
         int64_t left;

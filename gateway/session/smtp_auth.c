@@ -60,22 +60,6 @@ static void limited(struct smtp_session *s, const struct verdict *v)
              verdict_text(v, text));
 }
 
-static void judged(struct session *base, const struct verdict *v)
-{
-    struct smtp_session *s = (struct smtp_session *)base; /* it lies at the front */
-    bool is_late = base->policy.is_late;
-    if (v != NULL) {
-        limited(s, v);
-    } else {
-        session_policy_keep(base);
-        session_logged_in(base, login_mechanism(&s->login));
-        s->is_login_fresh = true;
-        end_exchange(s, SMTP_REPLY_auth_ok);
-    }
-    if (is_late)
-        smtp_continue(s);
-}
-
 /* The password is right, and the account is suspended from all. */
 static bool is_suspended(struct smtp_session *s)
 {
@@ -88,6 +72,22 @@ static bool is_suspended(struct smtp_session *s)
     session_logout(&s->base);
     end_with(s, SMTP_REPLY_auth_suspended, text);
     return true;
+}
+
+static void judged(struct session *base, const struct verdict *v)
+{
+    struct smtp_session *s = (struct smtp_session *)base; /* it lies at the front */
+    bool is_late = base->policy.is_late;
+    if (v != NULL) {
+        limited(s, v);
+    } else if (!is_suspended(s)) { /* nor was he just now */
+        session_policy_keep(base);
+        session_logged_in(base, login_mechanism(&s->login));
+        s->is_login_fresh = true;
+        end_exchange(s, SMTP_REPLY_auth_ok);
+    }
+    if (is_late)
+        smtp_continue(s);
 }
 
 /* Returns whether the session goes on at once. */

@@ -10,6 +10,7 @@
 #include "decision/senders.h"
 #include "policy/figures.h"
 #include "policy/limit/siphash.h"
+#include "session/guard.h"
 #include "session/smtp.h"
 
 static void ask(struct smtp_session *s);
@@ -131,7 +132,21 @@ static const char *judge(struct smtp_session *s, int group, size_t first, size_t
     if (v.wait_us > t->wait_us)
         t->wait_us = v.wait_us;
     (void)decision_keep(t->decision, first, end, t->arena, receipts); /* else it stays taken */
-    return NULL;
+    if (t->stopped != NULL)
+        *code = t->stopped_code;
+    return t->stopped;
+}
+
+/* A rule has suspended whose message it is, or would have: then he is to wait. */
+static void suspend(void *owner, const struct verdict *v)
+{
+    struct smtp_session *s = owner;
+    struct transaction *t = s->transaction;
+    char why[GUARD_TEXT_SIZE];
+    log_verdict(s, v, "");
+    t->stopped = guard_sending(&s->base, why)
+                     ? smtp_own_text(s, SMTP_REPLY_sending_suspended, why, &t->stopped_code)
+                     : refusal(s, v, &t->stopped_code);
 }
 
 /* The answer to MAIL, which everything else of the batch stands behind. At the end it was given. */
@@ -278,6 +293,8 @@ static void answered(void *owner, enum decision_outcome outcome)
 {
     struct smtp_session *s = owner;
     struct transaction *t = s->transaction;
+    if (outcome == DECISION_ANSWERED)
+        policy_suspending(&t->decision->call, s->base.listener->policy_rules, suspend, s);
     if (outcome == DECISION_FAILED)
         deny_all(s);
     else if (t->stage == STAGE_MAIL)
@@ -313,7 +330,7 @@ static void ask(struct smtp_session *s)
 void smtp_policy_ask(struct smtp_session *s, enum policy_stage stage, smtp_judged_fn *judged)
 {
     s->transaction->judged = judged;
-    s->transaction->denial = NULL;
+    s->transaction->denial = s->transaction->stopped = NULL;
     ask_stage(s, stage);
 }
 
@@ -446,7 +463,7 @@ void smtp_policy_give_back(struct smtp_session *s, bool is_all)
     if (s->base.listener->policy_rules == NULL)
         return;
     for (struct recipient *r = t->first; r != NULL; r = r->next)
-        if (is_all || r->state == RECIPIENT_REFUSED)
+        if (is_all || r->state == RECIPIENT_REFUSED || r->state == RECIPIENT_DENIED)
             splice(&all, &r->receipts);
     if (is_all)
         splice(&all, &t->receipts);

@@ -40,7 +40,9 @@ static const char *const things[] = {"connections",
                                      "failed logins",
                                      "different wrong credentials"};
 static const char *const at_names[] = {"", "rcpt", "message", NULL};
-static const char *const action_names[] = {"delay", "defer", "reject", "log", "ban", NULL};
+static const char *const action_names[] = {"delay", "defer",   "reject", "log",
+                                           "ban",   "suspend", NULL};
+static const char *const scope_names[] = {"sending", "all", NULL};
 static const char *const missing_names[] = {"empty", "skip", "reject", NULL};
 static const char *const mode_names[] = {"enforce", "monitor", NULL};
 
@@ -138,13 +140,16 @@ const struct setting limit_settings[] = {
          "DATA)"},
     {"action", SETTING_CHOICE, AT(action), .preset = "defer", .choices = action_names,
      .help = "delay (what is due within max_delay waits, else as defer), defer (451 4.7.1 with the "
-             "wait), reject (550 5.7.1), log, or ban (of the key, which is ip or network; with "
-             "account, that account there), as auth.guessing does; what a login has failed by can "
-             "be ban or log alone"},
+             "wait), reject (550 5.7.1), log, ban (of the key, which is ip or network; with "
+             "account, that account there), as auth.guessing does, or suspend (the account, which "
+             "is one of the keys); what a login has failed by can be ban or log alone"},
+    {"scope", SETTING_CHOICE, AT(scope), .preset = "sending", .choices = scope_names,
+     .help = "of action suspend: sending (login works, MAIL says why with 550 5.7.1, reading goes "
+             "on) or all (no login either, and its sessions end)"},
     {"duration", SETTING_DURATION, AT(duration_ms), .preset = "0", .max = INT64_C(366) * 86400000,
-     .help =
-         "how long a ban lasts; and what defers or rejects by max or ratio, whatever is counted "
-         "meanwhile; 0: as long as it is too much"},
+     .help = "how long a ban or a suspension lasts; and what defers or rejects by max or ratio, "
+             "whatever is counted "
+             "meanwhile; 0: as long as it is too much"},
     {"warn_at", SETTING_INTEGER, AT(warn_at), .preset = "0", .max = 99,
      .help =
          "per cent of the limit at which the log says near, once in its period or window (of max "
@@ -256,6 +261,21 @@ static bool can_be_banned(const struct limit_rule *r)
            r->key_count == 1 + others;
 }
 
+static void check_suspension(const struct limit_rule *r, const char *path, struct errors *errors)
+{
+    bool is_suspension = r->action == LIMIT_SUSPEND;
+    if (is_suspension && !limit_has_key(r, LIMIT_KEY_ACCOUNT))
+        errors_add_at(errors, &r->place,
+                      "%s.action: an account is suspended, and none of the keys is one; write key "
+                      "= [\"account\"]",
+                      path);
+    if (is_suspension && r->duration_ms == 0)
+        errors_add_at(errors, &r->place, "%s.duration: no rule suspends for ever; write \"1d\"",
+                      path);
+    if (!is_suspension && r->scope != LIMIT_SENDING)
+        errors_add_at(errors, &r->place, "%s.scope: is for action = \"suspend\"", path);
+}
+
 static void check_ban(const struct limit_rule *r, const char *path, struct errors *errors)
 {
     bool is_ban = r->action == LIMIT_BAN;
@@ -266,12 +286,12 @@ static void check_ban(const struct limit_rule *r, const char *path, struct error
                       path);
     if (is_ban && r->duration_ms == 0)
         errors_add_at(errors, &r->place, "%s.duration: no ban is for ever; write \"1h\"", path);
-    if (!is_ban && r->duration_ms > 0 && !limit_holds(r))
-        errors_add_at(
-            errors, &r->place,
-            "%s.duration: is for action = \"ban\", or for \"defer\" or \"reject\" by max or "
-            "ratio",
-            path);
+    if (!is_ban && r->action != LIMIT_SUSPEND && r->duration_ms > 0 && !limit_holds(r))
+        errors_add_at(errors, &r->place,
+                      "%s.duration: is for action = \"ban\" or \"suspend\", or for \"defer\" or "
+                      "\"reject\" by max or "
+                      "ratio",
+                      path);
     if (r->stage == STAGE_FAILURE && !is_ban && r->action != LIMIT_LOG)
         errors_add_at(errors, &r->place,
                       "%s.action: a login that has failed can't be refused any more; write \"ban\" "
@@ -324,6 +344,7 @@ int limit_rule_check(struct limit_rule *r, const char *path, struct errors *erro
     check_numbers(r, path, errors);
     check_action(r, path, errors);
     check_ban(r, path, errors);
+    check_suspension(r, path, errors);
     return errors_count(errors) == before ? 0 : -1;
 }
 

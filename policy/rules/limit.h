@@ -62,7 +62,8 @@ enum policy_stage {
 enum limit_missing { LIMIT_MISSING_EMPTY, LIMIT_MISSING_SKIP, LIMIT_MISSING_REJECT };
 
 enum limit_at { LIMIT_AT_EARLIEST, LIMIT_AT_RCPT, LIMIT_AT_MESSAGE };
-enum limit_action { LIMIT_DELAY, LIMIT_DEFER, LIMIT_REJECT, LIMIT_LOG, LIMIT_BAN };
+enum limit_action { LIMIT_DELAY, LIMIT_DEFER, LIMIT_REJECT, LIMIT_LOG, LIMIT_BAN, LIMIT_SUSPEND };
+enum limit_scope { LIMIT_SENDING, LIMIT_ALL };
 enum rule_mode { RULE_ENFORCE, RULE_MONITOR };
 
 enum { LIMIT_KEYS_MAX = 4, LIMIT_HEADER_MAX = 64 };
@@ -73,7 +74,7 @@ struct limit_rule {
     /* As they stand in the file. */
     struct text_list key;
     const char *rate_text;
-    int count, at, action, mode, missing; /* enums above */
+    int count, at, action, scope, mode, missing; /* enums above */
     int64_t max, burst, max_delay_ms, window_ms, ratio, min, duration_ms, warn_at;
     bool enabled;
     struct match when, except;

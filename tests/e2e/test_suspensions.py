@@ -6,6 +6,7 @@ import time
 import pytest
 
 from fixtures.clients import PASSWORDS, message, plain_response, pop3, smtp
+from fixtures.mmdb import mmdb
 from fixtures.scripted import Gate
 from fixtures.waiting import until
 
@@ -170,6 +171,133 @@ def test_where_the_server_behind_checks_passwords_it_is_asked_first(new_gateway,
     with pop3(gateway, user=None) as client:
         client.ask(f"USER {ALICE}", "+OK")
         client.ask(f"PASS {PASSWORDS['alice']}", UNREAD)
+
+
+# ---- by rules ----
+
+WASHING = {"key": ["account"], "count": "rejected_recipients", "ratio": 25, "min": 4, "window": "1h",
+           "action": "suspend", "duration": "1d"}
+WEB = {"trusted": {"web": {"logins": [ALICE], "account_from": "mail-auth"}}}
+
+
+def policy(listener=None, **keys):
+    limits = {name: value for name, value in keys.items() if isinstance(value, dict)}
+    rest = {name: value for name, value in keys.items() if not isinstance(value, dict)}
+    return {"policies": {"out": {"limits": limits, **rest}}, "listener": {"policy": "out", **(listener or {})}}
+
+
+@pytest.fixture
+def picky(new_smtp):
+    return new_smtp().on("RCPT", lambda line: "550 5.1.1 nobody" if "nobody" in line else None)
+
+
+def washes(client, mail="MAIL FROM:<alice@example.com>"):
+    """Up to the recipient at which the rule has enough."""
+    client.ask(mail, "250 ")
+    for name in ("a", "b", "nobody", "nobody"):
+        client.send(f"RCPT TO:<{name}@dest.example>").reply()
+    return client.send("RCPT TO:<c@dest.example>").reply()
+
+
+@pytest.mark.parametrize("store", ["memory", "Redis"])
+def test_who_washes_a_list_is_suspended_and_counting_begins_anew_when_he_is_let_go(new_gateway, picky, new_redis, store):
+    redis = {"redis": {"address": [f"127.0.0.1:{new_redis().port}"]}} if store == "Redis" else {}
+    gateway = new_gateway(picky, workers=1, **redis, **policy(washing=WASHING))
+    with smtp(gateway) as client:
+        said = washes(client)
+        assert said.startswith(STOPPED) and "UTC: washing: at most 25% of recipients refused in 60 minutes, of 4 or more (" in said
+        client.ask("DATA", "354 ")  # for those that were taken before
+        client.send_bytes(message() + b".\r\n")
+        client.expect(STOPPED)
+        client.ask("MAIL FROM:<alice@example.com>", STOPPED)
+    told = gateway.wait_event("suspended", account=ALICE, rule="washing")
+    assert (told["scope"], told["tries"]) == ("sending", "2")
+    assert gateway.wait_event("decision", rule="washing")["verdict"] == "suspend"
+    row, = json.loads(gateway.ctl("--json", "suspended").stdout)
+    assert row["by"] == "washing" and 86000 < row["left"] <= 86400
+    sends(gateway, "bob")
+    assert len(picky.messages) == 1
+    gateway.ctl("resume", ALICE)
+    with smtp(gateway) as client:
+        client.envelope(recipients=[f"r{number}@dest.example" for number in range(8)])
+        client.text(message())
+        assert washes(client).startswith(STOPPED) is False, "2 of 12"
+
+
+def test_logins_from_too_many_countries_suspend_and_the_login_goes_on(new_gateway, server, new_pop3, folder):
+    path = folder / "countries.mmdb"
+    path.write_bytes(mmdb({"127.0.1.0/24": "BR", "127.0.2.0/24": "DE", "127.0.3.0/24": "JP"}))
+    gateway = new_gateway(server, new_pop3([message()]), geoip=path, workers=1, **policy(
+        stolen={"key": ["account"], "count": "distinct_countries", "max": 2, "window": "1h", "action": "suspend",
+                "duration": "1d"}))
+    for source in ("127.0.1.1", "127.0.2.1"):
+        with smtp(gateway, source=source) as client:
+            client.mail(message())
+    with smtp(gateway, source="127.0.3.1") as client:
+        client.ask("MAIL FROM:<alice@example.com>", STOPPED)
+    for source in ("127.0.1.1", "127.0.2.1", "127.0.3.1"):
+        with smtp(gateway, source=source) as client:
+            client.ask("MAIL FROM:<alice@example.com>", STOPPED)
+    assert len(gateway.events("suspended")) == 1
+    gateway.ctl("resume", ALICE)
+    with smtp(gateway, source="127.0.3.1") as client:
+        client.mail(message())
+
+
+@pytest.mark.parametrize("door", ["SMTP", "POP3"])
+def test_a_rule_for_all_refuses_the_login_that_is_too_much(new_gateway, server, new_pop3, door):
+    gateway = new_gateway(server, new_pop3([message()]), workers=1, **policy(
+        often={"key": ["account"], "count": "logins", "rate": "2/1h", "action": "suspend", "scope": "all",
+               "duration": "1d"}), listeners={"pop3s": {"policy": "out"}})
+    with smtp(gateway) as first, smtp(gateway) as second:
+        if door == "SMTP":
+            with smtp(gateway, user=None) as client:
+                client.ask(f"AUTH PLAIN {plain_response('alice', PASSWORDS['alice'])}", REFUSED)
+        else:
+            with pop3(gateway, user=None) as client:
+                client.ask(f"USER {ALICE}", "+OK")
+                client.ask(f"PASS {PASSWORDS['alice']}", UNREAD)
+        for client in (first, second):
+            client.expect("421 4.7.0 Your account was suspended just now")
+
+
+def test_a_rule_that_watches_suspends_nobody(new_gateway, picky):
+    gateway = new_gateway(picky, workers=1, **policy(washing={**WASHING, "mode": "monitor"}))
+    with smtp(gateway) as client:
+        assert washes(client).startswith("250 ")
+        client.text(message())
+    assert gateway.wait_event("decision", rule="washing")["verdict"] == "monitor"
+    assert not suspended(gateway)
+
+
+@pytest.mark.parametrize("store", ["memory", "Redis"])
+def test_one_server_that_refuses_everybody_suspends_a_few_and_then_it_defers(new_gateway, picky, new_redis, store):
+    redis = {"redis": {"address": [f"127.0.0.1:{new_redis().port}"]}} if store == "Redis" else {}
+    gateway = new_gateway(picky, workers=1, **redis, **policy(WEB, washing=WASHING, max_suspensions="3/1h"))
+    with smtp(gateway) as web:
+        for number in range(6):
+            said = washes(web, f"MAIL FROM:<x@example.com> AUTH=shop{number}@example.com")
+            assert said.startswith(STOPPED if number < 3 else "451 4.7.1 washing: at most 25% of recipients refused")
+            web.ask("RSET", "250 ")
+    assert suspended(gateway) == {f"shop{number}@example.com": "sending" for number in range(3)}
+    stopped = gateway.wait_event("suspensions_stopped", rule="washing")
+    assert (stopped["count"], stopped["level"]) == ("3", "error") and len(gateway.events("suspensions_stopped")) == 1
+    gateway.wait_event("decision", rule="washing", verdict="defer", count=3)
+
+
+def test_a_rule_on_the_account_that_a_header_names_suspends_that_one(new_gateway, server):
+    gateway = new_gateway(server, workers=1, **policy(
+        {"trusted": {"web": {"logins": [ALICE], "account_from": "header:X-Account"}}},
+        hour={"key": ["account"], "rate": "2/1h", "action": "suspend", "duration": "1d"}))
+
+    def mails(said):
+        with smtp(gateway) as web:
+            web.envelope(recipients=("a@dest.example", "b@dest.example"))
+            web.text(b"X-Account: shop@example.com\r\n" + message(), said)
+
+    mails("250 ")
+    mails(STOPPED)
+    assert suspended(gateway) == {"shop@example.com": "sending"} and len(server.messages) == 1
 
 
 # ---- what is kept ----

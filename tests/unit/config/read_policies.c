@@ -128,10 +128,23 @@ START_TEST(what_is_wrong_is_told_where_it_stands)
         {"p = { limits = { a = { key = [\"ip\"] rate = \"1/s\" action = \"ban\" } } }",
          "duration: no ban is for ever; write \"1h\""},
         {"p = { limits = { a = { key = [\"ip\"] rate = \"1/s\" duration = \"1h\" } } }",
-         "duration: is for action = \"ban\", or for \"defer\" or \"reject\" by max or ratio"},
+         "duration: is for action = \"ban\" or \"suspend\", or for \"defer\" or \"reject\" by max "
+         "or ratio"},
         {"p = { limits = { a = { key = [\"ip\"] count = \"connections\" max = 3 action = \"log\" "
          "duration = \"1h\" } } }",
-         "duration: is for action = \"ban\", or for \"defer\" or \"reject\" by max or ratio"},
+         "duration: is for action = \"ban\" or \"suspend\", or for \"defer\" or \"reject\" by max "
+         "or ratio"},
+        {"p = { limits = { a = { key = [\"ip\"] rate = \"1/s\" action = \"suspend\" duration = "
+         "\"1h\" } } }",
+         "action: an account is suspended, and none of the keys is one; write key = [\"account\"]"},
+        {"p = { limits = { a = { key = [\"account\"] rate = \"1/s\" action = \"suspend\" } } }",
+         "duration: no rule suspends for ever; write \"1d\""},
+        {"p = { limits = { a = { key = [\"account\"] rate = \"1/s\" scope = \"all\" } } }",
+         "scope: is for action = \"suspend\""},
+        {"p = { limits = { a = { key = [\"account\"] count = \"auth_failures\" rate = \"1/s\" "
+         "action = \"suspend\" duration = \"1d\" } } }",
+         "action: a login that has failed can't be refused any more"},
+        {"p = { max_suspensions = \"10\" }", "max_suspensions: \"10\" is no rate"},
         {"p = { limits = { a = { key = [\"ip\"] rate = \"1/s\" warn_at = 100 } } }", "warn_at: "},
         {"p = { limits = { a = { key = [\"ip\"] count = \"auth_failures\" rate = \"1/s\" } } }",
          "action: a login that has failed can't be refused any more; write \"ban\" or \"log\""},
@@ -190,6 +203,23 @@ START_TEST(a_ban_is_of_an_address_or_network_or_of_an_account_there)
     ck_assert_int_eq(r->stage, STAGE_FAILURE);
     ck_assert_int_eq(r->duration_ms, 2 * 86400000);
     ck_assert_int_eq(rule("p", "b")->stage, STAGE_CONNECT);
+}
+END_TEST
+
+START_TEST(a_rule_suspends_the_account_from_sending_or_from_all)
+{
+    const struct config *c = config_of(GATEWAY(
+        "p", "p = { max_suspensions = \"3/1h\" limits = {\n"
+             "a = { key = [\"account\"] count = \"rejected_recipients\" ratio = 25 window = "
+             "\"1h\" action = \"suspend\" duration = \"1d\" }\n"
+             "b = { key = [\"account\", \"ip\"] rate = \"9/h\" action = \"suspend\" scope = "
+             "\"all\" duration = \"1h\" } } }"));
+    count_is(0, 0);
+    ck_assert_int_eq(rule("p", "a")->action, LIMIT_SUSPEND);
+    ck_assert_int_eq(rule("p", "a")->scope, LIMIT_SENDING);
+    ck_assert_int_eq(rule("p", "b")->scope, LIMIT_ALL);
+    ck_assert_int_eq(c->policies[0].max_suspensions.count, 3);
+    ck_assert_int_eq(c->policies[0].max_suspensions.period_us, INT64_C(3600) * 1000000);
 }
 END_TEST
 
@@ -483,6 +513,7 @@ SUITE(read_policies)
     TEST(who_may_send_as_whom_is_taken_key_by_key_too);
     TEST(what_is_wrong_is_told_where_it_stands);
     TEST(a_ban_is_of_an_address_or_network_or_of_an_account_there);
+    TEST(a_rule_suspends_the_account_from_sending_or_from_all);
     TEST(a_group_of_accounts_is_found_by_its_name);
     TEST(a_group_that_is_not_there_or_not_filled_is_told);
     TEST(hours_are_told_in_the_zone_that_is_named_or_the_hosts);

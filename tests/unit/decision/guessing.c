@@ -1,4 +1,5 @@
 #include "decision/guessing.h"
+#include "decision/offence.h"
 
 #include "base/clock.h"
 #include "telemetry/logged.h"
@@ -275,6 +276,86 @@ START_TEST(a_rule_of_a_policy_counts_failed_logins_and_bans)
 }
 END_TEST
 
+/* ---- suspensions ---- */
+
+static struct limit_rule washing = {.name = "washing",
+                                    .keys = {LIMIT_KEY_ACCOUNT},
+                                    .key_count = 1,
+                                    .count = LIMIT_REJECTED_RECIPIENTS,
+                                    .kind = COUNTER_RATIO,
+                                    .ratio = 25,
+                                    .min = 20,
+                                    .window_ms = 3600000,
+                                    .action = LIMIT_SUSPEND,
+                                    .duration_ms = 60000};
+static const struct rate most = {.count = 2, .period_us = INT64_C(600) * 1000000};
+
+static bool suspends(const char *account)
+{
+    const struct policy_facts facts = {.account = account};
+    const struct verdict v = {.kind = VERDICT_DEFER, .rule = &washing, .tries = 7};
+    return offence_suspend(&it.guessing, &v, &facts, &most);
+}
+
+static enum suspension suspension_of(const char *account, struct ban *out)
+{
+    return bans_suspension(it.guessing.bans, guessing_account(it.guessing.key, account),
+                           clock_wall_ns(), out);
+}
+
+START_TEST(a_rule_suspends_an_account_once_and_says_why)
+{
+    struct ban made;
+    ck_assert(suspends("ana@example.com"));
+    ck_assert_int_eq(suspension_of("ana@example.com", &made), SUSPENSION_SENDING);
+    ck_assert_int_eq(suspension_of("bea@example.com", NULL), SUSPENSION_LIFTED);
+    ck_assert_int_eq(made.until_ns - made.since_ns, 60 * CLOCK_SECOND);
+    ck_assert_uint_eq(made.tries, 7);
+    ck_assert_str_eq(made.reason, "at most 25% of recipients refused in 60 minutes, of 20 or more");
+    ck_assert(suspends("ana@example.com"));
+    ck_assert_uint_eq(lines_with("event=suspended account=ana@example.com"), 1);
+    washing.scope = LIMIT_ALL;
+    ck_assert(suspends("ana@example.com")); /* from more now */
+    washing.scope = LIMIT_SENDING;
+    ck_assert_int_eq(suspension_of("ana@example.com", NULL), SUSPENSION_ALL);
+}
+END_TEST
+
+START_TEST(a_rule_that_would_suspend_too_many_does_not_and_says_so_once)
+{
+    ck_assert(suspends("ana@example.com") && suspends("bea@example.com"));
+    ck_assert(!suspends("eva@example.com") && !suspends("ida@example.com"));
+    ck_assert(suspends("ana@example.com")); /* as it is */
+    ck_assert_int_eq(suspension_of("eva@example.com", NULL), SUSPENSION_LIFTED);
+    ck_assert_uint_eq(lines_with("event=suspensions_stopped"), 1);
+    washing.name = "another";
+    ck_assert(suspends("eva@example.com"));
+    washing.name = "washing";
+}
+END_TEST
+
+START_TEST(who_is_suspended_by_a_person_is_so_as_that_one_has_ordered)
+{
+    struct ban b;
+    ck_assert(suspends("ana@example.com"));
+    (void)suspension_of("ana@example.com", &b); /* it is there */
+    b.rule[0] = '\0';
+    b.since_ns++;
+    b.until_ns += 60 * CLOCK_SECOND;
+    ck_assert_int_eq(bans_put(it.guessing.bans, 0, &b, clock_wall_ns(), NULL), 0);
+    washing.scope = LIMIT_ALL;
+    ck_assert(suspends("ana@example.com"));
+    washing.scope = LIMIT_SENDING;
+    ck_assert_int_eq(suspension_of("ana@example.com", &b), SUSPENSION_SENDING);
+    ck_assert_str_eq(b.rule, "");
+    b.scope = SUSPENSION_LIFTED;
+    b.since_ns = clock_wall_ns() + 60 * CLOCK_SECOND; /* of another's clock */
+    ck_assert_int_eq(bans_put(it.guessing.bans, 0, &b, clock_wall_ns(), NULL), 0);
+    ck_assert(suspends("ana@example.com"));
+    ck_assert_int_eq(suspension_of("ana@example.com", NULL), SUSPENSION_SENDING);
+}
+END_TEST
+
 START_TEST(who_names_nobody_has_failed_too)
 {
     for (int i = 0; i < 3; i++)
@@ -356,6 +437,9 @@ SUITE(guessing_by_rule)
 {
     tcase_add_checked_fixture(tests, begin_with_rule, end);
     TEST(a_rule_of_a_policy_counts_failed_logins_and_bans);
+    TEST(a_rule_suspends_an_account_once_and_says_why);
+    TEST(a_rule_that_would_suspend_too_many_does_not_and_says_so_once);
+    TEST(who_is_suspended_by_a_person_is_so_as_that_one_has_ordered);
     TEST(who_names_nobody_has_failed_too);
     TEST(different_wrong_credentials_count_by_any_key);
     TEST(a_rule_that_watches_bans_nobody);

@@ -212,6 +212,35 @@ START_TEST(a_rule_that_watches_says_so_and_changes_nothing)
 }
 END_TEST
 
+static void count_suspending(void *owner, const struct verdict *v)
+{
+    ck_assert_ptr_eq(v->rule, &rules[1]);
+    ck_assert_int_eq(v->kind, VERDICT_DEFER);
+    (*(int *)owner)++;
+}
+
+START_TEST(a_rule_that_suspends_stands_alone_and_says_so_unless_it_watches)
+{
+    struct verdict v;
+    int seen = 0;
+    rules[1].action = LIMIT_SUSPEND;
+    int group = policy_ask(&call, &policy, STAGE_RCPT, &facts, STORE_NO_GROUP);
+    key_is(1, "hour ana@example.com");
+    ck_assert_uint_ne(call.takes[1].group, group);
+    ck_assert_int_eq(call.takes[1].needs, group);
+    policy_suspending(&call, &policy, count_suspending, &seen);
+    ck_assert_int_eq(seen, 0);
+    call.answers[1] = (struct counter_answer){.is_refusing = true, .wait_us = 7};
+    policy_judge(&call, group, &v);
+    ck_assert_int_eq(v.kind, VERDICT_PASS);
+    policy_suspending(&call, &policy, count_suspending, &seen);
+    ck_assert_int_eq(seen, 1);
+    rules[1].mode = RULE_MONITOR;
+    policy_suspending(&call, &policy, count_suspending, &seen);
+    ck_assert_int_eq(seen, 1);
+}
+END_TEST
+
 START_TEST(delay_is_what_is_left_of_it_for_the_message)
 {
     rules[0].action = LIMIT_DELAY;
@@ -547,6 +576,7 @@ SUITE(engine)
     TEST(what_is_more_than_a_rule_ever_lets_through_is_refused_for_good);
     TEST(the_longest_wait_holds_for_all);
     TEST(a_rule_that_watches_says_so_and_changes_nothing);
+    TEST(a_rule_that_suspends_stands_alone_and_says_so_unless_it_watches);
     TEST(delay_is_what_is_left_of_it_for_the_message);
     LOOP_TEST(a_key_names_its_counter, keys);
     TEST(keys_of_any_length_fit_and_differ);
