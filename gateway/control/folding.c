@@ -10,7 +10,7 @@ struct place {
     int64_t until_ns; /* of its period */
     uint32_t count;   /* of what isn't told yet */
     uint16_t key_size, line_size;
-    bool is_late; /* the first of them came within the period */
+    uint8_t is_late; /* the first of them came within the period; no bool: others write here */
 };
 
 struct folding {
