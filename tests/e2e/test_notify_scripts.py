@@ -84,6 +84,7 @@ def test_the_sendmail_of_postfix_takes_it_too(postfix):
     ({"event": "suspend", "scope": "sending", "until": "resumed"}, "may not send for now",
      "Until (UTC): somebody lifts it"),
     ({"event": "suspend", "scope": "all"}, "may not send for now", "may neither send nor log in"),
+    ({"event": "flood", "count": 10}, "hour suspends nobody for now", "has suspended 10 lately"),
     ({"event": "ban", "network": "192.0.2.0/24"}, "192.0.2.0/24 is banned", "takes no connections from 192.0.2.0/24"),
     ({"event": "expiry", "file": "/etc/tls/a.pem", "days": 3}, "A certificate ends in 3 days", "/etc/tls/a.pem"),
     ({"event": "something new"}, "something new", "tells of: something new"),
@@ -91,7 +92,9 @@ def test_the_sendmail_of_postfix_takes_it_too(postfix):
     ({"folded": 1}, "has reached", "it has happened once"),
 ])
 def test_each_event_has_its_words(written, told, subject, part):
-    _, message = written({**LIMIT, **told})
+    arguments, message = written({**LIMIT, **told}, "--to", ADMIN)
+    is_admins = told.get("event") in ("flood", "expiry")
+    assert arguments[4:] == ([ADMIN] if is_admins else [LIMIT["contact"], ADMIN])
     assert subject in message["Subject"] and part in " ".join(message.get_content().split())
 
 
