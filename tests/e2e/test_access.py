@@ -111,9 +111,11 @@ def test_a_reload_with_other_hours_is_for_those_who_come_then(company):
 
 @pytest.mark.long
 def test_the_last_minute_of_the_hours_is_the_end(new_gateway, dovecot):
-    end = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(minutes=1, seconds=5)
-    hours = f"00:00-{end:%H:%M}" if end.hour + end.minute else "00:00-24:00"
-    gateway = new_gateway(pop3=dovecot, **access(office={"hours": [hours], "timezone": UTC}))
+    now = day()
+    end = now + datetime.timedelta(minutes=1, seconds=5)
+    noon = f"Etc/GMT{now.hour - 12:+d}"  # where no day begins meanwhile: west of Greenwich it is +
+    hours = f"06:00-{12 + (end.hour - now.hour) % 24}:{end:%M}"
+    gateway = new_gateway(pop3=dovecot, **access(office={"hours": [hours], "timezone": noon}))
     with pop3(gateway) as reader:
         reader.socket.settimeout(90)
         ended(reader, "-ERR [SYS/PERM] office: closed now; open ")
