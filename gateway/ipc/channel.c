@@ -8,7 +8,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-enum { WAITING_MAX = 256 * 1024, PAYLOAD_MAX = 64, MESSAGES_A_TURN = 64 };
+enum { WAITING_MAX = 256 * 1024, PAYLOAD_MAX = sizeof(union message_any), MESSAGES_A_TURN = 64 };
 
 static const size_t payload_sizes[] = {
 #define MESSAGE(name, payload, help) sizeof(struct payload),

@@ -120,3 +120,10 @@ struct message_end_sessions {
     char who[END_WHO_SIZE];
     char text[END_TEXT_SIZE]; /* told to their clients */
 };
+
+/* As large as the largest of them. */
+union message_any {
+#define MESSAGE(name, payload, help) struct payload name;
+#include "ipc/messages.def"
+#undef MESSAGE
+};

@@ -413,11 +413,11 @@ END_TEST
 
 START_TEST(messages_that_are_not_for_it_are_passed_over_and_their_descriptors_closed)
 {
-    static const char payload[256]; /* the largest fits */
+    static const union message_any payload;
     connect_worker();
     unsigned before = open_descriptors();
     for (unsigned type = 0; type < MESSAGE_COUNT; type++)
-        ck_assert_int_eq(channel_send(worker.channel, (enum message_type)type, payload,
+        ck_assert_int_eq(channel_send(worker.channel, (enum message_type)type, &payload,
                                       span_of("text"), STDERR_FILENO),
                          0);
     UNTIL(worker.done == 1); /* AUTH_START, and a step that is none of PLAIN */
