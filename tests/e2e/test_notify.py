@@ -36,12 +36,12 @@ def test_contacts_that_are_wrong_are_told_with_their_lines(new_gateway, new_smtp
     assert f"{contacts}:4: write it as" in said.stderr
 
 
-def test_a_change_of_the_contacts_is_taken_unless_it_is_wrong(new_gateway, new_smtp, contacts):
-    gateway = new_gateway(new_smtp(), contacts=str(contacts))
-    write(contacts, "alice: owner@private.example\n")
+def test_a_change_of_the_contacts_counts_without_a_reload(new_told, command, contacts):
+    gateway = new_told("limit", contacts=str(contacts))
+    write(contacts, "alice: somebody-else@private.example\n")
     assert gateway.wait_event("list_taken", file=str(contacts))["count"] == "1"
-    write(contacts, "alice: -oi@private.example\n")
-    assert gateway.wait_event("list_refused")["reason"].startswith(f"{contacts}:1: ")
+    refused(gateway)
+    assert command.wait_told()["contact"] == "somebody-else@private.example"
 
 
 # ---- commands ----
@@ -88,9 +88,11 @@ HOUR = {"key": ["account"], "count": "recipients", "rate": "1/1h", "burst": 3, "
 def new_told(new_gateway, new_smtp, command):
     """new_told(EVENT, ..., every="1h"): a gateway that tells `command` of these events, where an account may
     write to three recipients at once."""
-    def make(*events, every="1h", rule=None, line=None, **changes):
-        panel = {"command": line or str(command.program), "events": list(events), "every": every}
+    def make(*events, every="1h", rule=None, most=None, **changes):
+        panel = {"command": str(command.program), "events": list(events), "every": every}
         policies = {"out": {"limits": {"hour": {**HOUR, **(rule or {})}}}}
+        if most:
+            policies["out"]["max_suspensions"] = most
         return new_gateway(new_smtp(), workers=1, notify={"panel": panel}, auth={"realm": "example.com"},
                            policies=policies, listener={"policy": "out"}, **changes)
     return make
@@ -153,6 +155,19 @@ def test_a_command_is_told_of_a_suspension(new_told, command, contacts):
     gateway.ctl("resume", "alice")
     gateway.ctl("suspend", "bob", "--until-resumed")
     assert command.wait_told(count=2)["until"] == "resumed", "of who is let go nobody is told"
+
+
+def test_a_command_is_told_of_whom_a_rule_suspends_and_when_it_does_so_no_more(new_told, command):
+    gateway = new_told("suspend", "flood", rule={"action": "suspend", "duration": "1d"}, most="1/10min")
+    for user in ("alice", "bob"):
+        with smtp(gateway, user=user) as client:
+            client.envelope(sender=f"{user}@example.com", recipients=[f"r{n}@dest.example" for n in range(3)])
+            client.ask("RCPT TO:<r3@dest.example>", "550 " if user == "alice" else "451 ")
+    told = command.wait_told(event="suspend")
+    assert (told["account"], told["rule"], told["scope"]) == ("alice@example.com", "hour", "sending")
+    assert told["reason"] == "at most 1 recipients in 1h, 3 at once" and told["until"] > told["time"]
+    assert command.wait_told(event="flood")["account"] == "bob@example.com"
+    assert len(command.told()) == 2
 
 
 def test_what_repeats_itself_is_told_once_in_its_time_and_counted(new_told, command):
