@@ -5,8 +5,11 @@ const char *const author_names[AUTHOR_FIELDS] = {
 
 static void give(void *owner, struct span address)
 {
-    const struct header_addresses *h = owner;
-    h->fn(h->owner, (enum author_field)h->current, address);
+    struct header_addresses *h = owner;
+    if (h->given++ == AUTHORS_MAX)
+        h->addresses.wrong = "it names too many addresses";
+    else
+        h->fn(h->owner, (enum author_field)h->current, address);
 }
 
 void header_addresses_begin(struct header_addresses *h, author_fn *fn, void *owner)

@@ -5,6 +5,8 @@
 #include "message/addresses.h"
 #include "message/header_reader.h"
 
+enum { AUTHORS_MAX = 100 }; /* whoever reads more of them is kept busy */
+
 enum author_field { AUTHOR_FROM, AUTHOR_SENDER, AUTHOR_RESENT_FROM, AUTHOR_FIELDS };
 
 /* As they are written: "From", "Sender", "Resent-From". */
@@ -20,6 +22,7 @@ struct header_addresses {
     struct addresses addresses;
     int current;                   /* enum author_field: is being read; -1: none is */
     unsigned count[AUTHOR_FIELDS]; /* how often each was met */
+    unsigned given;                /* addresses so far */
     const char *wrong; /* with the first field that can't be read, for a person: "it ..." */
     enum author_field wrong_field;
 };
@@ -27,7 +30,8 @@ struct header_addresses {
 void header_addresses_begin(struct header_addresses *h, author_fn *fn, void *owner);
 
 /* Looks at the next octets of the header, its dots doubled, cut anywhere. Every field of these
- * names is read, however often it comes, and nothing behind one that is wrong.
+ * names is read, however often it comes, and nothing behind one that is wrong; more than
+ * AUTHORS_MAX addresses are.
  *
  * Hot: as header_reader_next, and as addresses_take in these fields; no allocation. */
 void header_addresses_take(struct header_addresses *h, struct span text);

@@ -88,7 +88,32 @@ START_TEST(fields_that_say_who_it_is_from_are_read)
 }
 END_TEST
 
+static void count(void *owner, enum author_field field, struct span address)
+{
+    (void)field, (void)address;
+    ++*(unsigned *)owner;
+}
+
+START_TEST(addresses_are_bounded_over_all_fields)
+{
+    for (unsigned more = 0; more < 2; more++) {
+        struct header_addresses h;
+        unsigned given = 0;
+        header_addresses_begin(&h, count, &given);
+        header_addresses_take(&h, span_of("From: "));
+        for (unsigned i = 1; i < AUTHORS_MAX; i++)
+            header_addresses_take(&h, span_of("a@b,"));
+        header_addresses_take(&h, span_of("\r\nSender: a@b\r\n"));
+        header_addresses_take(&h, span_of(more == 0 ? "" : "Sender: a@b, c@d\r\n"));
+        header_addresses_end(&h);
+        ck_assert_uint_eq(given, AUTHORS_MAX);
+        ck_assert_pstr_eq(h.wrong, more == 0 ? NULL : "it names too many addresses");
+    }
+}
+END_TEST
+
 SUITE(header_addresses)
 {
+    TEST(addresses_are_bounded_over_all_fields);
     LOOP_TEST(fields_that_say_who_it_is_from_are_read, cases);
 }
