@@ -243,29 +243,39 @@ class Sink:
         return {name: int(value) for name, value in re.findall(r"(\w+)=(\d+)", words)}
 
 
-POLICIES = '''
-policies = { outbound = { limits = {
+FOUR_LIMITS = '''
+outbound = { limits = {
   account-hour = { key = ["account"] count = "recipients" rate = "100/1h" burst = 1000000000 }
   account-day = { key = ["account"] count = "recipients" rate = "1000/1d" burst = 1000000000 }
   domain-hour = { key = ["recipient_domain"] count = "recipients" rate = "100/1h"
                   burst = 1000000000 }
   address-hour = { key = ["ip"] count = "recipients" rate = "100/1h" burst = 1000000000 }
-} } }
+} }
+'''
+
+HOSTING = f'''
+@include "{ROOT}/etc/profiles/hosting.conf"
+outbound = {{ base = "hosting" limits = {{
+  hosting-hour = {{ burst = 1000000000 }}
+  hosting-day = {{ burst = 1000000000 }}
+  hosting-sessions = {{ max = 1000000 }}
+}} }}
 '''
 
 
 class Gateway:
     """porteirod as users have it, but for the ports: its log is on, at the level info."""
     name = "gateway"
-    policy = redis = ""    # what limits add to the listeners, and to the file
+    policies = redis = ""  # what limits add to the file; the listeners name "outbound"
     beside = None          # what runs for it without being part of it
 
     def __init__(self, place, stack, sink, clients, is_told):
         self.ports = {"smtp": free_port(), "pop3": free_port()}
+        policy = 'policy = "outbound"' if self.policies else ""
         doors = "\n".join(
             f'  {protocol} = {{ bind = ["127.0.0.1:{self.ports[protocol]}"] role = "{role}"'
             f' tls = "implicit" upstream = "{protocol}"'
-            f' {self.policy if role == "submission" else ""} }}'
+            f' {policy if role == "submission" else ""} }}'
             for protocol, role in (("smtp", "submission"), ("pop3", "pop3")))
         behind = "\n".join(
             f'  {protocol} = {{ protocol = "{protocol}" tls = "none" identity = "{identity}"'
@@ -291,7 +301,9 @@ listeners = {{
 upstreams = {{
 {behind}
 }}
-{POLICIES if self.policy else ""}
+policies = {{
+{self.policies}
+}}
 {self.redis}
 ''')
         self.tree = place.start(stack, [place.porteirod, "-c", config], stdout=place.log)
@@ -301,7 +313,7 @@ upstreams = {{
 class GatewayLimits(Gateway):
     """With four limits, counted in memory. None is ever reached: what is refused is cheaper."""
     name = "memory"
-    policy = 'policy = "outbound"'
+    policies = FOUR_LIMITS
 
 
 class GatewayRedis(GatewayLimits):
@@ -316,6 +328,12 @@ class GatewayRedis(GatewayLimits):
         self.redis = f'redis = {{ address = ["unix:{path}"] }}'
         wait_for(path, self.beside.process, "redis-server")
         super().__init__(place, stack, sink, clients, is_told)
+
+
+class GatewayProfile(Gateway):
+    """With what hosting providers begin with, but for figures that are reached."""
+    name = "hosting"
+    policies = HOSTING
 
 
 class HAProxy:
