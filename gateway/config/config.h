@@ -140,6 +140,7 @@ struct auth_config {
     const char *sasldb, *saslauthd, *service, *upstream, *realm, *aliases, *options_file;
     struct text_list options; /* "KEY=VALUE" */
     int64_t processes, cache_ms, remember_networks_ms;
+    bool lift_on_new_password;
     struct guessing_config guessing;
 };
 

@@ -464,6 +464,12 @@ static const struct setting auth_settings[] = {
      .max = INT64_C(366) * 86400000,
      .help = "how long an account is known in a network where it logged in: what strangers guess "
              "there never shuts it out; 0: it isn't"},
+    {"lift_on_new_password", SETTING_BOOLEAN, AT(auth_config, lift_on_new_password),
+     .preset = "true",
+     .help =
+         "a login with a password that the account has not used within remember_networks lifts a "
+         "suspension that a rule made; not where it has also logged in without telling one "
+         "(SCRAM, a certificate, through a trusted client)"},
     {.name = NULL}};
 const struct section section_auth = {"auth", auth_settings, "Logins, by Cyrus SASL"};
 

@@ -30,7 +30,7 @@ enum {
     BAN_ACCOUNT_SIZE = 128,
     BAN_TEXT_SIZE = 112,
     BAN_END_SIZE = 32,
-    BAN_CREDENTIALS_MAX = 8,
+    BAN_CREDENTIALS_MAX = 9,
 };
 #define BAN_MAX_NS       (INT64_C(366) * 86400 * 1000000000)
 #define BAN_UNTIL_LIFTED INT64_MAX /* of a suspension alone */
@@ -57,7 +57,7 @@ struct ban {
     char rule[BAN_RULE_SIZE];    /* that has made it; "": a person did */
     char name[BAN_ACCOUNT_SIZE]; /* of the account, for people; may be cut */
     char reason[BAN_REASON_SIZE];
-    /* Of a suspension: hashes of what had logged in before; 0: none. */
+    /* Of a suspension: what had logged in before, as `known` has it; 0: none. */
     uint64_t credentials[BAN_CREDENTIALS_MAX];
 };
 

@@ -35,6 +35,13 @@ uint64_t guessing_account(const uint64_t key[GUESSING_KEY_SIZE], const char *acc
     return hash_of(key, span_of("account"), span_of(account));
 }
 
+uint32_t guessing_credential(const uint64_t key[GUESSING_KEY_SIZE], const char *account,
+                             struct span password)
+{
+    return password.size == 0 ? KNOWN_UNSAID
+                              : known_credential(hash_of(key, span_of(account), password));
+}
+
 void guessing_policy_make(const struct guessing_config *c, struct guessing_policy *out)
 {
     out->rule = (struct limit_rule){

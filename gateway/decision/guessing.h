@@ -49,5 +49,9 @@ struct guess {
  * caller needn't wait. An address that is exempt isn't counted by rules that ban. */
 void guessing_count(const struct guessing *g, const struct guess *guess);
 
+/* What an account has logged in with, as `known` has it; an empty password was not said. */
+uint32_t guessing_credential(const uint64_t key[GUESSING_KEY_SIZE], const char *account,
+                             struct span password);
+
 /* By what bans know an account, by its canonical name; never 0. */
 uint64_t guessing_account(const uint64_t key[GUESSING_KEY_SIZE], const char *account);

@@ -15,7 +15,8 @@ enum {
 };
 #define HOUR_NS (3600 * CLOCK_SECOND)
 
-/* A word: 40 bits of a hash, and the hour when it was seen last. */
+/* A word: 40 bits of a hash, and the hour when it was seen last. Of an account's credentials, which
+ * all lie in one set: 20 bits of the account's hash, and the credential. */
 struct known {
     _Atomic uint64_t version;
     _Atomic bool is_used[KNOWN_MAX / BLOCK]; /* a page that is only read costs memory, too */
@@ -93,6 +94,56 @@ void known_note(struct known *k, const uint64_t key[2], const char *account,
     note(k, seat_of(key, account, client), hour);
     note(k, seat_of(key, NULL, client), hour);
 }
+
+/* ---- credentials ---- */
+
+enum { CREDENTIAL_MASK = (1 << KNOWN_CREDENTIAL_BITS) - 1 };
+
+uint32_t known_credential(uint64_t hash)
+{
+    const uint32_t first = KNOWN_UNSAID + 1;
+    return first + (uint32_t)(hash % (CREDENTIAL_MASK + 1 - first));
+}
+
+/* Of credential 0, which is none. */
+static struct seat credentials_of(const uint64_t key[2], const char *account)
+{
+    const uint64_t own[2] = {key[1], key[0]}; /* no account is a network's */
+    uint64_t hash[2];
+    siphash(own, span_of(account), hash);
+    return (struct seat){.set = hash[0] % SETS * KNOWN_WAYS,
+                         .tag = hash[1] & ~(((uint64_t)CREDENTIAL_MASK << HOUR_BITS) | HOUR_MASK)};
+}
+
+static uint32_t credential_of(uint64_t word)
+{
+    return (uint32_t)(word >> HOUR_BITS) & CREDENTIAL_MASK;
+}
+
+void known_note_credential(struct known *k, const uint64_t key[2], const char *account,
+                           uint32_t credential, int64_t now_ns)
+{
+    struct seat seat = credentials_of(key, account);
+    seat.tag |= (uint64_t)(credential & CREDENTIAL_MASK) << HOUR_BITS;
+    note(k, seat, hour_of(now_ns));
+}
+
+size_t known_credentials(const struct known *k, const uint64_t key[2], const char *account,
+                         int64_t lifetime_ns, int64_t now_ns, uint32_t out[KNOWN_WAYS])
+{
+    const struct seat seat = credentials_of(key, account);
+    uint64_t hours = (uint64_t)(lifetime_ns / HOUR_NS), hour = hour_of(now_ns);
+    size_t count = 0;
+    for (size_t i = 0; i < KNOWN_WAYS; i++) {
+        uint64_t word = known_read(k, seat.set + i);
+        uint64_t tag = word & ~(((uint64_t)CREDENTIAL_MASK << HOUR_BITS) | HOUR_MASK);
+        if (tag == seat.tag && credential_of(word) != 0 && (word & HOUR_MASK) + hours >= hour)
+            out[count++] = credential_of(word);
+    }
+    return count;
+}
+
+/* ---- networks ---- */
 
 bool known_has(const struct known *k, const uint64_t key[2], const char *account,
                const struct address *client, int64_t lifetime_ns, int64_t now_ns)

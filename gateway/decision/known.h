@@ -1,5 +1,6 @@
-/* Networks from which accounts have logged in lately (auth.remember_networks): what strangers do
- * there never shuts an account out that is known there. One table for all workers and generations,
+/* Networks from which accounts have logged in lately (auth.remember_networks), and with which
+ * passwords: what strangers do there never shuts an account out that is known there, and only
+ * another password lifts a suspension. One table for all workers and generations,
  * in the shared mapping.
  *
  * A network is an IPv4 /24 or an IPv6 /48. The table holds no name and no address, but hashes under
@@ -11,6 +12,7 @@
 #include "base/network.h"
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 enum { KNOWN_MAX = 1 << 20, KNOWN_WAYS = 8 };
@@ -27,6 +29,22 @@ void known_note(struct known *k, const uint64_t key[2], const char *account,
 /* Has it, within `lifetime_ns`? NULL: has anybody? */
 bool known_has(const struct known *k, const uint64_t key[2], const char *account,
                const struct address *client, int64_t lifetime_ns, int64_t now_ns);
+
+/* What accounts have logged in with: 20 bits of a hash, enough to tell a new password from the few
+ * that were there before. KNOWN_UNSAID: it was not said here, as in SCRAM, where a certificate or a
+ * trusted client has spoken, or where another's login sends for the account. */
+enum { KNOWN_CREDENTIAL_BITS = 20, KNOWN_UNSAID = 1 };
+
+/* By a hash of account and password. Never 0 or KNOWN_UNSAID. */
+uint32_t known_credential(uint64_t hash);
+
+/* As known_note. */
+void known_note_credential(struct known *k, const uint64_t key[2], const char *account,
+                           uint32_t credential, int64_t now_ns);
+
+/* Those within `lifetime_ns`, up to KNOWN_WAYS. Returns how many. */
+size_t known_credentials(const struct known *k, const uint64_t key[2], const char *account,
+                         int64_t lifetime_ns, int64_t now_ns, uint32_t out[KNOWN_WAYS]);
 
 /* The word in a place below KNOWN_MAX, for a file; 0: there is none. And back. */
 uint64_t known_read(const struct known *k, size_t place);

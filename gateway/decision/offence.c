@@ -3,6 +3,8 @@
 #include "base/clock.h"
 #include "decision/guessing.h"
 
+#include <assert.h>
+
 static void make_ban(const struct guessing *g, const struct verdict *v,
                      const struct policy_facts *f, int64_t now_ns, struct ban *out)
 {
@@ -60,6 +62,20 @@ bool offence_ban(const struct guessing *g, const struct verdict *v, const struct
 
 /* ---- suspensions ---- */
 
+/* There is room for all that is remembered; what it has logged in with now is one of them, unless
+ * the table has lost it. */
+static void carry(const struct guessing *g, const struct policy_facts *f, struct ban *out)
+{
+    uint32_t known[KNOWN_WAYS];
+    size_t count =
+        known_credentials(g->known, g->key, f->account, g->config->remember_networks_ms * CLOCK_MS,
+                          out->since_ns, known);
+    static_assert((int)KNOWN_WAYS < (int)BAN_CREDENTIALS_MAX, "all fit, and one more");
+    for (size_t i = 0; i < count; i++)
+        out->credentials[i] = known[i];
+    out->credentials[count] = f->credentials;
+}
+
 static struct ban suspension(const struct guessing *g, const struct verdict *v,
                              const struct policy_facts *f, int64_t now_ns)
 {
@@ -73,6 +89,7 @@ static struct ban suspension(const struct guessing *g, const struct verdict *v,
     (void)span_copy(span_of(v->rule->name), out.rule, sizeof out.rule); /* cut to fit */
     (void)span_copy(span_of(f->account), out.name, sizeof out.name);    /* may be cut */
     (void)limit_rule_text(v->rule, v->override, out.reason, sizeof out.reason);
+    carry(g, f, &out);
     return out;
 }
 
@@ -126,4 +143,45 @@ bool offence_suspend(const struct guessing *g, const struct verdict *v,
         return true;
     follow(&made, &was);
     return !is_flood(g, &made, most) && suspend(g, &made);
+}
+
+/* ---- and what lifts them ---- */
+
+static bool is_known(const struct guessing *g, const char *account, uint32_t credential)
+{
+    uint32_t known[KNOWN_WAYS];
+    size_t count =
+        known_credentials(g->known, g->key, account, g->config->remember_networks_ms * CLOCK_MS,
+                          clock_wall_ns(), known);
+    for (size_t i = 0; i < count; i++)
+        if (known[i] == credential)
+            return true;
+    return false;
+}
+
+static bool is_another(const struct ban *b, uint32_t credential)
+{
+    bool has_any = false;
+    for (size_t i = 0; i < BAN_CREDENTIALS_MAX; i++) {
+        if (b->credentials[i] == KNOWN_UNSAID || b->credentials[i] == credential)
+            return false;
+        has_any = has_any || b->credentials[i] != 0;
+    }
+    return has_any && credential != KNOWN_UNSAID;
+}
+
+void offence_logged_in(const struct guessing *g, const char *account, uint32_t credential)
+{
+    int64_t now = clock_wall_ns();
+    struct ban b;
+    if (!g->config->lift_on_new_password ||
+        bans_suspension(g->bans, guessing_account(g->key, account), now, &b) == SUSPENSION_LIFTED ||
+        b.rule[0] == '\0' || !is_another(&b, credential) || is_known(g, account, credential))
+        return;
+    b.since_ns = b.since_ns >= now ? b.since_ns + 1 : now;
+    b.scope = SUSPENSION_LIFTED;
+    b.origin = BAN_OF_GATEWAY;
+    if (bans_put(g->bans, g->process, &b, now, NULL) == 0) /* else it is tried at the next login */
+        log_event(g->log, EVENT_resumed, field_text(KEY_account, account),
+                  field_text(KEY_rule, b.rule), field_text(KEY_reason, "new password"));
 }

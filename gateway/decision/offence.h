@@ -17,6 +17,12 @@ bool offence_ban(const struct guessing *g, const struct verdict *v, const struct
 
 /* Suspends the account of the facts, as the verdict's rule says (action = "suspend"), and logs it;
  * unless it is suspended already, or the rule has suspended `most` of them: that is logged once in
- * its period. Returns whether it is suspended now. */
+ * its period. It carries what the account has logged in with lately, and `f->credentials`, which it
+ * did now. Returns whether it is suspended now. */
 bool offence_suspend(const struct guessing *g, const struct verdict *v,
                      const struct policy_facts *f, const struct rate *most);
+
+/* The account has logged in with `credential` (guessing_credential). Lifts its suspension, and logs
+ * it, if a rule made that, and nothing of what it carries or is remembered here is the same, and
+ * all of it is told apart: nothing of it is KNOWN_UNSAID, and there is something. */
+void offence_logged_in(const struct guessing *g, const char *account, uint32_t credential);

@@ -98,8 +98,13 @@ bool guard_sending(const struct session *s, char out[GUARD_TEXT_SIZE])
            is_suspended(s, s->account, SUSPENSION_SENDING, out);
 }
 
-bool guard_login(const struct session *s, char out[GUARD_TEXT_SIZE])
+bool guard_login(struct session *s, const struct login *l, char out[GUARD_TEXT_SIZE])
 {
+    const struct guessing *g = s->context->guessing;
+    if (g != NULL) {
+        s->credential = guessing_credential(g->key, s->account, login_password(l));
+        offence_logged_in(g, s->account, s->credential);
+    }
     return is_suspended(s, s->account, SUSPENSION_ALL, out);
 }
 
@@ -121,8 +126,10 @@ enum ending guard_session(const struct session *s)
 void guard_logged_in(const struct session *s)
 {
     const struct guessing *g = s->context->guessing;
-    if (g != NULL && s->account != NULL && s->context->config->auth.remember_networks_ms > 0)
-        known_note(g->known, g->key, s->account, &s->client_address, clock_wall_ns());
+    if (g == NULL || s->account == NULL || s->context->config->auth.remember_networks_ms == 0)
+        return;
+    known_note(g->known, g->key, s->account, &s->client_address, clock_wall_ns());
+    known_note_credential(g->known, g->key, s->account, s->credential, clock_wall_ns());
 }
 
 void guard_failed(const struct session *s, const struct login *l)
@@ -152,6 +159,7 @@ static struct policy_facts facts_of(const struct session *s)
 {
     return (struct policy_facts){.account = session_account(s),
                                  .client = &s->client_address,
+                                 .credentials = s->sends_for != NULL ? KNOWN_UNSAID : s->credential,
                                  .is_shared = is_shared(s->context, &s->client_address)};
 }
 

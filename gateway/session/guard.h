@@ -30,8 +30,9 @@ enum { GUARD_TEXT_SIZE = 256 };
  * BAN_WAYS entries. */
 bool guard_sending(const struct session *s, char out[GUARD_TEXT_SIZE]);
 
-/* Is the session's login, which is right, refused for a suspension of all? */
-bool guard_login(const struct session *s, char out[GUARD_TEXT_SIZE]);
+/* The session's login is right. Where its password is a new one, the suspension that a rule has
+ * made is lifted. Is the login refused for a suspension of all? */
+bool guard_login(struct session *s, const struct login *l, char out[GUARD_TEXT_SIZE]);
 
 /* A suspended account's password is checked anew, whatever is known of it. */
 void guard_before_login(const struct session_context *c, const char *account);

@@ -1,6 +1,7 @@
 #include "session/policy.h"
 
 #include "base/clock.h"
+#include "decision/known.h"
 #include "session/access.h"
 #include "session/ending.h"
 #include "session/guard.h"
@@ -330,6 +331,7 @@ int session_name(struct session *s, struct span account)
     if (s->account == NULL)
         return -1;
     (void)span_copy(account, s->account, account.size + 1); /* fits */
+    s->credential = KNOWN_UNSAID;
     session_show(s);
     return 0;
 }

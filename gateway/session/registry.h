@@ -88,6 +88,7 @@ struct session {
     struct connection *client;
     struct address client_address; /* of the connection, or of whom a trusted client speaks for */
     char *account;                 /* canonical; NULL before the login */
+    uint32_t credential;           /* that it has logged in with; see decision/guessing */
     char *sends_for;               /* the account whose message it is, where it is another's */
     char *last_word;               /* what the client is told of its ending; NULL: nothing */
     int64_t started_ns, started_wall_ns;

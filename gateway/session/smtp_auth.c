@@ -64,7 +64,7 @@ static void limited(struct smtp_session *s, const struct verdict *v)
 static bool is_suspended(struct smtp_session *s)
 {
     char text[GUARD_TEXT_SIZE];
-    if (!guard_login(&s->base, text))
+    if (!guard_login(&s->base, &s->login, text))
         return false;
     (void)session_login_refused(&s->base, login_mechanism(&s->login),
                                 "suspended"); /* there is nothing to guess */

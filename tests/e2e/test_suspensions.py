@@ -1,6 +1,7 @@
 """Accounts that may not send, or not log in either: porteiroctl's suspend, resume and suspended."""
 import json
 import signal
+import subprocess
 import time
 
 import pytest
@@ -300,6 +301,84 @@ def test_a_rule_on_the_account_that_a_header_names_suspends_that_one(new_gateway
     assert suspended(gateway) == {"shop@example.com": "sending"} and len(server.messages) == 1
 
 
+# ---- a new password ----
+
+SPAM = {"key": ["account"], "rate": "1/1d", "action": "suspend", "scope": "all", "duration": "1d"}
+
+
+def change_password(gateway, password):
+    subprocess.run(["saslpasswd2", "-p", "-f", gateway.folder / "sasldb2", "-u", "example.com", "alice"],
+                   input=password.encode(), check=True)
+
+
+def log_in(gateway, password, said):
+    with smtp(gateway, user=None) as client:
+        return client.ask(f"AUTH PLAIN {plain_response('alice', password)}", said)
+
+
+def spams(gateway):
+    """Until the rule has enough."""
+    with smtp(gateway) as client:
+        client.ask("MAIL FROM:<alice@example.com>", "250 ")
+        client.ask("RCPT TO:<a@dest.example>", "250 ")
+        client.ask("RCPT TO:<b@dest.example>", STOPPED)
+
+
+def test_a_new_password_lifts_what_a_rule_made_and_the_stolen_one_never_does(new_gateway, server, new_pop3):
+    gateway = new_gateway(server, new_pop3([message()]), workers=1, auth={"cache": "1h"}, **policy(spam=SPAM))
+    spams(gateway)
+    for _ in range(3):
+        log_in(gateway, PASSWORDS["alice"], REFUSED)
+    gateway.signal(signal.SIGTERM)
+    assert gateway.wait() == 0
+    (gateway.folder / "state" / "state").rename(gateway.folder / "kept")
+    gateway.start()  # nothing is known of any password
+    log_in(gateway, PASSWORDS["alice"], "235 ")
+    gateway.signal(signal.SIGTERM)
+    assert gateway.wait() == 0
+    (gateway.folder / "kept").rename(gateway.folder / "state" / "state")
+    gateway.start()
+    log_in(gateway, PASSWORDS["alice"], REFUSED)
+    change_password(gateway, "another-one")
+    log_in(gateway, PASSWORDS["alice"], "535 ")
+    assert suspended(gateway) == {ALICE: "all"}
+    log_in(gateway, "another-one", "235 ")
+    told = gateway.wait_event("resumed", account=ALICE)
+    assert (told["rule"], told["reason"]) == ("spam", "new password") and not suspended(gateway)
+
+
+def test_a_person_s_order_stays_whatever_the_password(gateway):
+    gateway.ctl("suspend", ALICE, "--scope", "all")
+    change_password(gateway, "another-one")
+    log_in(gateway, "another-one", REFUSED)
+
+
+def test_it_can_be_turned_off(new_gateway, server):
+    gateway = new_gateway(server, workers=1, auth={"lift_on_new_password": False}, **policy(spam=SPAM))
+    spams(gateway)
+    change_password(gateway, "another-one")
+    log_in(gateway, "another-one", REFUSED)
+
+
+def test_a_gateway_where_nobody_has_logged_in_knows_the_stolen_password_too(both_strict):
+    one, other = both_strict
+    spams(one)
+    until(lambda: suspended(other))
+    log_in(other, PASSWORDS["alice"], REFUSED)
+    change_password(other, "another-one")
+    log_in(other, "another-one", "235 ")
+    until(lambda: not suspended(one), "the first hears of it")
+
+
+def test_a_suspension_forgets_what_was_cached_of_its_logins(new_gateway, server):
+    gateway = new_gateway(server, workers=1, auth={"cache": "1h"})
+    log_in(gateway, PASSWORDS["alice"], "235 ")
+    change_password(gateway, "another-one")
+    log_in(gateway, PASSWORDS["alice"], "235 ")  # the cache's
+    gateway.ctl("suspend", ALICE)
+    log_in(gateway, PASSWORDS["alice"], "535 ")
+
+
 # ---- what is kept ----
 
 def test_it_holds_over_a_reload_and_a_restart_and_ends_by_itself(gateway):
@@ -373,12 +452,23 @@ def redis(new_redis):
 
 
 @pytest.fixture
-def both(new_gateway, server, new_pop3, redis, folder):
+def new_both(new_gateway, server, new_pop3, redis, folder):
     secret = folder / "secret"
     secret.write_bytes(bytes(range(32)))
     secret.chmod(0o600)
-    return [new_gateway(server, new_pop3([message()]), secret=secret,
-                        redis={"address": [f"127.0.0.1:{redis.port}"], "timeout": "1s"}) for _ in range(2)]
+    return lambda **keys: [
+        new_gateway(server, new_pop3([message()]), secret=secret, **keys,
+                    redis={"address": [f"127.0.0.1:{redis.port}"], "timeout": "1s"}) for _ in range(2)]
+
+
+@pytest.fixture
+def both(new_both):
+    return new_both()
+
+
+@pytest.fixture
+def both_strict(new_both):
+    return new_both(workers=1, **policy(spam=SPAM))
 
 
 def test_on_the_other_gateway_all_ends_its_sessions_within_a_second(both):

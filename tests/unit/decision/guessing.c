@@ -356,6 +356,97 @@ START_TEST(who_is_suspended_by_a_person_is_so_as_that_one_has_ordered)
 }
 END_TEST
 
+static uint32_t credential(const char *password)
+{
+    return guessing_credential(it.guessing.key, "ana@example.com", span_of(password));
+}
+
+/* As at each login that is right. */
+static void logs_in(const char *password)
+{
+    offence_logged_in(&it.guessing, "ana@example.com", credential(password));
+    known_note_credential(it.guessing.known, it.guessing.key, "ana@example.com",
+                          credential(password), clock_wall_ns());
+}
+
+static void is_suspended_after(const char *password)
+{
+    const struct policy_facts facts = {.account = "ana@example.com",
+                                       .credentials = credential(password)};
+    const struct verdict v = {.kind = VERDICT_DEFER, .rule = &washing};
+    it.config.lift_on_new_password = true;
+    it.config.remember_networks_ms = INT64_C(30) * 86400000;
+    logs_in(password);
+    ck_assert(offence_suspend(&it.guessing, &v, &facts, &most));
+}
+
+static bool is_suspended(void)
+{
+    return suspension_of("ana@example.com", NULL) != SUSPENSION_LIFTED;
+}
+
+START_TEST(a_password_that_was_not_used_before_lifts_what_a_rule_made)
+{
+    logs_in("on the phone");
+    is_suspended_after("stolen");
+    logs_in("stolen");
+    ck_assert(is_suspended());
+    it.config.lift_on_new_password = false;
+    logs_in("new");
+    it.config.lift_on_new_password = true;
+    logs_in("new"); /* which is known by now */
+    ck_assert(is_suspended());
+    logs_in("another");
+    ck_assert(!is_suspended());
+    ck_assert_uint_eq(lines_with("event=resumed account=ana@example.com rule=washing"), 1);
+    is_suspended_after("another");
+    logs_in("on the phone");
+    ck_assert(is_suspended());
+}
+END_TEST
+
+/* What is remembered here is lost, or was never known: another gateway has it. */
+START_TEST(the_one_that_was_used_never_lifts_it_whatever_is_lost)
+{
+    struct ban b;
+    is_suspended_after("stolen");
+    it.guessing.known = mapping_make(known_size());
+    logs_in("stolen");
+    ck_assert(is_suspended());
+    (void)suspension_of("ana@example.com", &b); /* it is there */
+    memset(b.credentials, 0, sizeof b.credentials);
+    b.until_ns++;
+    ck_assert_int_eq(bans_put(it.guessing.bans, 0, &b, clock_wall_ns(), NULL), 0);
+    logs_in("new");
+    ck_assert(is_suspended());
+}
+END_TEST
+
+static const char *const unsaid[][3] = {
+    {"stolen", "", "new"}, {"", "stolen", "new"}, {"stolen", "stolen", ""}};
+
+START_TEST(where_a_password_was_not_said_none_lifts_it)
+{
+    logs_in(unsaid[_i][0]);
+    is_suspended_after(unsaid[_i][1]);
+    logs_in(unsaid[_i][2]);
+    ck_assert(is_suspended());
+}
+END_TEST
+
+START_TEST(what_a_person_has_ordered_no_password_lifts)
+{
+    struct ban b;
+    is_suspended_after("stolen");
+    (void)suspension_of("ana@example.com", &b); /* it is there */
+    b.rule[0] = '\0';
+    b.since_ns++;
+    ck_assert_int_eq(bans_put(it.guessing.bans, 0, &b, clock_wall_ns(), NULL), 0);
+    logs_in("new");
+    ck_assert(is_suspended());
+}
+END_TEST
+
 START_TEST(who_names_nobody_has_failed_too)
 {
     for (int i = 0; i < 3; i++)
@@ -437,6 +528,10 @@ SUITE(guessing_by_rule)
 {
     tcase_add_checked_fixture(tests, begin_with_rule, end);
     TEST(a_rule_of_a_policy_counts_failed_logins_and_bans);
+    TEST(a_password_that_was_not_used_before_lifts_what_a_rule_made);
+    TEST(the_one_that_was_used_never_lifts_it_whatever_is_lost);
+    LOOP_TEST(where_a_password_was_not_said_none_lifts_it, unsaid);
+    TEST(what_a_person_has_ordered_no_password_lifts);
     TEST(a_rule_suspends_an_account_once_and_says_why);
     TEST(a_rule_that_would_suspend_too_many_does_not_and_says_so_once);
     TEST(who_is_suspended_by_a_person_is_so_as_that_one_has_ordered);

@@ -144,6 +144,64 @@ START_TEST(a_hostile_table_is_read_and_written_within_it)
         (void)snprintf(from, sizeof from, "10.0.%d.1", i % 256); /* fits */
         note_at("ana@example.com", from, NOW);
     }
+    uint32_t all[KNOWN_WAYS];
+    (void)known_credentials(known, key, "ana@example.com", MONTH, NOW, all); /* as above */
+}
+END_TEST
+
+/* ---- credentials ---- */
+
+static void uses(const char *account, uint32_t credential, int64_t now_ns)
+{
+    known_note_credential(known, key, account, credential, now_ns);
+}
+
+static bool is_used(const char *account, uint32_t credential, int64_t now_ns)
+{
+    uint32_t all[KNOWN_WAYS];
+    size_t count = known_credentials(known, key, account, MONTH, now_ns, all);
+    ck_assert_uint_le(count, KNOWN_WAYS);
+    for (size_t i = 0; i < count; i++)
+        if (all[i] == credential)
+            return true;
+    return false;
+}
+
+START_TEST(what_an_account_has_logged_in_with_is_known_of_it_alone_and_for_so_long)
+{
+    uint32_t all[KNOWN_WAYS];
+    uses("ana@example.com", 4711, NOW);
+    uses("ana@example.com", KNOWN_UNSAID, NOW);
+    uses("ana@example.com", 4711, NOW + MONTH);
+    ck_assert_uint_eq(known_credentials(known, key, "ana@example.com", MONTH, NOW, all), 2);
+    ck_assert(is_used("ana@example.com", 4711, NOW + MONTH + HOUR));
+    ck_assert(!is_used("ana@example.com", KNOWN_UNSAID, NOW + MONTH + HOUR));
+    ck_assert(!is_used("ana@example.com", 4712, NOW));
+    ck_assert(!is_used("bea@example.com", 4711, NOW));
+    ck_assert(!has_at("ana@example.com", "192.0.2.7", NOW));
+    ck_assert_uint_eq(known_credentials(known, other_key, "ana@example.com", MONTH, NOW, all), 0);
+}
+END_TEST
+
+START_TEST(of_more_than_there_is_room_for_the_last_ones_are_known)
+{
+    for (uint32_t c = 2; c < 2 + 3 * KNOWN_WAYS; c++)
+        uses("ana@example.com", c, NOW + c * HOUR);
+    for (uint32_t c = 2; c < 2 + 3 * KNOWN_WAYS; c++)
+        ck_assert(is_used("ana@example.com", c, NOW + 30 * HOUR) == (c >= 2 + 2 * KNOWN_WAYS));
+}
+END_TEST
+
+START_TEST(a_credential_is_never_what_stands_for_none_or_for_an_unsaid_one)
+{
+    static const uint64_t hashes[] = {0, 1, 2, (1 << 20) - 3, (1 << 20) - 2, 1 << 20, UINT64_MAX};
+    for (size_t i = 0; i < sizeof hashes / sizeof *hashes; i++) {
+        uint32_t c = known_credential(hashes[i]);
+        ck_assert_uint_gt(c, KNOWN_UNSAID);
+        ck_assert_uint_lt(c, 1 << KNOWN_CREDENTIAL_BITS);
+        uses("ana@example.com", c, NOW);
+        ck_assert(is_used("ana@example.com", c, NOW));
+    }
 }
 END_TEST
 
@@ -158,4 +216,7 @@ SUITE(known)
     TEST(full_the_one_that_was_seen_longest_ago_makes_room);
     TEST(what_is_read_out_and_put_back_is_known_again);
     LOOP_TEST(a_hostile_table_is_read_and_written_within_it, fills);
+    TEST(what_an_account_has_logged_in_with_is_known_of_it_alone_and_for_so_long);
+    TEST(of_more_than_there_is_room_for_the_last_ones_are_known);
+    TEST(a_credential_is_never_what_stands_for_none_or_for_an_unsaid_one);
 }
