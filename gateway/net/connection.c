@@ -59,6 +59,7 @@ struct connection {
     bool has_undelivered;     /* look at `pending` before reading more */
     bool wants_read_to_write; /* TLS must read before it can write */
     bool is_last_written;     /* what follows is the end alone */
+    bool expects_more;        /* while something is written that may wait for what follows */
 };
 
 static void on_event(evutil_socket_t fd, short what, void *owner);
@@ -575,7 +576,8 @@ static ssize_t write_tls(struct connection *c, struct span bytes, bool has_more)
     size_t total = 0;
     while (total < bytes.size) {
         size_t taken = 0;
-        c->socket.has_more = has_more || c->is_last_written || bytes.size - total > RECORD_SIZE;
+        c->socket.has_more =
+            has_more || c->is_last_written || c->expects_more || bytes.size - total > RECORD_SIZE;
         errno = 0;
         forget_tls_errors();
         int done = SSL_write_ex(c->ssl, bytes.data + total, bytes.size - total, &taken);
@@ -598,8 +600,10 @@ static ssize_t write_plain(struct connection *c, const struct span *parts, size_
     struct iovec vector[PARTS_MAX];
     for (size_t i = 0; i < count; i++)
         vector[i] = (struct iovec){(void *)(uintptr_t)parts[i].data, parts[i].size};
-    ssize_t taken = count == 1 ? write(c->socket.fd, parts[0].data, parts[0].size)
-                               : writev(c->socket.fd, vector, (int)count);
+    const struct msghdr more = {.msg_iov = vector, .msg_iovlen = count};
+    ssize_t taken = c->expects_more ? sendmsg(c->socket.fd, &more, MSG_MORE | MSG_NOSIGNAL)
+                    : count == 1    ? write(c->socket.fd, parts[0].data, parts[0].size)
+                                    : writev(c->socket.fd, vector, (int)count);
     if (taken < 0 && (errno == EAGAIN || errno == EINTR))
         return 0;
     if (taken < 0)
@@ -660,6 +664,13 @@ void connection_write(struct connection *c, const struct span *parts, size_t cou
         taken = c->ssl != NULL ? write_parts_tls(c, parts, count) : write_plain(c, parts, count);
     if (taken >= 0)
         keep_rest(c, parts, count, (size_t)taken);
+}
+
+void connection_write_more(struct connection *c, const struct span *parts, size_t count)
+{
+    c->expects_more = true;
+    connection_write(c, parts, count);
+    c->expects_more = false;
 }
 
 void connection_write_last(struct connection *c, struct span bytes)

@@ -46,6 +46,9 @@ int connection_start_tls(struct connection *c, const struct tls_context *context
  * what the peer takes of a single part. What is left is copied. An error comes as an event. */
 void connection_write(struct connection *c, const struct span *parts, size_t count);
 
+/* The same for what may wait a fifth of a second for more: the kernel sends both together. */
+void connection_write_more(struct connection *c, const struct span *parts, size_t count);
+
 /* The same for the last words: connection_finish must follow in this turn. They and the end of TLS
  * go in one segment. */
 void connection_write_last(struct connection *c, struct span bytes);

@@ -351,13 +351,6 @@ void smtp_body_lost(struct smtp_session *s, const char *reason);
 /* Writes the trace line, which goes in front. Returns 0, or -1 without memory. */
 int smtp_text_begin(struct smtp_session *s);
 
-/* What comes behind a piece of text. */
-enum text_end {
-    TEXT_GOES_ON,
-    TEXT_WHOLE, /* nothing; but it can't be taken yet */
-    TEXT_DOT,   /* the final dot */
-};
-
 /* Hot: sends a piece of the text up, with what we add to it; or abandons it (DATA_DROPPED), when
  * something is wrong. One system call; no copy, no allocation, but of headers that are held. */
 void smtp_text_pass_on(struct smtp_session *s, struct span text, enum text_end end);

@@ -131,7 +131,7 @@ void smtp_body_data_answered(struct smtp_session *s, const struct smtp_reply *re
     struct transaction *t = s->transaction;
     t->is_data_sent = false;
     if (t->data == DATA_WANTED && reply->code == 354) {
-        smtp_link_text(s->link, &dot, 1, true); /* all recipients refused, and 354 still */
+        smtp_link_text(s->link, &dot, 1, TEXT_DOT); /* all recipients refused, and 354 still */
         return;
     }
     if (t->data == DATA_WANTED) {

@@ -261,7 +261,7 @@ void smtp_text_pass_on(struct smtp_session *s, struct span text, enum text_end e
     if (!is_good(s))
         return;
     if (parts.count > 0)
-        smtp_link_text(s->link, parts.spans, parts.count, end == TEXT_DOT);
+        smtp_link_text(s->link, parts.spans, parts.count, end);
     if (s->transaction->is_named && s->transaction->held.size > 0)
         buffer_clear(&s->transaction->held); /* they have gone up */
     s->base.bytes += text.size;

@@ -210,13 +210,16 @@ static void send_hello(struct smtp_link *l, const char *verb)
     send_alone(l, SMTP_COMMAND_EHLO, span_of(line), HELLO);
 }
 
-void smtp_link_text(struct smtp_link *l, const struct span *parts, size_t count, bool is_end)
+void smtp_link_text(struct smtp_link *l, const struct span *parts, size_t count, enum text_end end)
 {
     if (l->is_lost)
         return;
-    connection_write(l->connection, parts, count);
+    if (end == TEXT_WHOLE)
+        connection_write_more(l->connection, parts, count);
+    else
+        connection_write(l->connection, parts, count);
     l->is_in_text = true;
-    if (is_end && smtp_client_expect(&l->client, SMTP_COMMAND_DOT) == 0)
+    if (end == TEXT_DOT && smtp_client_expect(&l->client, SMTP_COMMAND_DOT) == 0)
         set_deadline(l, l->options.upstream->final_timeout_ms);
     else if (connection_is_blocked(l->connection))
         set_deadline(l, l->options.upstream->command_timeout_ms);

@@ -80,9 +80,16 @@ void smtp_link_log_in(struct smtp_link *l, const struct smtp_credentials *creden
 int smtp_link_command(struct smtp_link *l, enum smtp_command command, struct span line);
 void smtp_link_flush(struct smtp_link *l);
 
-/* Hot: text after a 354, dots doubled, up to and with the final dot if `is_end`; one system call.
- * When it is blocked afterwards, LINK_DRAINED follows. */
-void smtp_link_text(struct smtp_link *l, const struct span *parts, size_t count, bool is_end);
+/* What comes behind a piece of text. */
+enum text_end {
+    TEXT_GOES_ON,
+    TEXT_WHOLE, /* nothing; but it can't be taken yet, and may go up with the dot */
+    TEXT_DOT,   /* the final dot */
+};
+
+/* Hot: text after a 354, dots doubled, up to and with the final dot where that comes; one system
+ * call. When it is blocked afterwards, LINK_DRAINED follows. */
+void smtp_link_text(struct smtp_link *l, const struct span *parts, size_t count, enum text_end end);
 bool smtp_link_is_blocked(const struct smtp_link *l);
 
 /* While no command is due: the link is lost (LOSS_NETWORK) after the upstream's idle_timeout. */

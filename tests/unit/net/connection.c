@@ -901,6 +901,29 @@ START_TEST(last_words_and_the_end_of_tls_come_in_one_segment)
 }
 END_TEST
 
+START_TEST(what_may_wait_for_more_goes_with_it_in_one_segment)
+{
+    const struct span first[] = {span_of("a text"), span_of(" in parts")};
+    open_kind((enum kind)_i);
+    say("220 Hello\r\n");
+    UNTIL(peer_heard("220 Hello\r\n"));
+    unsigned before = segments_in(peer.fd);
+    connection_write_more(heard.c, first, 2);
+    say("\r\n.\r\n");
+    UNTIL(peer_heard("220 Hello\r\na text in parts\r\n.\r\n"));
+    ck_assert_uint_eq(segments_in(peer.fd) - before, 1);
+}
+END_TEST
+
+START_TEST(what_may_wait_for_more_goes_alone_when_nothing_follows)
+{
+    const struct span text = span_of("a text");
+    open_kind((enum kind)_i);
+    connection_write_more(heard.c, &text, 1);
+    UNTIL(peer_heard("a text"));
+}
+END_TEST
+
 START_TEST(last_words_arrive_although_the_peer_still_sends)
 {
     open_kind((enum kind)_i);
@@ -1352,6 +1375,8 @@ SUITE(connection)
     EACH_KIND(closing_leaves_null_and_a_closed_one_is_left_alone);
     EACH_KIND(a_finished_connection_delivers_its_last_words);
     EACH_TLS(last_words_and_the_end_of_tls_come_in_one_segment);
+    EACH_KIND(what_may_wait_for_more_goes_with_it_in_one_segment);
+    EACH_KIND(what_may_wait_for_more_goes_alone_when_nothing_follows);
     EACH_KIND(last_words_arrive_although_the_peer_still_sends);
     EACH_KIND(what_is_kept_is_sent_before_the_end);
     EACH_KIND(what_is_kept_is_sent_to_a_peer_that_reads_after_it_has_sent_all);

@@ -273,7 +273,7 @@ START_TEST(after_a_hundred_messages_it_ends_with_quit)
         exchange(&takers[0], p, SMTP_COMMAND_MAIL, "MAIL FROM:<>\r\n", "250 ok\r\n");
         exchange(&takers[0], p, SMTP_COMMAND_DATA, "DATA\r\n", "354 go\r\n");
         unsigned before = takers[0].replies;
-        smtp_link_text(takers[0].link, &dot, 1, true);
+        smtp_link_text(takers[0].link, &dot, 1, TEXT_DOT);
         hears(p, ".\r\n");
         peer_say(p, "250 queued\r\n");
         UNTIL(takers[0].replies > before);
@@ -291,7 +291,7 @@ START_TEST(in_the_middle_of_a_text_it_ends_without_a_word)
     struct peer *p = take_new(0, 0);
     exchange(&takers[0], p, SMTP_COMMAND_MAIL, "MAIL FROM:<>\r\n", "250 ok\r\n");
     exchange(&takers[0], p, SMTP_COMMAND_DATA, "DATA\r\n", "354 go\r\n");
-    smtp_link_text(takers[0].link, &text, 1, false);
+    smtp_link_text(takers[0].link, &text, 1, TEXT_GOES_ON);
     if (_i == 0)
         give_back(&takers[0]);
     else

@@ -87,7 +87,7 @@ static void command(enum smtp_command command, const char *line)
 static void text(const char *bytes, bool is_end)
 {
     const struct span part = span_of(bytes);
-    smtp_link_text(heard.link, &part, 1, is_end);
+    smtp_link_text(heard.link, &part, 1, is_end ? TEXT_DOT : TEXT_GOES_ON);
 }
 
 /* A command and its answer. */
@@ -487,7 +487,7 @@ START_TEST(a_server_that_takes_no_text_has_command_timeout)
     upstream()->command_timeout_ms = 100;
     const struct span part = span_make(much, sizeof much);
     while (!smtp_link_is_blocked(heard.link))
-        smtp_link_text(heard.link, &part, 1, false);
+        smtp_link_text(heard.link, &part, 1, TEXT_GOES_ON);
     is_lost(LOSS_NETWORK, "no reply in time");
 }
 END_TEST
@@ -760,7 +760,7 @@ START_TEST(text_that_is_not_taken_blocks_until_it_has_drained)
     struct peer *p = open_text();
     size_t sent = 0;
     for (; !smtp_link_is_blocked(heard.link); sent += sizeof much)
-        smtp_link_text(heard.link, &part, 1, false);
+        smtp_link_text(heard.link, &part, 1, TEXT_GOES_ON);
     turns_for(5);
     ck_assert_uint_eq(heard.drained, 0);
     takes(p, sent);
@@ -1043,7 +1043,7 @@ START_TEST(it_can_be_closed_within_each_callback)
         peer_say(p, "250 ok\r\n250 more\r\n250 and more\r\n");
     } else if (_i == AT_DRAINED) {
         for (; !smtp_link_is_blocked(heard.link); sent += sizeof much)
-            smtp_link_text(heard.link, &part, 1, false);
+            smtp_link_text(heard.link, &part, 1, TEXT_GOES_ON);
         takes(p, sent);
     } else {
         peer_close(p);
