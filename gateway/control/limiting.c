@@ -2,6 +2,7 @@
  * call of the store, a group for each listener; rows that are the same but for it become one. */
 #include "control/limiting.h"
 
+#include "base/arena.h"
 #include "base/clock.h"
 #include "base/id.h"
 #include "control/subject.h"
@@ -26,7 +27,8 @@ struct question {
     struct control_socket *socket; /* NULL: nobody's */
     uint32_t request;
     struct subject subject;
-    uint32_t count; /* of what is told; 0: it is asked */
+    void (*run)(struct question *q); /* once Redis is there, or is away */
+    uint32_t count;                  /* of what is told */
     struct decision *decision;
     struct asked_of groups[GROUPS_MAX];
     struct timeout *again; /* until Redis is there */
@@ -319,6 +321,41 @@ static void settle_all(struct question *q)
     answer(q, true, text);
 }
 
+/* ---- forgetting ---- */
+
+/* Counters of rules that suspend, where they go by what is known of an account. */
+static void add_suspending(struct question *q, const struct policy *p, struct tally *t)
+{
+    char text[STORE_KEY_MAX];
+    for (size_t i = 0; i < p->limit_count && t->count < RULES_MAX; i++) {
+        const struct limit_rule *r = &p->limits[i];
+        bool is_meant = r->enabled && r->action == LIMIT_SUSPEND;
+        size_t size = is_meant ? limit_key_text(r, &q->subject.facts, text) : 0;
+        const char *key = size == 0 ? NULL : arena_copy(q->decision->arena, span_make(text, size));
+        const struct counter_settle s = {
+            .kind = SETTLE_FORGET, .of = r->kind, .slot = r->slot, .key = {key, size}};
+        if (key != NULL && !is_counted(t, &s))
+            t->settles[t->count++] = s;
+    }
+}
+
+static void forget_all(struct question *q)
+{
+    const struct limiting *l = q->limiting;
+    const struct config *c = l->options.config;
+    struct tally tally = {.count = 0};
+    char text[ACCOUNT_SIZE + 40];
+    q->subject.facts =
+        (struct policy_facts){.account = q->subject.account, .login = q->subject.account};
+    q->decision = decision_create(l->decider); /* its memory is what is needed */
+    for (size_t i = 0; q->decision != NULL && i < c->policy_count; i++)
+        add_suspending(q, &c->policies[i], &tally);
+    if (tally.count > 0)
+        decider_settle(l->decider, tally.settles, tally.count);
+    (void)snprintf(text, sizeof text, "%s is suspended no more", q->subject.account); /* fits */
+    answer(q, true, text);
+}
+
 /* Whoever asks first waits until Redis is there; who is away that long is away. */
 static void ask_when_ready(void *owner)
 {
@@ -326,7 +363,7 @@ static void ask_when_ready(void *owner)
     const struct limiting *l = q->limiting;
     int64_t now = loop_now(l->options.loop);
     if (l->store == NULL || redis_store_is_linked(l->store) || now >= q->until_ns)
-        (q->count > 0 ? settle_all : ask)(q);
+        q->run(q);
     else
         timeout_set(q->again, now + LOOK_AGAIN_NS);
 }
@@ -367,8 +404,9 @@ static struct question *begin(struct limiting *l, struct control_socket *socket,
     return q;
 }
 
-static void go_on(struct question *q)
+static void go_on(struct question *q, void (*run)(struct question *q))
 {
+    q->run = run;
     if (q->again == NULL || open_stores(q->limiting) < 0)
         answer(q, false, "out of memory");
     else
@@ -386,7 +424,7 @@ void limiting_show(struct limiting *l, struct control_socket *socket, uint32_t r
     if (subject_understand(&lists, keys, &q->subject, &why) < 0)
         answer(q, false, why.text);
     else
-        go_on(q);
+        go_on(q, ask);
 }
 
 void limiting_count(struct limiting *l, struct control_socket *socket, uint32_t request,
@@ -402,7 +440,7 @@ void limiting_count(struct limiting *l, struct control_socket *socket, uint32_t 
     else if (account[0] == '@' || subject_be_account(&lists, account, &q->subject) < 0)
         answer(q, false, "that is no account");
     else
-        go_on(q);
+        go_on(q, settle_all);
 }
 
 void limiting_count_message(struct limiting *l, struct control_socket *socket, uint32_t request,
@@ -423,6 +461,19 @@ void limiting_count_message(struct limiting *l, struct control_socket *socket, u
                "message_accepted");
     } else {
         (void)span_copy(span_of(account), q->subject.account, ACCOUNT_SIZE); /* fits */
-        go_on(q);
+        go_on(q, settle_all);
     }
+}
+
+void limiting_forget(struct limiting *l, struct control_socket *socket, uint32_t request,
+                     const char *account)
+{
+    struct question *q = begin(l, socket, request);
+    const struct subject_lists lists = lists_of(l);
+    if (q == NULL)
+        return;
+    if (subject_be_account(&lists, account, &q->subject) < 0)
+        answer(q, false, "that is no account");
+    else
+        go_on(q, forget_all);
 }

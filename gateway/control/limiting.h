@@ -43,3 +43,8 @@ void limiting_count(struct limiting *l, struct control_socket *socket, uint32_t 
                     const char *account, json_int_t count);
 void limiting_count_message(struct limiting *l, struct control_socket *socket, uint32_t request,
                             const char *message);
+
+/* The account was let go: what has led to its suspension, or has been counted meanwhile, is
+ * forgotten, of all rules that suspend and go by what is known of an account. Answers likewise. */
+void limiting_forget(struct limiting *l, struct control_socket *socket, uint32_t request,
+                     const char *account);

@@ -66,6 +66,12 @@ static void count_bad(void *owner, uint32_t request, const char *account, json_i
     limiting_count(s->limiting, s->socket, request, account, count);
 }
 
+static void resumed(void *owner, uint32_t request, const char *account)
+{
+    const struct control_service *s = owner;
+    limiting_forget(s->limiting, s->socket, request, account);
+}
+
 static void count_message(void *owner, uint32_t request, const char *message)
 {
     const struct control_service *s = owner;
@@ -115,6 +121,7 @@ struct control_service *control_service_create(const struct control_service_opti
                                                               .forget = forget,
                                                               .limits = show_limits,
                                                               .count = count_bad,
+                                                              .resumed = resumed,
                                                               .count_message = count_message,
                                                               .login_test = login_test,
                                                               .owner = s}};

@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/utf8.h"
+#include "control/order.h"
 #include "net/connection.h"
 
 #include <stdlib.h>
@@ -219,11 +220,24 @@ static void on_suspend(struct control_client *c, const json_t *request)
     send_result(c, is_good, said.text);
 }
 
+static void new_request(struct control_client *c)
+{
+    if (++c->socket->last_request == 0)
+        c->socket->last_request = 1;
+    c->request = c->socket->last_request;
+}
+
+/* What has led to it is forgotten then. */
 static void on_resume(struct control_client *c, const json_t *request)
 {
+    const struct control_actions *a = &c->socket->options.actions;
     struct error said;
-    bool is_good = suspending_resume(c->socket->options.suspending, request, c->uid, &said) == 0;
-    send_result(c, is_good, said.text);
+    if (suspending_resume(c->socket->options.suspending, request, c->uid, &said) < 0) {
+        send_result(c, false, said.text);
+        return;
+    }
+    new_request(c);
+    a->resumed(a->owner, c->request, order_text(request, "account"));
 }
 
 static void on_limit_list(struct control_client *c, const json_t *request)
@@ -245,13 +259,6 @@ static void on_limit_unset(struct control_client *c, const json_t *request)
     struct error said;
     send_said(c, limit_setting_unset(c->socket->options.limit_setting, request, c->uid, &said),
               &said);
-}
-
-static void new_request(struct control_client *c)
-{
-    if (++c->socket->last_request == 0)
-        c->socket->last_request = 1;
-    c->request = c->socket->last_request;
 }
 
 static void on_reload(struct control_client *c, const json_t *request)

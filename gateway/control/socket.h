@@ -25,6 +25,7 @@ struct control_actions {
     void (*forget)(void *owner, uint32_t request, const char *name);
     void (*limits)(void *owner, uint32_t request, const json_t *keys);
     void (*count)(void *owner, uint32_t request, const char *account, json_int_t count);
+    void (*resumed)(void *owner, uint32_t request, const char *account);
     void (*count_message)(void *owner, uint32_t request, const char *message);
     void (*login_test)(void *owner, uint32_t request, const char *name, const char *password);
     void *owner;

@@ -218,7 +218,8 @@ def test_who_washes_a_list_is_suspended_and_counting_begins_anew_when_he_is_let_
     assert row["by"] == "washing" and 86000 < row["left"] <= 86400
     sends(gateway, "bob")
     assert len(picky.messages) == 1
-    gateway.ctl("resume", ALICE)
+    gateway.ctl("count", ALICE, "rejected_recipients", "50")  # bounces of what was sent before
+    assert gateway.ctl("resume", ALICE).stdout == f"{ALICE} is suspended no more\n"
     with smtp(gateway) as client:
         client.envelope(recipients=[f"r{number}@dest.example" for number in range(8)])
         client.text(message())

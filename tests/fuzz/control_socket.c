@@ -83,6 +83,12 @@ static void on_request(void *owner, uint32_t request)
     it.request = request;
 }
 
+static void on_resumed(void *owner, uint32_t request, const char *account)
+{
+    (void)account;
+    on_request(owner, request);
+}
+
 static void on_order(void *owner, uint32_t request, bool is_so)
 {
     (void)is_so; /* --files; on or off */
@@ -158,7 +164,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         .kicking = &it.kicking,
         .showing = &it.showing,
         .log = &it.log,
-        .actions = {.reload = on_order, .set_drain = on_order}};
+        .actions = {.reload = on_order, .set_drain = on_order, .resumed = on_resumed}};
     it.socket = control_socket_create(&options);
     it.client = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     must(it.socket != NULL &&

@@ -84,6 +84,12 @@ static void on_count(void *owner, uint32_t request, const char *account, json_in
     ask('c', request);
 }
 
+static void on_resumed(void *owner, uint32_t request, const char *account)
+{
+    (void)owner;
+    control_socket_answer(it.socket, request, true, span_of(account));
+}
+
 static void on_count_message(void *owner, uint32_t request, const char *message)
 {
     ck_assert_ptr_eq(owner, &it);
@@ -116,6 +122,7 @@ static void create_socket(void)
                                                                .set_drain = on_set_drain,
                                                                .limits = on_limits,
                                                                .count = on_count,
+                                                               .resumed = on_resumed,
                                                                .count_message = on_count_message,
                                                                .owner = &it}};
     it.socket = control_socket_create(&options);
@@ -701,7 +708,7 @@ START_TEST(who_may_read_sees_suspensions_support_lifts_them_and_admins_make_them
     hears_end(c, true, "");
     says(c, "{\"command\": \"resume\", \"account\": \"ana\"}\n");
     hears_end(c, of_bans[_i].may_ban,
-              of_bans[_i].may_ban    ? "suspended no more"
+              of_bans[_i].may_ban    ? "ana"
               : of_bans[_i].may_lift ? "is not suspended"
                                      : "the role \"support\"");
 }
