@@ -1,6 +1,7 @@
 #include "base/id.h"
 
 #include "base/clock.h"
+#include "base/span.h"
 
 #include "support/test.h"
 
@@ -91,6 +92,22 @@ START_TEST(a_counter_that_wraps_goes_on_with_other_ids)
 }
 END_TEST
 
+START_TEST(an_id_is_a_number_again_and_what_is_none_is_0)
+{
+    static const char *const none[] = {
+        "", "0", "dc5anhg8taa", "dc5anhg8taai", "DC5ANHG8TAA0", "dc5anhg8ta\351x"};
+    struct id_source source = {.counter = 0x0abcdef};
+    char id[ID_SIZE];
+    id_next(&source, INT64_C(1795855261) * CLOCK_SECOND, id);
+    ck_assert_uint_eq(id_number(id), UINT64_C(1795855261) << 28 | 0x0abcdef);
+    for (size_t i = 0; i < sizeof none / sizeof *none; i++) {
+        char padded[ID_SIZE] = "";
+        (void)span_copy(span_of(none[i]), padded, sizeof padded);
+        ck_assert_uint_eq(id_number(padded), 0);
+    }
+}
+END_TEST
+
 START_TEST(sources_start_at_random_places)
 {
     struct id_source first = id_source_create();
@@ -108,5 +125,6 @@ SUITE(id)
     TEST(ids_of_one_second_differ);
     TEST(ids_sort_by_time_wherever_the_counter_is);
     TEST(a_counter_that_wraps_goes_on_with_other_ids);
+    TEST(an_id_is_a_number_again_and_what_is_none_is_0);
     TEST(sources_start_at_random_places);
 }
