@@ -64,11 +64,11 @@ static int take(void *table, size_t process, struct span name, struct span value
     if (ban_text_read(name, value, &told) < 0)
         return -1;
     told.origin = BAN_OF_STORE;
+    if (told.kind == BAN_SUSPENSION)
+        return take_suspension(table, process, &told, now);
     int place = bans_find(table, &told, now, &is);
     if (place >= 0 && is.since_ns == told.since_ns && is.until_ns == told.until_ns)
         return -1;
-    if (told.kind == BAN_SUSPENSION)
-        return take_suspension(table, process, &told, now);
     if (place >= 0 && holds_over(&is, &told)) {
         if (is.origin == BAN_OF_GATEWAY)
             return place;
