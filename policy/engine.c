@@ -488,6 +488,56 @@ int policy_look(struct policy_call *call, const struct policy *p, const struct p
     return asked < 0 ? POLICY_FAILED : group;
 }
 
+/* Of all facts those that are known when a rule has its turn: an account in `except` exempts
+ * nobody from a limit on connections. */
+static struct policy_facts known_at(const struct policy_facts *all, enum policy_stage stage)
+{
+    struct policy_facts f = *all;
+    if (stage < STAGE_LOGIN)
+        f.account = f.login = NULL;
+    if (stage == STAGE_FAILURE)
+        f.login = NULL;
+    if (stage < STAGE_MAIL)
+        f.sender = NULL;
+    if (stage != STAGE_RCPT)
+        f.recipient = NULL;
+    return f;
+}
+
+/* Whether it is for these facts, and asks. */
+static int explain(struct policy_call *call, const struct limit_rule *r,
+                   const struct policy_facts *all, struct policy_row *row)
+{
+    const struct policy_facts known = known_at(all, r->stage), *f = &known;
+    *row = (struct policy_row){.rule = r, .kind = POLICY_ROW_LOOKED, .take = call->count};
+    if (!match_holds(&r->when, f))
+        row->kind = POLICY_ROW_WHEN;
+    else if (!match_is_empty(&r->except) && match_holds(&r->except, f))
+        row->kind = POLICY_ROW_EXCEPT;
+    else if (r->action == LIMIT_BAN && f->is_exempt)
+        row->kind = POLICY_ROW_EXEMPT;
+    if (row->kind != POLICY_ROW_LOOKED)
+        return 0;
+    bool is_known = r->stage == STAGE_FAILURE || has_element(r, f);
+    int asked = is_known ? ask(call, r, f, call->groups, STORE_LOOK) : 0;
+    if (asked == 0)
+        row->kind = lacks_header(r, f) ? POLICY_ROW_LACKS : POLICY_ROW_UNKNOWN;
+    call->groups = (uint16_t)(call->groups + (asked > 0));
+    return asked;
+}
+
+int policy_explain(struct policy_call *call, const struct policy *p, const struct policy_facts *f,
+                   struct policy_row *rows)
+{
+    int count = 0;
+    if (!policy_has_room(call, p))
+        return POLICY_FAILED;
+    for (size_t i = 0; i < p->limit_count; i++)
+        if (p->limits[i].enabled && explain(call, &p->limits[i], f, &rows[count++]) < 0)
+            return POLICY_FAILED;
+    return count;
+}
+
 /* ---- verdicts ---- */
 
 /* How many have led to a refusal: with the one that was refused. */
@@ -503,26 +553,38 @@ static uint64_t tries_of(const struct counter_take *take, const struct counter_a
                : 1;
 }
 
-static void look_at(const struct policy_call *call, size_t i, struct verdict *out)
+/* As it passes. */
+static struct verdict describe(const struct policy_call *call, size_t i,
+                               const struct counter_answer *a)
 {
-    const struct counter_answer *a = &call->answers[i];
-    const struct limit_rule *r = call->rules[i];
-    bool waits_longer = a->is_taken && a->wait_us > out->wait_us;
-    if (out->kind != VERDICT_PASS || (!a->is_refusing && !waits_longer))
-        return;
-    *out = (struct verdict){.kind = VERDICT_PASS,
-                            .rule = r,
+    return (struct verdict){.kind = VERDICT_PASS,
+                            .rule = call->rules[i],
                             .override = call->overrides[i],
                             .key = call->takes[i].key,
                             .wait_us = a->wait_us,
                             .cost = call->takes[i].cost,
                             .left = figures_left(&call->takes[i], a),
                             .used = figures_used(&call->takes[i], a)};
-    if (!a->is_refusing)
-        return;
+}
+
+static void refuse(const struct policy_call *call, size_t i, const struct counter_answer *a,
+                   struct verdict *out)
+{
+    const struct limit_rule *r = call->rules[i];
     out->tries = tries_of(&call->takes[i], a);
     out->is_too_large = r->kind == COUNTER_RATE && a->wait_us < 0;
     out->kind = r->action == LIMIT_REJECT || out->is_too_large ? VERDICT_REJECT : VERDICT_DEFER;
+}
+
+static void look_at(const struct policy_call *call, size_t i, struct verdict *out)
+{
+    const struct counter_answer *a = &call->answers[i];
+    bool waits_longer = a->is_taken && a->wait_us > out->wait_us;
+    if (out->kind != VERDICT_PASS || (!a->is_refusing && !waits_longer))
+        return;
+    *out = describe(call, i, a);
+    if (a->is_refusing)
+        refuse(call, i, a, out);
 }
 
 void policy_judge_one(const struct policy_call *call, size_t take, struct verdict *out)
@@ -531,20 +593,81 @@ void policy_judge_one(const struct policy_call *call, size_t take, struct verdic
     look_at(call, take, out);
 }
 
+void policy_judge_look(const struct policy_call *call, size_t i, struct verdict *out)
+{
+    struct counter_answer a = call->answers[i];
+    const struct counter_take *take = &call->takes[i];
+    const struct gcra_take rate = {take->rate.increment_us, take->rate.tolerance_us,
+                                   take->rate.max_delay_us};
+    int64_t tat_us = a.tat_us;
+    if (take->kind == COUNTER_RATE)
+        a.is_refusing = !gcra_take(&tat_us, &rate, a.now_us, &a.wait_us);
+    else if (a.is_refusing && a.wait_us == 0)
+        a.wait_us = -1; /* nobody knows until when */
+    *out = describe(call, i, &a);
+    if (a.is_refusing)
+        refuse(call, i, &a, out);
+}
+
+static struct verdict lacking(const struct limit_rule *r)
+{
+    return (struct verdict){.kind = VERDICT_REJECT,
+                            .rule = r,
+                            .key = span_of(""),
+                            .wait_us = -1,
+                            .left = -1,
+                            .used = -1,
+                            .lacks_header = true};
+}
+
 void policy_judge(const struct policy_call *call, int group, struct verdict *out)
 {
     *out = (struct verdict){.kind = VERDICT_PASS};
     if (call->lacks_header != NULL)
-        *out = (struct verdict){.kind = VERDICT_REJECT,
-                                .rule = call->lacks_header,
-                                .key = span_of(""),
-                                .wait_us = -1,
-                                .left = -1,
-                                .used = -1,
-                                .lacks_header = true};
+        *out = lacking(call->lacks_header);
     for (size_t i = 0; group >= 0 && i < call->count; i++)
         if (call->takes[i].group == group)
             look_at(call, i, out);
+}
+
+static bool is_of_stage(const struct policy *p, const struct policy_row *row,
+                        enum policy_stage stage)
+{
+    return row->rule->stage == stage && stage != STAGE_FAILURE &&
+           !policy_is_monitored(p, row->rule);
+}
+
+/* A header that is missing goes before what was counted. Returns as policy_explained. */
+static int explained_at(const struct policy_call *call, const struct policy *p,
+                        const struct policy_row *rows, size_t count, enum policy_stage stage,
+                        struct verdict *out)
+{
+    int64_t longest_us = out->wait_us;
+    for (size_t i = 0; i < count; i++)
+        if (is_of_stage(p, &rows[i], stage) && rows[i].kind == POLICY_ROW_LACKS) {
+            *out = lacking(rows[i].rule);
+            return (int)i;
+        }
+    for (size_t i = 0; i < count; i++) {
+        if (!is_of_stage(p, &rows[i], stage) || rows[i].kind != POLICY_ROW_LOOKED)
+            continue;
+        policy_judge_look(call, rows[i].take, out);
+        if (out->kind != VERDICT_PASS)
+            return (int)i;
+        longest_us = out->wait_us > longest_us ? out->wait_us : longest_us;
+    }
+    *out = (struct verdict){.kind = VERDICT_PASS, .wait_us = longest_us};
+    return -1;
+}
+
+int policy_explained(const struct policy_call *call, const struct policy *p,
+                     const struct policy_row *rows, size_t count, struct verdict *out)
+{
+    int decides = -1;
+    *out = (struct verdict){.kind = VERDICT_PASS};
+    for (int stage = 0; stage < STAGE_COUNT && decides < 0; stage++)
+        decides = explained_at(call, p, rows, count, (enum policy_stage)stage, out);
+    return decides;
 }
 
 /* ---- afterwards ---- */

@@ -145,6 +145,36 @@ bool limit_is_of_account(const struct limit_rule *r, const struct policy_facts *
  * nothing: one group of them. Returns as policy_ask. */
 int policy_look(struct policy_call *call, const struct policy *p, const struct policy_facts *f);
 
+/* Of one rule, for facts that somebody wonders about: what it would do, or why it isn't for them.
+ */
+enum policy_row_kind {
+    POLICY_ROW_LOOKED,  /* its counter is looked at: policy_judge_look */
+    POLICY_ROW_WHEN,    /* `when` doesn't hold */
+    POLICY_ROW_EXCEPT,  /* `except` does */
+    POLICY_ROW_EXEMPT,  /* it bans, and the client is exempt now */
+    POLICY_ROW_UNKNOWN, /* a key of it has no value */
+    POLICY_ROW_LACKS,   /* so too, a header's, for which it refuses */
+};
+struct policy_row {
+    const struct limit_rule *rule;
+    enum policy_row_kind kind;
+    size_t take; /* of the call */
+};
+
+/* Adds a row for each rule that isn't dropped, in their order, and looks at the counters of those
+ * that are for these facts, one group of each, taking nothing. `rows` has room for all of the
+ * policy's. Returns how many rows, or POLICY_FAILED. */
+int policy_explain(struct policy_call *call, const struct policy *p, const struct policy_facts *f,
+                   struct policy_row *rows);
+
+/* What would become of one who asked for it now, by what was looked at. */
+void policy_judge_look(const struct policy_call *call, size_t take, struct verdict *out);
+
+/* Which of the rows decides, stage by stage as a session comes to them: fills in its verdict. -1:
+ * none refuses; then `out` says how long replies are held back. */
+int policy_explained(const struct policy_call *call, const struct policy *p,
+                     const struct policy_row *rows, size_t count, struct verdict *out);
+
 /* Is there room for what the policy may have to ask once more? */
 bool policy_has_room(const struct policy_call *call, const struct policy *p);
 

@@ -168,12 +168,12 @@ end
 local kinds = { r = take_rate, a = take_at_once, d = take_distinct, q = take_ratio }
 
 -- The answer: the time, then of each take whether it was taken (1; 3: and is near), refused (2), or
--- neither for another's sake (0); its TAT, or how many were used; the wait; how many were bad.
+-- neither for another's sake (0), or was looked at and would be refused (2); its TAT, or how many were used; the wait; how many were bad.
 local TAKEN, REFUSED, NEITHER, NEAR = 1, 2, 0, 3
 local answer, size = { now }, 1
 
 -- As it stands without the group, whose takes are in ARGV from `first` up to `behind`.
-local function forget_group(first, behind)
+local function forget_group(first, behind, is_look)
     for i = #undo, 1, -1 do
         undo[i]()
     end
@@ -184,7 +184,7 @@ local function forget_group(first, behind)
         end
         if answer[i] == TAKEN then
             answer[i], answer[i + 2] = NEITHER, 0
-        elseif m and answer[i] == REFUSED and m.held == 0 and m.lasts > 0 then
+        elseif m and not is_look and answer[i] == REFUSED and m.held == 0 and m.lasts > 0 then
             mark(m.hold, m.lasts) -- what refuses goes on refusing
             answer[i + 2] = m.lasts
         end
@@ -221,7 +221,7 @@ local function take(last)
     local at, taken = 2, { [LOOK] = false }
     while at <= last do
         local group, first = ARGV[at + 1], at
-        local is_tried = taken[ARGV[at + 2]] ~= false
+        local is_tried, is_look = taken[ARGV[at + 2]] ~= false, ARGV[at + 2] == LOOK
         local is_good = is_tried
         mine, undo = {}, {}
         repeat
@@ -234,7 +234,7 @@ local function take(last)
                     passes, wait = false, m.held
                 end
             end
-            answer[size + 1] = passes and TAKEN or is_tried and REFUSED or NEITHER
+            answer[size + 1] = passes and TAKEN or (is_tried or is_look) and REFUSED or NEITHER
             answer[size + 2] = used
             answer[size + 3] = is_tried and wait or m and m.held or 0
             answer[size + 4] = bad or 0
@@ -249,7 +249,7 @@ local function take(last)
                 tell_near(first, at)
             end
         else
-            forget_group(first, at)
+            forget_group(first, at, is_look)
         end
     end
     write_tats()

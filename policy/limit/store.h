@@ -46,7 +46,8 @@ struct counter_take {
     enum counter_kind kind;
     uint16_t group;  /* groups stand one behind the other: 0, 0, 1, 1, 1, 2 */
     uint16_t needs;  /* an earlier group without which this one isn't tried; STORE_NO_GROUP: none;
-                        STORE_LOOK: it is never tried, and its answers say how it stands */
+                        STORE_LOOK: it is never tried, and its answers say how it stands, and in
+                        is_refusing what would become of it */
     uint16_t slot;   /* of the rule: its share of the table in memory */
     struct span key; /* "RULE VALUE", 1 to STORE_KEY_MAX octets; the same in all processes */
     uint64_t cost;   /* how many of what is counted it is for: for people, no store looks at it */

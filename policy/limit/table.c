@@ -246,7 +246,7 @@ static int64_t look_hold(const struct call *c, size_t i)
 }
 
 /* Would all of the group pass? */
-static bool look_at_group(struct call *c, size_t end, bool is_tried)
+static bool look_at_group(struct call *c, size_t end, bool is_tried, bool is_look)
 {
     bool passes = true;
     for (size_t i = c->first; i < end; i++) {
@@ -262,7 +262,7 @@ static bool look_at_group(struct call *c, size_t end, bool is_tried)
         a->is_refusing = !is_good;
         passes = passes && is_good;
     }
-    for (size_t i = c->first; i < end && !is_tried; i++)
+    for (size_t i = c->first; i < end && !is_tried && !is_look; i++)
         c->answers[i].is_refusing = false;
     return passes && is_tried;
 }
@@ -324,14 +324,15 @@ static void hold(const struct call *c, size_t i)
 }
 
 /* As it stands without the group. */
-static void leave_group(struct call *c, size_t end)
+static void leave_group(struct call *c, size_t end, bool is_look)
 {
     for (size_t i = c->first; i < end; i++) {
         enum counter_kind kind = c->takes[i].kind;
         struct counter_answer *a = &c->answers[i];
-        if (!a->is_refusing)
+        if (!a->is_refusing || is_look)
             a->wait_us = c->held[i];
-        hold(c, i);
+        if (!is_look)
+            hold(c, i);
         if (kind != COUNTER_RATE && kind != COUNTER_AT_ONCE)
             continue;
         struct state s = stored(c, i);
@@ -361,10 +362,11 @@ int table_take(const struct table *t, const struct counter_take *takes,
             end++;
         assert(group < STORE_GROUPS_MAX && (needs >= STORE_LOOK || needs < group));
         c.first = i;
-        taken[group] = look_at_group(
-            &c, end, needs == STORE_NO_GROUP || (needs != STORE_LOOK && taken[needs]));
+        bool is_look = needs == STORE_LOOK;
+        bool is_tried = needs == STORE_NO_GROUP || (!is_look && taken[needs]);
+        taken[group] = look_at_group(&c, end, is_tried, is_look);
         if (!taken[group])
-            leave_group(&c, end);
+            leave_group(&c, end, is_look);
         else if (!take_group(&c, end))
             return -1;
         i = end;
