@@ -18,7 +18,7 @@ _porteiroctl()
         mapfile -t COMPREPLY < <(compgen -W "-s --json $(sed -n 's/^  \([a-z-]*\) .*/\1/p' <<< "$help")" -- "$word")
     elif ((i + 1 == COMP_CWORD)) && [[ $help == *"  $command "[a-z]*'|'* ]]; then
         mapfile -t COMPREPLY < <(compgen -W "$(sed -n "s/^  $command \\([a-z|]*\\) .*/\\1/p" <<< "$help" | tr '|' ' ')" -- "$word")
-    elif [[ $before =~ ^--[a-z]+$ && $help =~ "  $command "[^$'\n']*"$before "([a-z_]+\|[a-z_|]+) ]]; then
+    elif [[ $before =~ ^--[a-z]+$ && $help =~ "  $command "[^$'\n']*"$before "([a-z0-9_]+\|[a-z0-9_|]+) ]]; then
         mapfile -t COMPREPLY < <(compgen -W "${BASH_REMATCH[1]//|/ }" -- "$word")
     elif [[ $word == -* ]]; then
         mapfile -t COMPREPLY < <(compgen -W "$(grep "^  $command " <<< "$help" | grep -o -- '--[a-z-]*')" -- "$word")

@@ -14,6 +14,10 @@ const struct command console_commands[] = {
     {"limits", "KEY ...", "how limits stand for an account, an address, @DOMAIN", command_limits},
     {"limit", "set|unset|list [KEY LIMIT RATE --burst --for --permanent --reason]",
      "gives somebody another rate, for a day; takes it back", command_limit},
+    {"explain",
+     "--account ACCOUNT [--ip ADDRESS --from ADDRESS --to ADDRESS "
+     "--protocol smtp|pop3 --listener NAME --at TIME]",
+     "what would happen to it now, rule by rule", command_explain},
     {"top", "[--by account|login|script|ip|sender_domain] [--last TIME]",
      "who has sent most in the last ten minutes", command_top},
     {"show", "ID|ACCOUNT|ADDRESS", "its sessions, bans and limits, and its last log lines",

@@ -29,6 +29,7 @@ struct question {
     struct subject subject;
     void (*run)(struct question *q); /* once Redis is there, or is away */
     uint32_t count;                  /* of what is told */
+    struct explanation *explanation; /* of who asks for one; else NULL */
     struct decision *decision;
     struct asked_of groups[GROUPS_MAX];
     struct timeout *again; /* until Redis is there */
@@ -40,8 +41,14 @@ struct limiting {
     struct redis_store *store;
     struct decider *decider; /* NULL until somebody asks */
     struct guessing_policy guessing;
+    struct explaining explaining;
     struct question questions[QUESTIONS_MAX];
 };
+
+static struct subject_lists lists_of(const struct limiting *l)
+{
+    return (struct subject_lists){l->options.config, l->options.aliases, l->options.countries};
+}
 
 struct limiting *limiting_create(const struct limiting_options *options)
 {
@@ -50,18 +57,18 @@ struct limiting *limiting_create(const struct limiting_options *options)
         return NULL;
     l->options = *options;
     guessing_policy_make(&options->config->auth.guessing, &l->guessing);
+    l->explaining = (struct explaining){.lists = lists_of(l),
+                                        .suspending = options->suspending,
+                                        .known = options->known,
+                                        .set_limits = options->set_limits};
     return l;
-}
-
-static struct subject_lists lists_of(const struct limiting *l)
-{
-    return (struct subject_lists){l->options.config, l->options.aliases, l->options.countries};
 }
 
 static void end_question(struct question *q)
 {
     decision_destroy(&q->decision);
     timeout_destroy(&q->again);
+    free(q->explanation);
     *q = (struct question){.socket = NULL};
 }
 
@@ -185,6 +192,19 @@ static void tell_row(const struct question *q, size_t i, int64_t gateways)
     json_decref(row);
 }
 
+static void tell_explained(void *owner, json_t *row)
+{
+    const struct question *q = owner;
+    control_socket_tell(q->socket, q->request, row);
+}
+
+static void explain(struct question *q)
+{
+    char text[EXPLAINED_TEXT_SIZE];
+    explaining_tell(q->explanation, &q->decision->call, tell_explained, q, text);
+    answer(q, true, text);
+}
+
 static void tell(struct question *q)
 {
     const struct limiting *l = q->limiting;
@@ -194,6 +214,10 @@ static void tell(struct question *q)
     size_t count = 0;
     if (is_divided && redis->on_failure != REDIS_FAILURE_MEMORY) {
         answer(q, false, "Redis is away, and nothing is counted elsewhere (redis.on_failure)");
+        return;
+    }
+    if (q->explanation != NULL) {
+        explain(q);
         return;
     }
     for (size_t i = 0; i < call->count; i++)
@@ -238,6 +262,8 @@ static int look_for_all(struct question *q)
 {
     const struct config *c = q->limiting->options.config;
     int failed = 0;
+    if (q->explanation != NULL)
+        return explaining_ask(q->explanation, &q->decision->call);
     for (size_t i = 0; i < c->listener_count; i++)
         failed |= look_for(q, c->listeners[i].policy_rules, c->listeners[i].name);
     return failed | look_for(q, &q->limiting->guessing.policy, NULL);
@@ -422,6 +448,22 @@ void limiting_show(struct limiting *l, struct control_socket *socket, uint32_t r
     if (q == NULL)
         return;
     if (subject_understand(&lists, keys, &q->subject, &why) < 0)
+        answer(q, false, why.text);
+    else
+        go_on(q, ask);
+}
+
+void limiting_explain(struct limiting *l, struct control_socket *socket, uint32_t request,
+                      const json_t *question)
+{
+    struct question *q = begin(l, socket, request);
+    struct error why;
+    if (q == NULL)
+        return;
+    q->explanation = calloc(1, sizeof *q->explanation);
+    if (q->explanation == NULL)
+        answer(q, false, "out of memory");
+    else if (explaining_understand(&l->explaining, question, q->explanation, &why) < 0)
         answer(q, false, why.text);
     else
         go_on(q, ask);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "base/sealed.h"
+#include "control/explaining.h"
 #include "control/socket.h"
 #include "decision/decision.h"
 #include "decision/senders.h"
@@ -14,6 +15,8 @@ struct limiting_options {
     const struct sealed *aliases, *countries; /* NULL: there are none */
     struct override_store set_limits;
     const struct senders *senders;
+    const struct suspending *suspending;
+    const struct known *known;
     struct memory memory;
     /* The store in Redis, of which nobody needs to think until somebody asks; NULL: there is none.
      */
@@ -33,6 +36,11 @@ void limiting_destroy(struct limiting **l);
  * seconds. */
 void limiting_show(struct limiting *l, struct control_socket *socket, uint32_t request,
                    const json_t *keys);
+
+/* What would happen to a sender now; `question` is explaining_understand's. Takes nothing. Tells a
+ * row for each rule, and answers likewise. */
+void limiting_explain(struct limiting *l, struct control_socket *socket, uint32_t request,
+                      const json_t *question);
 
 /* So many recipients of an account (1 to LIMITING_COUNT_MAX) turned out to be nobody's after their
  * message was taken: bad ones, which were counted as tried then, for all rules on

@@ -60,6 +60,12 @@ static void show_limits(void *owner, uint32_t request, const json_t *keys)
     limiting_show(s->limiting, s->socket, request, keys);
 }
 
+static void explain(void *owner, uint32_t request, const json_t *question)
+{
+    const struct control_service *s = owner;
+    limiting_explain(s->limiting, s->socket, request, question);
+}
+
 static void count_bad(void *owner, uint32_t request, const char *account, json_int_t count)
 {
     const struct control_service *s = owner;
@@ -120,6 +126,7 @@ struct control_service *control_service_create(const struct control_service_opti
                                                               .set_drain = ask_drain,
                                                               .forget = forget,
                                                               .limits = show_limits,
+                                                              .explain = explain,
                                                               .count = count_bad,
                                                               .resumed = resumed,
                                                               .count_message = count_message,

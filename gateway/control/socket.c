@@ -308,6 +308,13 @@ static void on_limits(struct control_client *c, const json_t *request)
     a->limits(a->owner, c->request, json_object_get(request, "keys"));
 }
 
+static void on_explain(struct control_client *c, const json_t *request)
+{
+    const struct control_actions *a = &c->socket->options.actions;
+    new_request(c);
+    a->explain(a->owner, c->request, request);
+}
+
 static void on_count(struct control_client *c, const json_t *request)
 {
     const struct control_actions *a = &c->socket->options.actions;
@@ -351,6 +358,7 @@ static const struct {
     {"forget", CONTROL_SUPPORT, on_forget},
     {"login-test", CONTROL_SUPPORT, on_login_test},
     {"limits", CONTROL_READ, on_limits},
+    {"explain", CONTROL_SUPPORT, on_explain},
     {"top", CONTROL_READ, on_top},
     {"show", CONTROL_SUPPORT, on_show},
     {"logins", CONTROL_SUPPORT, on_logins},

@@ -24,6 +24,7 @@ struct control_actions {
     void (*set_drain)(void *owner, uint32_t request, bool is_drain);
     void (*forget)(void *owner, uint32_t request, const char *name);
     void (*limits)(void *owner, uint32_t request, const json_t *keys);
+    void (*explain)(void *owner, uint32_t request, const json_t *question);
     void (*count)(void *owner, uint32_t request, const char *account, json_int_t count);
     void (*resumed)(void *owner, uint32_t request, const char *account);
     void (*count_message)(void *owner, uint32_t request, const char *message);

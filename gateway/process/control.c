@@ -111,6 +111,8 @@ void control_main(const struct birth *birth)
                        files_list(birth->prepared->watched, c.role.config, WATCHED_COUNTRIES),
                    .set_limits = {set_limits_figure, m->set_limits},
                    .senders = m->senders,
+                   .suspending = &c.suspending,
+                   .known = m->known,
                    .memory = memory_open(m->limits, m->limits_key, birth->slot, c.role.counters),
                    .open_store = open_store,
                    .owner = &c},

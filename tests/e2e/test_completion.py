@@ -33,6 +33,8 @@ def test_every_command_of_the_help_is_offered():
     (["suspend", "ana@example.com", "--"], ["--scope", "--for", "--until-resumed", "--reason"]),
     (["suspend", "ana@example.com", "--scope", ""], ["sending", "all"]),
     (["bans", "-"], []),
+    (["explain", "--account", "ana", "--p"], ["--protocol"]),
+    (["explain", "--account", "ana", "--protocol", ""], ["smtp", "pop3"]),
     (["top", "-"], ["--by", "--last"]),
     (["top", "--last", "1h", "--by", "s"], ["script", "sender_domain"]),
     (["top", "--last", "s"], []),

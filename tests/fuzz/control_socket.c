@@ -95,6 +95,12 @@ static void on_order(void *owner, uint32_t request, bool is_so)
     on_request(owner, request);
 }
 
+static void on_question(void *owner, uint32_t request, const json_t *question)
+{
+    (void)question; /* whatever it is */
+    on_request(owner, request);
+}
+
 /* The master answers; what was heard is kept. */
 static void each_turn(void *owner)
 {
@@ -153,18 +159,21 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     it.request = 0;
     turns_begin();
     int master = begin_kicking();
-    const struct control_socket_options options = {
-        .loop = turns.loop,
-        .fd = it.listening,
-        .grants = &it.grants,
-        .board = &it.board,
-        .banning = &it.banning,
-        .limit_setting = &it.limit_setting,
-        .suspending = &it.suspending,
-        .kicking = &it.kicking,
-        .showing = &it.showing,
-        .log = &it.log,
-        .actions = {.reload = on_order, .set_drain = on_order, .resumed = on_resumed}};
+    const struct control_socket_options options = {.loop = turns.loop,
+                                                   .fd = it.listening,
+                                                   .grants = &it.grants,
+                                                   .board = &it.board,
+                                                   .banning = &it.banning,
+                                                   .limit_setting = &it.limit_setting,
+                                                   .suspending = &it.suspending,
+                                                   .kicking = &it.kicking,
+                                                   .showing = &it.showing,
+                                                   .log = &it.log,
+                                                   .actions = {.reload = on_order,
+                                                               .set_drain = on_order,
+                                                               .resumed = on_resumed,
+                                                               .limits = on_question,
+                                                               .explain = on_question}};
     it.socket = control_socket_create(&options);
     it.client = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     must(it.socket != NULL &&

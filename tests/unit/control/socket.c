@@ -76,6 +76,13 @@ static void on_limits(void *owner, uint32_t request, const json_t *keys)
     ask('l', request);
 }
 
+static void on_explain(void *owner, uint32_t request, const json_t *question)
+{
+    ck_assert_ptr_eq(owner, &it);
+    ck_assert_str_eq(json_string_value(json_object_get(question, "account")), "ana");
+    ask('e', request);
+}
+
 static void on_count(void *owner, uint32_t request, const char *account, json_int_t count)
 {
     ck_assert_ptr_eq(owner, &it);
@@ -121,6 +128,7 @@ static void create_socket(void)
                                                    .actions = {.reload = on_reload,
                                                                .set_drain = on_set_drain,
                                                                .limits = on_limits,
+                                                               .explain = on_explain,
                                                                .count = on_count,
                                                                .resumed = on_resumed,
                                                                .count_message = on_count_message,
@@ -345,6 +353,16 @@ START_TEST(what_was_heard_later_is_told_by_whoever_may_support)
     hears_end(reader, false,
               "this command needs a group with the role \"support\" in control_groups");
     master_was_asked("cm");
+}
+END_TEST
+
+START_TEST(what_would_happen_is_asked_elsewhere)
+{
+    struct client *c = visitor_with(CONTROL_SUPPORT);
+    says(c, "{\"command\": \"explain\", \"account\": \"ana\"}\n");
+    master_was_asked("e");
+    answer(0, true, "passes");
+    hears_end(c, true, "passes");
 }
 END_TEST
 
@@ -883,6 +901,7 @@ SUITE(socket)
     tcase_add_checked_fixture(tests, begin, end);
     TEST(what_was_heard_later_is_told_by_whoever_may_support);
     TEST(how_limits_stand_is_asked_elsewhere_by_whoever_may_read);
+    TEST(what_would_happen_is_asked_elsewhere);
     TEST(status_is_a_line_and_then_how_it_went);
     TEST(a_request_may_come_byte_by_byte);
     TEST(without_sessions_the_answer_is_how_it_went);
