@@ -4,6 +4,7 @@
 
 #include "base/scan.h"
 #include "base/utf8.h"
+#include "policy/calendar.h"
 
 #include <assert.h>
 
@@ -262,4 +263,42 @@ struct span record_value(const struct record_line *r, const char *key)
 bool record_is(const struct record_line *r, const char *key, const char *value)
 {
     return span_equals(record_value(r, key), value);
+}
+
+/* ---- when ---- */
+
+/* So many digits off the front, and what must stand behind them. -1: they aren't there. */
+static int take_digits(struct span *text, size_t digits, char end)
+{
+    uint64_t number;
+    if (text->size <= digits || text->data[digits] != end ||
+        span_number(span_make(text->data, digits), 9999, &number) < 0)
+        return -1;
+    span_skip(text, digits + 1);
+    return (int)number;
+}
+
+/* What stands behind the seconds: at most microseconds are taken. */
+static int64_t fraction_us(struct span text)
+{
+    int64_t us = 0, unit = 100000;
+    for (; text.size > 0 && ascii_is_digit(text.data[0]); unit /= 10, span_skip(&text, 1))
+        us += (text.data[0] - '0') * unit;
+    return text.size == 1 && text.data[0] == 'Z' ? us : -1;
+}
+
+int64_t record_time_us(const struct record_line *r)
+{
+    struct span text = record_value(r, "time");
+    int year = take_digits(&text, 4, '-'), month = take_digits(&text, 2, '-');
+    int day = take_digits(&text, 2, 'T'), hour = take_digits(&text, 2, ':');
+    int minute = take_digits(&text, 2, ':');
+    bool has_fraction = text.size > 2 && text.data[2] == '.';
+    int second = take_digits(&text, 2, has_fraction ? '.' : 'Z');
+    int64_t us = has_fraction ? fraction_us(text) : text.size > 0 ? -1 : 0;
+    if (year < 1 || month < 1 || month > 12 || day < 1 || day > calendar_month_size(year, month) ||
+        hour < 0 || hour > 23 || minute < 0 || minute > 59 || second < 0 || second > 60 || us < 0)
+        return -1;
+    int64_t seconds = calendar_days(year, month, day) * 86400 + hour * 3600 + minute * 60 + second;
+    return seconds * 1000000 + us;
 }

@@ -27,3 +27,6 @@ struct span record_value(const struct record_line *r, const char *key);
 
 /* Has it this value? */
 bool record_is(const struct record_line *r, const char *key, const char *value);
+
+/* When it was logged: microseconds since 1970; -1: that isn't UTC as we write it. */
+int64_t record_time_us(const struct record_line *r);

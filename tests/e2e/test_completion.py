@@ -34,6 +34,7 @@ def test_every_command_of_the_help_is_offered():
     (["suspend", "ana@example.com", "--scope", ""], ["sending", "all"]),
     (["bans", "-"], []),
     (["explain", "--account", "ana", "--p"], ["--protocol"]),
+    (["suggest", "log", "--per", ""], ["hour", "day"]),
     (["explain", "--account", "ana", "--protocol", ""], ["smtp", "pop3"]),
     (["top", "-"], ["--by", "--last"]),
     (["top", "--last", "1h", "--by", "s"], ["script", "sender_domain"]),

@@ -1,0 +1,224 @@
+#include "policy/suggest.h"
+
+#include "base/arena.h"
+
+#include <stdlib.h>
+
+enum { TABLE_AT_FIRST = 256, SUMS_AT_FIRST = 8 };
+
+static const int64_t period_us[] = {
+    [SUGGEST_HOUR] = INT64_C(3600000000), [SUGGEST_DAY] = INT64_C(86400000000)};
+
+/* Of one hour or day. */
+struct sum {
+    int64_t number; /* of the period since 1970 */
+    uint64_t counts[SUGGEST_COUNTS];
+};
+
+struct account {
+    const char *name;
+    uint64_t totals[SUGGEST_COUNTS], refused;
+    int64_t tat_us; /* of the limit that is tried */
+    struct {
+        struct sum *items; /* by number */
+        size_t count, room;
+    } sums[SUGGEST_PERIODS];
+};
+
+struct suggest {
+    struct arena *arena;
+    struct rate limit; /* of count 0: none is tried */
+    enum suggest_count count;
+    struct account **table; /* by a hash of the name */
+    size_t accounts, room;
+};
+
+struct suggest *suggest_create(struct arena *a, const struct rate *limit, enum suggest_count count)
+{
+    struct suggest *s = arena_alloc(a, sizeof *s);
+    if (s == NULL || (s->table = arena_alloc(a, TABLE_AT_FIRST * sizeof *s->table)) == NULL)
+        return NULL;
+    s->arena = a;
+    s->room = TABLE_AT_FIRST;
+    s->count = count;
+    if (limit != NULL)
+        s->limit = *limit;
+    return s;
+}
+
+/* ---- accounts ---- */
+
+/* Where it stands, or would. FNV-1a. */
+static struct account **place_of(struct account **table, size_t room, struct span name)
+{
+    uint64_t hash = UINT64_C(0xcbf29ce484222325);
+    for (size_t i = 0; i < name.size; i++)
+        hash = (hash ^ (unsigned char)name.data[i]) * UINT64_C(0x100000001b3);
+    size_t at = (size_t)(hash ^ hash >> 32) % room;
+    while (table[at] != NULL && !span_equals(name, table[at]->name))
+        at = (at + 1) % room;
+    return &table[at];
+}
+
+static int make_room(struct suggest *s)
+{
+    size_t room = s->room * 4;
+    if (s->accounts * 2 < s->room)
+        return 0;
+    struct account **table = arena_alloc(s->arena, room * sizeof *table);
+    if (table == NULL)
+        return -1;
+    for (size_t i = 0; i < s->room; i++)
+        if (s->table[i] != NULL)
+            *place_of(table, room, span_of(s->table[i]->name)) = s->table[i];
+    s->table = table;
+    s->room = room;
+    return 0;
+}
+
+/* NULL without memory. */
+static struct account *account_of(struct suggest *s, struct span name)
+{
+    struct account **place = place_of(s->table, s->room, name);
+    if (*place != NULL)
+        return *place;
+    if (make_room(s) < 0)
+        return NULL;
+    struct account *a = arena_alloc(s->arena, sizeof *a);
+    if (a == NULL || (a->name = arena_copy(s->arena, name)) == NULL)
+        return NULL;
+    *place_of(s->table, s->room, name) = a;
+    s->accounts++;
+    return a;
+}
+
+/* ---- what was sent ---- */
+
+/* The one of that number; most are the last. NULL without memory. */
+static struct sum *sum_of(struct suggest *s, struct account *a, int period, int64_t number)
+{
+    size_t at = a->sums[period].count;
+    struct sum *items = a->sums[period].items;
+    while (at > 0 && items[at - 1].number > number)
+        at--;
+    if (at > 0 && items[at - 1].number == number)
+        return &items[at - 1];
+    if (a->sums[period].count == a->sums[period].room) {
+        size_t room = a->sums[period].room == 0 ? SUMS_AT_FIRST : a->sums[period].room * 2;
+        items = arena_alloc(s->arena, room * sizeof *items);
+        if (items == NULL)
+            return NULL;
+        if (a->sums[period].count > 0)
+            memcpy(items, a->sums[period].items, a->sums[period].count * sizeof *items);
+        a->sums[period].items = items;
+        a->sums[period].room = room;
+    }
+    memmove(items + at + 1, items + at, (a->sums[period].count - at) * sizeof *items);
+    items[at] = (struct sum){.number = number};
+    a->sums[period].count++;
+    return &items[at];
+}
+
+/* As many as fit pass. */
+static void try_limit(const struct suggest *s, struct account *a, int64_t now_us, uint64_t quantity)
+{
+    const struct gcra_take one = {rate_increment(&s->limit, 1), rate_tolerance(&s->limit), 0};
+    int64_t wait_us;
+    for (uint64_t i = 0; i < quantity; i++)
+        if (!gcra_take(&a->tat_us, &one, now_us, &wait_us)) {
+            a->refused += quantity - i;
+            return;
+        }
+}
+
+int suggest_hear(struct suggest *s, const struct record_line *r)
+{
+    enum { RECIPIENTS_MAX = 1000000 };
+    const struct span name = record_value(r, "account");
+    uint64_t quantities[SUGGEST_COUNTS] = {[SUGGEST_MESSAGES] = 1};
+    int64_t now_us = record_time_us(r);
+    if (!record_is(r, "event", "message_accepted") || name.size == 0 || now_us < 0 ||
+        span_number(record_value(r, "recipients"), RECIPIENTS_MAX,
+                    &quantities[SUGGEST_RECIPIENTS]) < 0)
+        return 0;
+    struct account *a = account_of(s, name);
+    if (a == NULL)
+        return -1;
+    for (int period = 0; period < SUGGEST_PERIODS; period++) {
+        struct sum *sum = sum_of(s, a, period, now_us / period_us[period]);
+        if (sum == NULL)
+            return -1;
+        for (int count = 0; count < SUGGEST_COUNTS; count++)
+            sum->counts[count] += quantities[count];
+    }
+    for (int count = 0; count < SUGGEST_COUNTS; count++)
+        a->totals[count] += quantities[count];
+    if (s->limit.count > 0)
+        try_limit(s, a, now_us, quantities[s->count]);
+    return 0;
+}
+
+/* ---- what that comes to ---- */
+
+static int compare(const void *a, const void *b)
+{
+    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+    return x < y ? -1 : x > y;
+}
+
+/* The nearest rank: the smallest that so many of a hundred don't exceed. */
+static uint64_t percentile(const uint64_t *sorted, size_t count, size_t percent)
+{
+    return sorted[(count * percent + 99) / 100 - 1];
+}
+
+/* `numbers` has room for all periods. */
+static struct suggest_spread spread_of(const struct account *a, int count, int period,
+                                       uint64_t *numbers)
+{
+    size_t periods = a->sums[period].count;
+    for (size_t i = 0; i < periods; i++)
+        numbers[i] = a->sums[period].items[i].counts[count];
+    qsort(numbers, periods, sizeof *numbers, compare);
+    return (struct suggest_spread){percentile(numbers, periods, 50),
+                                   percentile(numbers, periods, 95),
+                                   percentile(numbers, periods, 99), numbers[periods - 1]};
+}
+
+static int describe(struct suggest *s, const struct account *a, struct suggest_account *out)
+{
+    uint64_t *numbers = arena_alloc(s->arena, a->sums[SUGGEST_HOUR].count * sizeof *numbers);
+    if (numbers == NULL)
+        return -1;
+    *out = (struct suggest_account){.name = a->name,
+                                    .messages = a->totals[SUGGEST_MESSAGES],
+                                    .recipients = a->totals[SUGGEST_RECIPIENTS],
+                                    .refused = a->refused};
+    for (int period = 0; period < SUGGEST_PERIODS; period++) {
+        out->periods[period] = a->sums[period].count;
+        for (int count = 0; count < SUGGEST_COUNTS; count++)
+            out->spread[count][period] = spread_of(a, count, period, numbers);
+    }
+    return 0;
+}
+
+static int by_most(const void *a, const void *b)
+{
+    const struct suggest_account *x = a, *y = b;
+    uint64_t x_most = x->spread[SUGGEST_RECIPIENTS][SUGGEST_HOUR].most;
+    uint64_t y_most = y->spread[SUGGEST_RECIPIENTS][SUGGEST_HOUR].most;
+    return x_most != y_most ? (x_most < y_most ? 1 : -1) : strcmp(x->name, y->name);
+}
+
+size_t suggest_accounts(struct suggest *s, struct suggest_account **out)
+{
+    size_t count = 0;
+    *out = arena_alloc(s->arena, (s->accounts + 1) * sizeof **out);
+    if (*out == NULL)
+        return SIZE_MAX;
+    for (size_t i = 0; i < s->room; i++)
+        if (s->table[i] != NULL && describe(s, s->table[i], &(*out)[count++]) < 0)
+            return SIZE_MAX;
+    qsort(*out, count, sizeof **out, by_most);
+    return count;
+}
