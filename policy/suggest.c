@@ -1,10 +1,11 @@
 #include "policy/suggest.h"
 
 #include "base/arena.h"
+#include "policy/named.h"
 
 #include <stdlib.h>
 
-enum { TABLE_AT_FIRST = 256, SUMS_AT_FIRST = 8 };
+enum { SUMS_AT_FIRST = 8 };
 
 static const int64_t period_us[] = {
     [SUGGEST_HOUR] = INT64_C(3600000000), [SUGGEST_DAY] = INT64_C(86400000000)};
@@ -16,7 +17,7 @@ struct sum {
 };
 
 struct account {
-    const char *name;
+    struct named_head head; /* at the front */
     uint64_t totals[SUGGEST_COUNTS], refused;
     int64_t tat_us; /* of the limit that is tried */
     struct {
@@ -29,67 +30,20 @@ struct suggest {
     struct arena *arena;
     struct rate limit; /* of count 0: none is tried */
     enum suggest_count count;
-    struct account **table; /* by a hash of the name */
-    size_t accounts, room;
+    struct named accounts;
 };
 
 struct suggest *suggest_create(struct arena *a, const struct rate *limit, enum suggest_count count)
 {
     struct suggest *s = arena_alloc(a, sizeof *s);
-    if (s == NULL || (s->table = arena_alloc(a, TABLE_AT_FIRST * sizeof *s->table)) == NULL)
+    if (s == NULL)
         return NULL;
     s->arena = a;
-    s->room = TABLE_AT_FIRST;
+    s->accounts.arena = a;
     s->count = count;
     if (limit != NULL)
         s->limit = *limit;
     return s;
-}
-
-/* ---- accounts ---- */
-
-/* Where it stands, or would. FNV-1a. */
-static struct account **place_of(struct account **table, size_t room, struct span name)
-{
-    uint64_t hash = UINT64_C(0xcbf29ce484222325);
-    for (size_t i = 0; i < name.size; i++)
-        hash = (hash ^ (unsigned char)name.data[i]) * UINT64_C(0x100000001b3);
-    size_t at = (size_t)(hash ^ hash >> 32) % room;
-    while (table[at] != NULL && !span_equals(name, table[at]->name))
-        at = (at + 1) % room;
-    return &table[at];
-}
-
-static int make_room(struct suggest *s)
-{
-    size_t room = s->room * 4;
-    if (s->accounts * 2 < s->room)
-        return 0;
-    struct account **table = arena_alloc(s->arena, room * sizeof *table);
-    if (table == NULL)
-        return -1;
-    for (size_t i = 0; i < s->room; i++)
-        if (s->table[i] != NULL)
-            *place_of(table, room, span_of(s->table[i]->name)) = s->table[i];
-    s->table = table;
-    s->room = room;
-    return 0;
-}
-
-/* NULL without memory. */
-static struct account *account_of(struct suggest *s, struct span name)
-{
-    struct account **place = place_of(s->table, s->room, name);
-    if (*place != NULL)
-        return *place;
-    if (make_room(s) < 0)
-        return NULL;
-    struct account *a = arena_alloc(s->arena, sizeof *a);
-    if (a == NULL || (a->name = arena_copy(s->arena, name)) == NULL)
-        return NULL;
-    *place_of(s->table, s->room, name) = a;
-    s->accounts++;
-    return a;
 }
 
 /* ---- what was sent ---- */
@@ -141,7 +95,7 @@ int suggest_hear(struct suggest *s, const struct record_line *r)
         span_number(record_value(r, "recipients"), RECIPIENTS_MAX,
                     &quantities[SUGGEST_RECIPIENTS]) < 0)
         return 0;
-    struct account *a = account_of(s, name);
+    struct account *a = named_get(&s->accounts, name, sizeof *a);
     if (a == NULL)
         return -1;
     for (int period = 0; period < SUGGEST_PERIODS; period++) {
@@ -190,7 +144,7 @@ static int describe(struct suggest *s, const struct account *a, struct suggest_a
     uint64_t *numbers = arena_alloc(s->arena, a->sums[SUGGEST_HOUR].count * sizeof *numbers);
     if (numbers == NULL)
         return -1;
-    *out = (struct suggest_account){.name = a->name,
+    *out = (struct suggest_account){.name = a->head.name,
                                     .messages = a->totals[SUGGEST_MESSAGES],
                                     .recipients = a->totals[SUGGEST_RECIPIENTS],
                                     .refused = a->refused};
@@ -213,11 +167,11 @@ static int by_most(const void *a, const void *b)
 size_t suggest_accounts(struct suggest *s, struct suggest_account **out)
 {
     size_t count = 0;
-    *out = arena_alloc(s->arena, (s->accounts + 1) * sizeof **out);
+    *out = arena_alloc(s->arena, (s->accounts.count + 1) * sizeof **out);
     if (*out == NULL)
         return SIZE_MAX;
-    for (size_t i = 0; i < s->room; i++)
-        if (s->table[i] != NULL && describe(s, s->table[i], &(*out)[count++]) < 0)
+    for (size_t i = 0; i < s->accounts.room; i++)
+        if (s->accounts.table[i] != NULL && describe(s, s->accounts.table[i], &(*out)[count++]) < 0)
             return SIZE_MAX;
     qsort(*out, count, sizeof **out, by_most);
     return count;

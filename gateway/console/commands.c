@@ -20,6 +20,8 @@ const struct command console_commands[] = {
      "what would happen to it now, rule by rule", command_explain},
     {"suggest", "LOG ... [--per hour|day --count recipients|messages --limit RATE --burst N]",
      "what each account sends, from the log, and whom a limit would touch", command_suggest},
+    {"replay", "LOG ... --config FILE [--all]",
+     "what another configuration would have decided, by rule and account", command_replay},
     {"top", "[--by account|login|script|ip|sender_domain] [--last TIME]",
      "who has sent most in the last ten minutes", command_top},
     {"show", "ID|ACCOUNT|ADDRESS", "its sessions, bans and limits, and its last log lines",

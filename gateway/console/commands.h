@@ -38,6 +38,7 @@ int command_limits(const struct console *c);
 int command_limit(const struct console *c);
 int command_explain(const struct console *c);
 int command_suggest(const struct console *c);
+int command_replay(const struct console *c);
 int command_top(const struct console *c);
 int command_show(const struct console *c);
 int command_logins(const struct console *c);

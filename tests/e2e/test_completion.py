@@ -35,6 +35,7 @@ def test_every_command_of_the_help_is_offered():
     (["bans", "-"], []),
     (["explain", "--account", "ana", "--p"], ["--protocol"]),
     (["suggest", "log", "--per", ""], ["hour", "day"]),
+    (["replay", "log", "--"], ["--config", "--all"]),
     (["explain", "--account", "ana", "--protocol", ""], ["smtp", "pop3"]),
     (["top", "-"], ["--by", "--last"]),
     (["top", "--last", "1h", "--by", "s"], ["script", "sender_domain"]),
