@@ -365,7 +365,7 @@ def test_what_is_given_back_comes_back_in_redis_too(new_gateway, new_smtp, new_r
             client.ask("RSET", "250 ")
 
 
-@pytest.mark.parametrize("trouble", ["away", "hung", "killed"])
+@pytest.mark.parametrize("trouble", ["away", "hung", "killed", "out of memory", "read-only"])
 @pytest.mark.parametrize("on_failure", ["memory", "accept", "tempfail"])
 def test_redis_in_trouble_is_done_without_as_on_failure_says(new_gateway, new_smtp, new_redis, on_failure, trouble):
     redis = new_redis()
@@ -378,6 +378,10 @@ def test_redis_in_trouble_is_done_without_as_on_failure_says(new_gateway, new_sm
     elif trouble == "killed":
         redis.process.kill()
         redis.process.wait()
+    elif trouble == "out of memory":
+        redis.cli("CONFIG", "SET", "maxmemory", "1")
+    elif trouble == "read-only":
+        redis.cli("REPLICAOF", "127.0.0.1", "1")
     with smtp(gateway) as client:
         client.envelope(recipients=())
         replies = []
