@@ -6,6 +6,8 @@
 
 #include <stdio.h>
 
+enum { VERDICT_TEXT = 320 };
+
 /* ---- whom it is about ---- */
 
 static const struct listener_config *find_listener(const struct config *c, const char *name,
@@ -269,6 +271,16 @@ static void tell_ban(const struct explanation *e, struct teller *t, char text[EX
     tell_other(t, "bans", "connect", is_hit ? "defer" : "pass", why);
 }
 
+/* Of all an account does its login is refused, before anything is counted for it. */
+static int suspended_at(const struct explanation *e)
+{
+    const struct suspending *s = e->from->suspending;
+    return bans_suspension(s->bans, guessing_account(s->key, e->account), clock_wall_ns(), NULL) ==
+                   SUSPENSION_ALL
+               ? STAGE_LOGIN
+               : STAGE_MAIL;
+}
+
 static void tell_suspension(const struct explanation *e, struct teller *t,
                             char text[EXPLAINED_TEXT_SIZE])
 {
@@ -287,6 +299,73 @@ static void tell_suspension(const struct explanation *e, struct teller *t,
                : is_all ? "defer"
                         : "reject",
                why);
+}
+
+/* ---- who may send as whom, and from where ---- */
+
+static void tell_placed(struct teller *t, const char *rule, const struct place *place,
+                        const char *stage, const char *verdict, const char *why)
+{
+    char at[PLACE_SIZE] = "";
+    bool decides = !t->is_over && strcmp(verdict, "reject") == 0;
+    t->is_over = t->is_over || decides;
+    if (place->file != NULL)
+        (void)place_format(place, at);
+    tell(t, json_pack("{s:s, s:s, s:s, s:s, s:s, s:b}", "rule", rule, "stage", stage, "verdict",
+                      verdict, "why", why, "where", at, "decides", decides));
+}
+
+/* At login for a mailbox, at MAIL for who sends. */
+static void tell_access(const struct explanation *e, struct teller *t,
+                        char text[EXPLAINED_TEXT_SIZE])
+{
+    const struct policy *p = e->listener->policy_rules;
+    const char *stage = e->listener->role == ROLE_SUBMISSION ? "MAIL" : "login";
+    for (size_t i = 0; p != NULL && i < p->access_count; i++) {
+        struct access_refusal refusal = {.rule = &p->access[i]};
+        char why[VERDICT_TEXT] = "";
+        if (!refusal.rule->enabled)
+            continue;
+        int outcome = access_judge(refusal.rule, &e->facts, &refusal.lack);
+        const char *verdict = outcome < 0                            ? "skip"
+                              : outcome > 0                          ? "pass"
+                              : access_is_monitored(p, refusal.rule) ? "monitor"
+                                                                     : "reject";
+        if (outcome == 0)
+            (void)access_text(&refusal, why, sizeof why);
+        if (strcmp(verdict, "reject") == 0 && !t->is_over)
+            (void)snprintf(text, EXPLAINED_TEXT_SIZE, "%s is refused at %s (%s) by %s", e->account,
+                           e->listener->name, stage, why); /* cut to fit */
+        tell_placed(t, refusal.rule->name, &refusal.rule->place, stage, verdict,
+                    outcome < 0 ? "when" : why);
+    }
+}
+
+/* Of the envelope: the header isn't known. */
+static void tell_sender(const struct explanation *e, struct teller *t,
+                        char text[EXPLAINED_TEXT_SIZE])
+{
+    const struct policy *p = e->listener->policy_rules;
+    char address[ACCOUNT_SIZE], why[SENDER_TEXT_SIZE] = "";
+    if (p == NULL || p->sender.envelope == SENDER_ANY || e->listener->role != ROLE_SUBMISSION ||
+        e->facts.sender == NULL)
+        return;
+    size_t size = account_address(span_of(e->sender), address);
+    bool is_for = sender_is_for(&p->sender, &e->facts);
+    bool is_own =
+        e->sender[0] == '\0' ||
+        (size > 0 && sender_is_own(&p->sender, span_of(e->account), span_make(address, size)));
+    const struct sender_finding found = {SENDER_FOREIGN, "MAIL FROM", e->sender, NULL};
+    if (is_for && !is_own)
+        (void)sender_text(&found, e->account, why);
+    const char *verdict = !is_for                         ? "skip"
+                          : is_own                        ? "pass"
+                          : policy_sender_is_monitored(p) ? "monitor"
+                                                          : "reject";
+    if (strcmp(verdict, "reject") == 0 && !t->is_over)
+        (void)snprintf(text, EXPLAINED_TEXT_SIZE, "%s is refused at %s (MAIL): %s", e->account,
+                       e->listener->name, why); /* cut to fit */
+    tell_placed(t, "sender", &p->sender.place, "MAIL", verdict, is_for ? why : "when");
 }
 
 /* ---- all of it ---- */
@@ -327,8 +406,14 @@ void explaining_tell(struct explanation *e, const struct policy_call *call,
     say(e, call, text);
     tell_ban(e, &t, text);
     for (int stage = 0; stage < STAGE_COUNT; stage++) {
-        if (stage == STAGE_MAIL)
+        if (stage == suspended_at(e))
             tell_suspension(e, &t, text);
+        if (stage == STAGE_LOGIN && e->listener->role == ROLE_POP3)
+            tell_access(e, &t, text);
+        if (stage == STAGE_MAIL && e->listener->role == ROLE_SUBMISSION)
+            tell_access(e, &t, text);
+        if (stage == STAGE_MAIL)
+            tell_sender(e, &t, text);
         for (size_t i = 0; i < e->count; i++)
             if ((int)e->rows[i].rule->stage == stage)
                 tell_rule(e, i, call, &t);

@@ -146,6 +146,11 @@ bool access_allows(const struct policy *p, const struct policy_facts *f, access_
     return allows;
 }
 
+int access_judge(const struct access_rule *r, const struct policy_facts *f, enum access_lack *lack)
+{
+    return !is_its_turn(r, f) || !is_for(r, f) ? -1 : is_satisfied(r, f, lack);
+}
+
 bool access_lasts(const struct policy *p, const struct policy_facts *f, struct access_refusal *out)
 {
     for (size_t i = 0; p != NULL && i < p->access_count; i++) {

@@ -59,6 +59,10 @@ typedef void access_told_fn(void *owner, const struct access_refusal *r);
 bool access_allows(const struct policy *p, const struct policy_facts *f, access_told_fn *fn,
                    void *owner, struct access_refusal *out);
 
+/* What one rule says of who comes in: 1: it lets them; 0: it doesn't, and why; -1: it isn't for
+ * them. */
+int access_judge(const struct access_rule *r, const struct policy_facts *f, enum access_lack *lack);
+
 /* Likewise of somebody who was let in before: would a rule with end_sessions still do it? */
 bool access_lasts(const struct policy *p, const struct policy_facts *f, struct access_refusal *out);
 

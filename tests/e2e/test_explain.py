@@ -97,6 +97,28 @@ def test_a_mailbox_has_the_rules_of_pop3_and_hours_are_those_of_the_time(new_gat
     assert sorted(verdicts.values()) == ["pass"] + ["skip"] * 23
 
 
+def test_whoever_sends_as_another_or_from_elsewhere_is_told_by_the_rule_that_says_so(new_gateway, new_smtp, new_pop3):
+    out = {"sender": {"envelope": "own"}, "limits": {"hour": HOUR},
+           "access": {"office": {"networks": [f"{CLIENT}/32"], "when": {"accounts": ["alice@example.com"]}},
+                      "closed": {"hours": ["Mon 03:00-03:01"], "mode": "monitor"}}}
+    gateway = new_gateway(new_smtp(), new_pop3([message()]), policies={"out": out}, listener={"policy": "out"}, timezone="UTC", shared_networks=[])
+    rows = rows_of(gateway, ip=CLIENT, **{"from": "boss@bank.example"}, at="2026-11-28 12:00")
+    assert {name: rows[name]["verdict"] for name in ("office", "closed", "sender")} == {"office": "pass", "closed": "monitor", "sender": "reject"}
+    assert rows["sender"]["decides"] and "boss@bank.example is not an address of alice@example.com" in rows["sender"]["why"]
+    rows = rows_of(gateway, ip=OTHER, **{"from": "alice@example.com"})
+    assert (rows["office"]["verdict"], rows["office"]["decides"], rows["sender"]["verdict"]) == ("reject", True, "pass")
+    assert rows["office"]["where"].rsplit(":", 1)[1].isdigit()
+    assert rows_of(gateway, account="bob", ip=OTHER)["office"]["verdict"] == "skip"
+    assert rows_of(gateway, ip=OTHER, protocol="pop3")["office"]["stage"] == "login"
+    with Smtp(gateway.port("submission"), tls=None, source=OTHER) as client:
+        client.expect("220 ")
+        client.hello()
+        client.starttls()
+        client.hello()
+        client.login()
+        client.ask("MAIL FROM:<alice@example.com>", "550 5.7.1 office: ")
+
+
 @pytest.mark.parametrize("words, said", [
     (["--account", "@x"], "is no account"), (["--account", "a", "--ip", "mail"], "is no address"), (["--account", "a", "--from", "me"], "is no address"),
     (["--account", "a", "--protocol", "imap"], "is no protocol"), (["--account", "a", "--listener", "mx"], "none of the listeners")])
