@@ -7,6 +7,8 @@
 
 enum { VERSION = 1 };
 
+#define SECOND_US INT64_C(1000000)
+
 static const char magic[16] = "porteiro limits";
 
 /* Before each chunk. */
@@ -18,7 +20,7 @@ enum { CHUNK_HEAD = 1, CHUNK_RULE, CHUNK_SHARD, CHUNK_END };
 
 struct first {
     char magic[16];
-    uint32_t version, spare;
+    uint32_t version, now_s; /* seconds since 1970 */
     uint64_t key[2];
 };
 
@@ -68,9 +70,11 @@ static struct span end_chunk(struct limits_writer *w, uint32_t kind)
     return chunk;
 }
 
-struct span limits_write_head(struct limits_writer *w, const uint64_t key[2])
+struct span limits_write_head(struct limits_writer *w, const struct memory *m)
 {
-    struct first f = {.version = VERSION, .key = {key[0], key[1]}};
+    struct first f = {.version = VERSION,
+                      .now_s = (uint32_t)(memory_now_us(m) / SECOND_US),
+                      .key = {m->table.key[0], m->table.key[1]}};
     memcpy(f.magic, magic, sizeof magic);
     w->hash[0] = w->hash[1] = 0;
     begin_chunk(w);
@@ -136,7 +140,7 @@ static bool next_chunk(struct span *rest, struct chunk *out)
     return true;
 }
 
-static int read_first(const struct chunk *c, uint64_t key[2], struct error *why)
+static int read_first(const struct chunk *c, struct limits_reader *r, struct error *why)
 {
     struct first f;
     if (c->kind != CHUNK_HEAD || c->payload.size < sizeof f)
@@ -146,8 +150,9 @@ static int read_first(const struct chunk *c, uint64_t key[2], struct error *why)
         return error_set(why, "it is no file of limits");
     if (f.version != VERSION)
         return error_set(why, "it is of version %u, not %d", f.version, VERSION);
-    key[0] = f.key[0];
-    key[1] = f.key[1];
+    r->key[0] = f.key[0];
+    r->key[1] = f.key[1];
+    r->now_us = f.now_s * SECOND_US;
     return 0;
 }
 
@@ -171,7 +176,7 @@ int limits_read(struct limits_reader *r, struct span file, struct error *why)
     r->rest = file;
     if (!next_chunk(&r->rest, &c))
         return error_set(why, "it is no file of limits");
-    if (read_first(&c, r->key, why) < 0)
+    if (read_first(&c, r, why) < 0)
         return -1;
     hash_in(hash, c.whole);
     if (!is_whole(r->rest, hash))

@@ -26,7 +26,7 @@ struct limits_writer {
 
 /* The chunks in their order, rules and shards as many as there are; each is valid until the next
  * call. A head begins a new file. */
-struct span limits_write_head(struct limits_writer *w, const uint64_t key[2]);
+struct span limits_write_head(struct limits_writer *w, const struct memory *m);
 struct span limits_write_rule(struct limits_writer *w, size_t slot, const char *name);
 struct span limits_write_end(struct limits_writer *w);
 
@@ -36,6 +36,7 @@ struct span limits_write_shard(struct limits_writer *w, struct memory *m, size_t
 /* A file that can be used. It points into the bytes. */
 struct limits_reader {
     uint64_t key[2];  /* of the table that it was written from */
+    int64_t now_us;   /* when that was; to the second */
     struct span rest; /* behind the head */
 };
 

@@ -5,8 +5,9 @@
 #include "telemetry/processes.h"
 
 #include <assert.h>
+#include <stdatomic.h>
 
-enum { LINE = 64, HEAD = 4096 };
+enum { LINE = 64, HEAD = 2 * 4096 };
 
 /* A cache line each: who waits for one disturbs nobody in another. */
 struct word {
@@ -16,6 +17,8 @@ struct word {
 
 struct memory_region {
     struct word words[TABLE_SHARDS];
+    _Atomic int64_t last_us;  /* what the clock has shown, to a tenth of a second */
+    _Atomic int64_t ahead_us; /* of the wall's: what that was set back by */
 };
 
 static_assert(sizeof(struct memory_region) <= HEAD, "the table lies behind it");
@@ -39,10 +42,45 @@ struct memory memory_open(struct memory_region *region, const uint64_t key[2], s
                            .counters = counters};
 }
 
-static int64_t now_us(void)
+/* ---- the clock ---- */
+
+#define STEP_US    (INT64_C(100) * 1000)
+#define CENTURY_US (INT64_C(100) * 366 * 86400 * 1000000)
+
+/* What a worker that was taken over has written is no time. */
+static int64_t sane(int64_t us, int64_t least_us, int64_t most_us)
+{
+    return us < least_us || us > most_us ? least_us : us;
+}
+
+static int64_t wall_us(void)
 {
     int64_t us = clock_wall_ns() / 1000;
     return us > 0 ? us : 0;
+}
+
+/* Hot. It is set back by nobody: what is owed would be owed for as much longer. */
+int64_t memory_now_us(const struct memory *m)
+{
+    struct memory_region *r = m->region;
+    int64_t wall = wall_us();
+    for (;;) {
+        int64_t ahead = atomic_load_explicit(&r->ahead_us, memory_order_relaxed);
+        int64_t now = wall + sane(ahead, 0, CENTURY_US);
+        int64_t last =
+            sane(atomic_load_explicit(&r->last_us, memory_order_relaxed), 0, wall + CENTURY_US);
+        if (now >= last + STEP_US)
+            atomic_store_explicit(&r->last_us, now, memory_order_relaxed);
+        if (now > last - STEP_US)
+            return now;
+        if (atomic_compare_exchange_strong(&r->ahead_us, &ahead, last - wall))
+            return last;
+    }
+}
+
+void memory_not_before(struct memory *m, int64_t us)
+{
+    atomic_store(&m->region->last_us, us);
 }
 
 /* ---- words ---- */
@@ -96,7 +134,7 @@ int memory_take(struct memory *m, const struct counter_take *takes, size_t count
     uint64_t shards = table_names(&m->table, takes, count, names);
     if (hold_all(m, shards) < 0)
         return failed(m);
-    int outcome = table_take(&m->table, takes, names, count, now_us(), answers);
+    int outcome = table_take(&m->table, takes, names, count, memory_now_us(m), answers);
     let_go(m, shards);
     return outcome < 0 ? failed(m) : 0;
 }
@@ -108,7 +146,7 @@ int memory_settle(struct memory *m, const struct counter_settle *settles, size_t
     uint64_t shards = table_settle_names(&m->table, settles, count, names);
     if (hold_all(m, shards) < 0)
         return failed(m);
-    table_settle(&m->table, settles, names, count, now_us());
+    table_settle(&m->table, settles, names, count, memory_now_us(m));
     let_go(m, shards);
     return 0;
 }
@@ -125,7 +163,7 @@ int memory_release(struct memory *m, const struct table_name *names, size_t coun
         shards |= UINT64_C(1) << names[i].shard % TABLE_SHARDS;
     if (hold_all(m, shards) < 0)
         return failed(m);
-    table_release(&m->table, names, count, now_us());
+    table_release(&m->table, names, count, memory_now_us(m));
     let_go(m, shards);
     return 0;
 }
@@ -140,7 +178,7 @@ int memory_clear(struct memory *m, size_t rule)
             outcome = -1;
             continue;
         }
-        table_clear(&m->table, i, rule, now_us());
+        table_clear(&m->table, i, rule, memory_now_us(m));
         let_go(m, UINT64_C(1) << i);
     }
     return outcome;
@@ -151,7 +189,7 @@ int memory_each(struct memory *m, size_t shard,
 {
     if (hold_all(m, UINT64_C(1) << shard) < 0)
         return -1;
-    table_each(&m->table, shard, now_us(), fn, owner);
+    table_each(&m->table, shard, memory_now_us(m), fn, owner);
     let_go(m, UINT64_C(1) << shard);
     return 0;
 }

@@ -41,6 +41,13 @@ void memory_name(const struct memory *m, const struct counter_take *take, struct
 /* Gives back the leases of a holder that has died, up to STORE_TAKES_MAX. As memory_settle. */
 int memory_release(struct memory *m, const struct table_name *names, size_t count);
 
+/* What the counters go by: the wall's clock, microseconds since 1970, but that it goes on from
+ * where it was when that is set back, by more than a tenth of a second. */
+int64_t memory_now_us(const struct memory *m);
+
+/* The master's, before anybody else: it has shown this already. */
+void memory_not_before(struct memory *m, int64_t us);
+
 /* The master's: the process of that slot has ended. */
 void memory_free(struct memory_region *region, size_t slot);
 

@@ -87,7 +87,8 @@ static void restore(struct limits *l, const struct limits_reader *r)
 {
     memcpy(l->map->limits_key, r->key, sizeof r->key);
     memcpy(l->memory.table.key, r->key, sizeof r->key);
-    size_t count = limits_restore(r, &l->memory.table, clock_wall_ns() / 1000, slot_of, l);
+    memory_not_before(&l->memory, r->now_us);
+    size_t count = limits_restore(r, &l->memory.table, memory_now_us(&l->memory), slot_of, l);
     log_event(l->log, EVENT_limits_restored, field_number(KEY_count, (int64_t)count));
 }
 
@@ -138,7 +139,7 @@ static int put(const struct limits *l, struct span chunk)
 static int put_rules(struct limits *l)
 {
     char name[LABEL_NAME_SIZE];
-    int outcome = put(l, limits_write_head(&l->writer, l->memory.table.key));
+    int outcome = put(l, limits_write_head(&l->writer, &l->memory));
     for (size_t i = 0; i < LABEL_RULE_MAX && outcome == 0; i++)
         if (label_name(l->map->labels, LABEL_RULE, i, name) == 0)
             outcome = put(l, limits_write_rule(&l->writer, i, name));

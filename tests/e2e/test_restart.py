@@ -76,6 +76,46 @@ def test_a_damaged_file_of_counters_is_said_and_holds_nobody_up(gateway):
     only_so_many_pass(gateway, 0)
 
 
+# ---- the clock ----
+
+FAKETIME = "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1"
+
+
+@pytest.fixture
+def at_clock(new_gateway, new_smtp):
+    """at_clock(OFFSET, rate): a gateway by a clock that is so much ahead; called again: the same one, restarted."""
+    made = []
+
+    def start(offset, rate="1/1h"):
+        if made:
+            made[0].environment["FAKETIME"] = offset
+            restart(made[0])
+        else:
+            limits = {"hour": {"key": ["account"], "count": "recipients", "rate": rate, "burst": 5}}
+            made.append(new_gateway(new_smtp(), policies={"out": {"limits": limits}}, listener={"policy": "out"},
+                                    environment={"LD_PRELOAD": FAKETIME, "FAKETIME": offset}))
+        return made[0]
+    return start
+
+
+@pytest.mark.release
+def test_a_clock_that_was_set_forward_lets_pass_what_would_by_then(at_clock):
+    send_to(at_clock("+2h"), 5)
+    only_so_many_pass(at_clock("+4h"), 2)
+
+
+@pytest.mark.release
+def test_a_clock_that_was_set_back_has_nobody_wait_for_longer(at_clock):
+    def passes():
+        with smtp(gateway) as client:
+            client.envelope(recipients=())
+            return client.send("RCPT TO:<late@dest.example>").reply().startswith("250 ")
+
+    send_to(at_clock("+2h", rate="1/1s"), 5)
+    gateway = at_clock("+0")
+    until(passes, "a second to have passed")
+
+
 @pytest.mark.long
 def test_a_master_that_is_killed_leaves_what_it_has_written(gateway):
     def written():

@@ -95,7 +95,7 @@ static void append(struct span chunk)
 /* Rules 1 and 2 are "one" and "two". */
 static void write_file(void)
 {
-    append(limits_write_head(writer, key));
+    append(limits_write_head(writer, &memory));
     append(limits_write_rule(writer, 1, "one"));
     append(limits_write_rule(writer, 2, "two"));
     for (size_t i = 0; i < TABLE_SHARDS; i++)
@@ -304,7 +304,7 @@ START_TEST(a_shard_that_is_held_is_written_when_it_is_free)
 {
     const uint32_t other = 5, nobody = 0;
     ck_assert(take(&memory, COUNTER_RATE, 2, "two ana").is_taken);
-    append(limits_write_head(writer, key));
+    append(limits_write_head(writer, &memory));
     append(limits_write_rule(writer, 2, "two"));
     memcpy(memory.region, &other, sizeof other); /* the word of shard 0 */
     ck_assert_uint_eq(limits_write_shard(writer, &memory, 0).size, 0);

@@ -344,6 +344,39 @@ START_TEST(processes_that_are_killed_at_any_moment_hurt_nobody)
 }
 END_TEST
 
+/* ---- the clock ---- */
+
+START_TEST(the_clock_of_the_counters_goes_on_where_that_of_the_wall_is_set_back)
+{
+    const int64_t hour = 3600 * INT64_C(1000000);
+    int64_t before = clock_wall_ns() / 1000;
+    begin();
+    ck_assert_int_ge(memory_now_us(&memory), before);
+    memory_not_before(&memory, before + 2 * hour);
+    int64_t now = memory_now_us(&memory);
+    ck_assert_int_ge(now, before + 2 * hour);
+    ck_assert_int_lt(now, before + 3 * hour);
+    ck_assert_int_ge(memory_now_us(&memory), now);
+    memory_not_before(&memory, before);
+    ck_assert_int_ge(memory_now_us(&memory), now);
+    end();
+}
+END_TEST
+
+START_TEST(what_can_be_no_time_is_none)
+{
+    static const int64_t spoiled[] = {INT64_MAX, INT64_MIN, -1};
+    int64_t before = clock_wall_ns() / 1000;
+    begin();
+    for (size_t i = 0; i < sizeof spoiled / sizeof *spoiled; i++) {
+        memory_not_before(&memory, spoiled[i]);
+        ck_assert_int_ge(memory_now_us(&memory), before);
+        ck_assert_int_lt(memory_now_us(&memory), before + 60 * INT64_C(1000000));
+    }
+    end();
+}
+END_TEST
+
 SUITE(memory)
 {
     tcase_add_checked_fixture(tests, begin, end);
@@ -356,4 +389,6 @@ SUITE(memory)
     TEST(what_could_not_be_held_together_is_not_held);
     TEST(a_word_that_names_no_process_holds_nobody_up);
     TEST(processes_that_are_killed_at_any_moment_hurt_nobody);
+    TEST(the_clock_of_the_counters_goes_on_where_that_of_the_wall_is_set_back);
+    TEST(what_can_be_no_time_is_none);
 }
