@@ -83,9 +83,21 @@ static void on_request(void *owner, uint32_t request)
     it.request = request;
 }
 
-static void on_resumed(void *owner, uint32_t request, const char *account)
+static void on_name(void *owner, uint32_t request, const char *name)
 {
-    (void)account;
+    (void)name; /* of an account, or a message */
+    on_request(owner, request);
+}
+
+static void on_count(void *owner, uint32_t request, const char *account, json_int_t count)
+{
+    (void)account, (void)count; /* as told */
+    on_request(owner, request);
+}
+
+static void on_login(void *owner, uint32_t request, const char *name, const char *password)
+{
+    (void)name, (void)password; /* nobody's */
     on_request(owner, request);
 }
 
@@ -171,7 +183,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                                                    .log = &it.log,
                                                    .actions = {.reload = on_order,
                                                                .set_drain = on_order,
-                                                               .resumed = on_resumed,
+                                                               .forget = on_name,
+                                                               .resumed = on_name,
+                                                               .count = on_count,
+                                                               .count_message = on_name,
+                                                               .login_test = on_login,
                                                                .limits = on_question,
                                                                .explain = on_question}};
     it.socket = control_socket_create(&options);

@@ -224,7 +224,8 @@ static void explain_and_compare(void)
     explains(&f, &call, rows, &count);
     explains(&f, &second, again, &count_again);
     ck_assert_int_eq(count, count_again);
-    ck_assert_mem_eq(call.answers, second.answers, call.count * sizeof *call.answers);
+    if (call.count > 0)
+        ck_assert_mem_eq(call.answers, second.answers, call.count * sizeof *call.answers);
     int row = policy_explained(&call, &policy, rows, (size_t)count, &said);
     const struct limit_rule *refuses = comes(&f, &kind, &wait_us);
     ck_assert_msg((row < 0 ? NULL : rows[row].rule) == refuses && said.kind == kind,
