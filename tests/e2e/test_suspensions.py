@@ -240,6 +240,7 @@ def test_logins_from_too_many_countries_suspend_and_the_login_goes_on(new_gatewa
     for source in ("127.0.1.1", "127.0.2.1", "127.0.3.1"):
         with smtp(gateway, source=source) as client:
             client.ask("MAIL FROM:<alice@example.com>", STOPPED)
+    gateway.wait_event("message_refused", count=4, reason="suspended")
     assert len(gateway.events("suspended")) == 1
     gateway.ctl("resume", ALICE)
     with smtp(gateway, source="127.0.3.1") as client:
