@@ -1,27 +1,18 @@
 #include "auth/contacts.h"
 
-#include "config/folder.h"
-
-#include <fcntl.h>
+#include "config/watched.h"
 
 static struct sealed list;
+
+static int make(int file, const char *path, size_t *count)
+{
+    return contacts_build(file, path, "example.com", count, findings);
+}
 
 /* Of a file with this text; how many lines count, or -1. */
 static int build(const char *text)
 {
-    struct error why;
-    size_t count = 0;
-    char path[512];
-    folder_write("contacts", text);
-    (void)snprintf(path, sizeof path, "%s", folder_path("contacts")); /* fits */
-    int file = open(path, O_RDONLY | O_CLOEXEC);
-    int fd = contacts_build(file, path, "example.com", &count, findings);
-    (void)close(file); /* was only read */
-    if (fd < 0)
-        return -1;
-    ck_assert_int_eq(sealed_map(&list, fd, &why), 0);
-    ck_assert_int_eq(close(fd), 0);
-    return (int)count;
+    return watched_list("contacts", text, make, &list);
 }
 
 static void contact_is(const char *account, const char *address)

@@ -1,29 +1,19 @@
 #include "auth/groups.h"
 
 #include "base/lookup.h"
-#include "base/sealed.h"
-#include "config/folder.h"
-
-#include <fcntl.h>
+#include "config/watched.h"
 
 static struct sealed list;
+
+static int make(int file, const char *path, size_t *count)
+{
+    return groups_build(file, path, "example.com", count, findings);
+}
 
 /* Of a file with this text; how many lines count, or -1. */
 static int build(const char *text)
 {
-    struct error why;
-    size_t count = 0;
-    char path[512];
-    folder_write("shop", text);
-    (void)snprintf(path, sizeof path, "%s", folder_path("shop")); /* fits */
-    int file = open(path, O_RDONLY | O_CLOEXEC);
-    int fd = groups_build(file, path, "example.com", &count, findings);
-    (void)close(file); /* was only read */
-    if (fd < 0)
-        return -1;
-    ck_assert_int_eq(sealed_map(&list, fd, &why), 0);
-    ck_assert_int_eq(close(fd), 0);
-    return (int)count;
+    return watched_list("shop", text, make, &list);
 }
 
 static bool has(const char *key)

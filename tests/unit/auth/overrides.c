@@ -1,11 +1,8 @@
 #include "auth/overrides.h"
 
 #include "base/lookup.h"
-#include "base/sealed.h"
-#include "config/folder.h"
+#include "config/watched.h"
 #include "policy/policy.h"
-
-#include <fcntl.h>
 
 #define PATH "/etc/porteiro/overrides"
 
@@ -30,20 +27,16 @@ static void configure(void)
     ck_assert_uint_eq(errors_count(findings), 0);
 }
 
+static int make(int file, const char *path, size_t *count)
+{
+    (void)path; /* it stands in the configuration */
+    return overrides_build(config, file, PATH, count, findings);
+}
+
 /* Of a file with this text, for the configuration that was read; how many there are, or -1. */
 static int build_now(const char *text)
 {
-    struct error why;
-    size_t count = 0;
-    folder_write("over", text);
-    int file = open(folder_path("over"), O_RDONLY | O_CLOEXEC);
-    int fd = overrides_build(config, file, PATH, &count, findings);
-    (void)close(file); /* was only read */
-    if (fd < 0)
-        return -1;
-    ck_assert_int_eq(sealed_map(&list, fd, &why), 0);
-    ck_assert_int_eq(close(fd), 0);
-    return (int)count;
+    return watched_list("over", text, make, &list);
 }
 
 static int build(const char *text)

@@ -1,30 +1,20 @@
 #include "auth/ownership.h"
 
 #include "auth/account.h"
-#include "base/sealed.h"
-#include "config/folder.h"
+#include "config/watched.h"
 #include "policy/ownership.h"
 
-#include <fcntl.h>
-
 static struct sealed list;
+
+static int make(int file, const char *path, size_t *count)
+{
+    return ownership_read(file, path, "example.com", count, findings);
+}
 
 /* Of a file with this text; how many entries there are, or -1. */
 static int build(const char *text)
 {
-    struct error why;
-    size_t count = 0;
-    char path[512];
-    folder_write("addresses", text);
-    (void)snprintf(path, sizeof path, "%s", folder_path("addresses")); /* fits */
-    int file = open(path, O_RDONLY | O_CLOEXEC);
-    int fd = ownership_read(file, path, "example.com", &count, findings);
-    (void)close(file); /* was only read */
-    if (fd < 0)
-        return -1;
-    ck_assert_int_eq(sealed_map(&list, fd, &why), 0);
-    ck_assert_int_eq(close(fd), 0);
-    return (int)count;
+    return watched_list("addresses", text, make, &list);
 }
 
 static bool owns(const char *account, const char *given)

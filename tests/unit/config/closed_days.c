@@ -1,30 +1,19 @@
 #include "config/closed_days.h"
 
-#include "config/folder.h"
+#include "config/watched.h"
 #include "policy/closed.h"
 
-#include "base/sealed.h"
-
-#include <fcntl.h>
-
 static struct sealed list;
+
+static int make(int file, const char *path, size_t *count)
+{
+    return closed_days_build(file, path, count, findings);
+}
 
 /* Of a file with this text; how many lines count, or -1. */
 static int build(const char *text)
 {
-    struct error why;
-    size_t count = 0;
-    char path[512];
-    folder_write("holidays", text);
-    (void)snprintf(path, sizeof path, "%s", folder_path("holidays")); /* fits */
-    int file = open(path, O_RDONLY | O_CLOEXEC);
-    int fd = closed_days_build(file, path, &count, findings);
-    (void)close(file); /* was only read */
-    if (fd < 0)
-        return -1;
-    ck_assert_int_eq(sealed_map(&list, fd, &why), 0);
-    ck_assert_int_eq(close(fd), 0);
-    return (int)count;
+    return watched_list("holidays", text, make, &list);
 }
 
 static bool holds(int year, int month, int day)
