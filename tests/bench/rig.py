@@ -256,6 +256,7 @@ outbound = { limits = {
 HOSTING = f'''
 @include "{ROOT}/etc/profiles/hosting.conf"
 outbound = {{ base = "hosting" limits = {{
+  hosting-minute = {{ burst = 1000000000 }}
   hosting-hour = {{ burst = 1000000000 }}
   hosting-day = {{ burst = 1000000000 }}
   hosting-sessions = {{ max = 1000000 }}
