@@ -1,10 +1,10 @@
+/* Which rules have a question when something is to be decided, and what they ask: policy/key says
+ * whose counters, policy/verdict what the answers mean. */
 #include "policy/policy.h"
 
 #include "base/arena.h"
-#include "policy/figures.h"
+#include "policy/key.h"
 
-#include <assert.h>
-#include <stdio.h>
 #include <string.h>
 
 enum { TAKES_AT_FIRST = 16 };
@@ -32,169 +32,6 @@ const struct setting policy_settings[] = {
              "a domain that have none of their own",
      .example = "\"\""},
     {.name = NULL}};
-
-/* ---- keys ---- */
-
-struct key_text {
-    char *out;
-    size_t size;
-    bool is_cut;
-};
-
-static void put(struct key_text *k, char c)
-{
-    if (k->size < STORE_KEY_MAX - 20)
-        k->out[k->size++] = c;
-    else
-        k->is_cut = true;
-}
-
-/* In lower case; what would end a word is escaped, so that no two keys have the same text. */
-static void put_value(struct key_text *k, struct span v)
-{
-    static const char digits[] = "0123456789abcdef";
-    if (k->size > 0)
-        put(k, ' ');
-    for (size_t i = 0; i < v.size; i++) {
-        unsigned char c = (unsigned char)v.data[i];
-        if (c > ' ' && c != '%' && c != 0x7f) {
-            put(k, ascii_lower((char)c));
-        } else {
-            put(k, '%');
-            put(k, digits[c >> 4]);
-            put(k, digits[c & 15]);
-        }
-    }
-    if (v.size == 0)
-        put(k, '-');
-}
-
-/* Behind a key that was cut: what tells it from others with the same beginning (FNV-1a). */
-static void put_tail(struct key_text *k, const struct span *values, size_t count)
-{
-    uint64_t hash = UINT64_C(0xcbf29ce484222325);
-    for (size_t i = 0; i < count; i++) {
-        for (size_t n = 0; n < values[i].size; n++)
-            hash = (hash ^ (unsigned char)ascii_lower(values[i].data[n])) * UINT64_C(0x100000001b3);
-        hash = (hash ^ 0x100) * UINT64_C(0x100000001b3);
-    }
-    k->size += (size_t)snprintf(k->out + k->size, 20, "~%016llx", (unsigned long long)hash);
-}
-
-static struct span domain_of(const char *address)
-{
-    const char *at = strrchr(address, '@');
-    return span_of(at == NULL ? "" : at + 1);
-}
-
-/* An IPv4 address or a /64; /24 or /48: a host has as many addresses of IPv6 as it likes. */
-static struct span network_text(const struct address *a, bool is_wide,
-                                char out[ADDRESS_TEXT_SIZE + 8])
-{
-    struct address first = *a;
-    bool is_v6 = address_is_v6(a);
-    if (is_v6)
-        memset(&first.v6.sin6_addr.s6_addr[is_wide ? 6 : 8], 0, is_wide ? 10 : 8);
-    address_format_host(&first, out);
-    if (!is_v6 && is_wide)
-        memcpy(strrchr(out, '.'), ".0", sizeof ".0");
-    strcat(out, is_v6 ? (is_wide ? "/48" : "/64") : is_wide ? "/24" : "");
-    return span_of(out);
-}
-
-/* Returns false when it isn't known. */
-static bool value_of(enum limit_key key, const struct policy_facts *f,
-                     char text[ADDRESS_TEXT_SIZE + 8], struct span *out)
-{
-    const char *whole = NULL, *of_domain = NULL;
-    switch (key) {
-    case LIMIT_KEY_ACCOUNT: whole = f->account; break;
-    case LIMIT_KEY_LOGIN: whole = f->login; break;
-    case LIMIT_KEY_ACCOUNT_DOMAIN: of_domain = f->account; break;
-    case LIMIT_KEY_SENDER: whole = f->sender; break;
-    case LIMIT_KEY_SENDER_DOMAIN: of_domain = f->sender; break;
-    case LIMIT_KEY_RECIPIENT: whole = f->recipient; break;
-    case LIMIT_KEY_RECIPIENT_DOMAIN: of_domain = f->recipient; break;
-    case LIMIT_KEY_LISTENER: whole = f->listener; break;
-    case LIMIT_KEY_COUNTRY: whole = f->country; break;
-    case LIMIT_KEY_GLOBAL: whole = "all"; break;
-    case LIMIT_KEY_IP:
-    case LIMIT_KEY_NETWORK:
-        if (f->client == NULL)
-            return false;
-        *out = network_text(f->client, key == LIMIT_KEY_NETWORK, text);
-        return true;
-    case LIMIT_KEY_HEADER:
-    case LIMIT_KEY_COUNT: break;
-    }
-    if (whole == NULL && of_domain == NULL)
-        return false;
-    *out = whole != NULL ? span_of(whole) : domain_of(of_domain);
-    return true;
-}
-
-/* Returns false when the message hasn't it, unless that is a value too. */
-static bool header_value(const struct limit_rule *r, const struct policy_facts *f, const char *name,
-                         struct span *out)
-{
-    const char *value = f->header == NULL ? NULL : f->header(f->header_owner, name);
-    *out = span_of(value == NULL ? "" : value);
-    return value != NULL || r->missing == LIMIT_MISSING_EMPTY;
-}
-
-/* Does it refuse a message for a header that isn't there? */
-static bool lacks_header(const struct limit_rule *r, const struct policy_facts *f)
-{
-    struct span value;
-    for (size_t i = 0; i < r->key_count && r->missing == LIMIT_MISSING_REJECT; i++)
-        if (r->keys[i] == LIMIT_KEY_HEADER && !header_value(r, f, limit_header(r, i), &value))
-            return true;
-    return false;
-}
-
-/* Nobody is to be banned for what others do behind his address. */
-static bool is_pair(const struct limit_rule *r, const struct policy_facts *f)
-{
-    return r->action == LIMIT_BAN && r->stage == STAGE_FAILURE && f->is_shared;
-}
-
-bool limit_is_of_account(const struct limit_rule *r, const struct policy_facts *f)
-{
-    return is_pair(r, f) || limit_has_key(r, LIMIT_KEY_ACCOUNT);
-}
-
-static size_t keys_of(const struct limit_rule *r, const struct policy_facts *f,
-                      enum limit_key out[LIMIT_KEYS_MAX + 1])
-{
-    memcpy(out, r->keys, r->key_count * sizeof *out);
-    if (!is_pair(r, f))
-        return r->key_count;
-    out[0] = LIMIT_KEY_IP;
-    out[1] = LIMIT_KEY_ACCOUNT;
-    return 2;
-}
-
-size_t limit_key_text(const struct limit_rule *r, const struct policy_facts *f,
-                      char out[STORE_KEY_MAX])
-{
-    struct key_text k = {.out = out};
-    enum limit_key keys[LIMIT_KEYS_MAX + 1];
-    struct span values[LIMIT_KEYS_MAX + 1];
-    char texts[LIMIT_KEYS_MAX + 1][ADDRESS_TEXT_SIZE + 8];
-    size_t count = keys_of(r, f, keys);
-    put_value(&k, span_of(r->name));
-    for (size_t i = 0; i < count; i++) {
-        bool is_known = keys[i] == LIMIT_KEY_HEADER
-                            ? header_value(r, f, limit_header(r, i), &values[i])
-                            : value_of(keys[i], f, texts[i], &values[i]);
-        if (!is_known)
-            return 0;
-        put_value(&k, values[i]);
-    }
-    if (k.is_cut)
-        put_tail(&k, values, count);
-    return k.size;
-}
 
 /* ---- whose turn it is ---- */
 
@@ -282,32 +119,6 @@ static uint64_t quantity(const struct limit_rule *r, const struct policy_facts *
     return r->count == LIMIT_RECIPIENTS && !is_one ? f->recipients : 1;
 }
 
-/* What has to be different. */
-static enum limit_key element_key(const struct limit_rule *r)
-{
-    switch ((enum limit_count)r->count) {
-    case LIMIT_DISTINCT_NETWORKS: return LIMIT_KEY_NETWORK;
-    case LIMIT_DISTINCT_COUNTRIES: return LIMIT_KEY_COUNTRY;
-    default: return LIMIT_KEY_RECIPIENT;
-    }
-}
-
-/* FNV-1a, in lower case: which of the different ones it is; 0: not known. The store hashes it once
- * more, with a key that nobody knows. */
-static uint64_t element_of(const struct limit_rule *r, const struct policy_facts *f)
-{
-    char text[ADDRESS_TEXT_SIZE + 8];
-    struct span value;
-    uint64_t hash = UINT64_C(0xcbf29ce484222325);
-    if (r->count == LIMIT_DISTINCT_CREDENTIALS)
-        return f->credentials;
-    if (!value_of(element_key(r), f, text, &value))
-        return 0;
-    for (size_t i = 0; i < value.size; i++)
-        hash = (hash ^ (unsigned char)ascii_lower(value.data[i])) * UINT64_C(0x100000001b3);
-    return hash;
-}
-
 static void fill_in_rate(struct counter_take *take, const struct limit_rule *r,
                          const struct rate *rate, const struct policy_facts *f)
 {
@@ -364,7 +175,7 @@ static void fill_in(struct policy_call *call, const struct policy_facts *f)
         return;
     case COUNTER_DISTINCT:
         take->distinct.max = max;
-        take->distinct.element = element_of(r, f);
+        take->distinct.element = limit_element(r, f);
         take->distinct.window_us = r->window_ms * 1000;
         return;
     case COUNTER_RATIO:
@@ -397,7 +208,7 @@ static bool is_for(const struct limit_rule *r, const struct policy_facts *f)
 
 static bool has_element(const struct limit_rule *r, const struct policy_facts *f)
 {
-    return r->kind != COUNTER_DISTINCT || element_of(r, f) != 0;
+    return r->kind != COUNTER_DISTINCT || limit_element(r, f) != 0;
 }
 
 /* Returns 1; 0: the rule isn't for these facts; -1: no room. Whoever looks has nothing to add. */
@@ -455,7 +266,8 @@ int policy_ask(struct policy_call *call, const struct policy *p, enum policy_sta
         asked = ask(call, r, f, call->groups, needs);
         if (asked > 0)
             group = call->groups;
-        else if (asked == 0 && call->lacks_header == NULL && is_for(r, f) && lacks_header(r, f))
+        else if (asked == 0 && call->lacks_header == NULL && is_for(r, f) &&
+                 limit_lacks_header(r, f))
             call->lacks_header = r;
     }
     if (group >= 0)
@@ -521,7 +333,7 @@ static int explain(struct policy_call *call, const struct limit_rule *r,
     bool is_known = r->stage == STAGE_FAILURE || has_element(r, f);
     int asked = is_known ? ask(call, r, f, call->groups, STORE_LOOK) : 0;
     if (asked == 0)
-        row->kind = lacks_header(r, f) ? POLICY_ROW_LACKS : POLICY_ROW_UNKNOWN;
+        row->kind = limit_lacks_header(r, f) ? POLICY_ROW_LACKS : POLICY_ROW_UNKNOWN;
     call->groups = (uint16_t)(call->groups + (asked > 0));
     return asked;
 }
@@ -536,138 +348,6 @@ int policy_explain(struct policy_call *call, const struct policy *p, const struc
         if (p->limits[i].enabled && explain(call, &p->limits[i], f, &rows[count++]) < 0)
             return POLICY_FAILED;
     return count;
-}
-
-/* ---- verdicts ---- */
-
-/* How many have led to a refusal: with the one that was refused. */
-static uint64_t tries_of(const struct counter_take *take, const struct counter_answer *a)
-{
-    int64_t owed_us = a->tat_us - a->now_us;
-    if (take->kind == COUNTER_RATIO)
-        return a->bad;
-    if (take->kind != COUNTER_RATE)
-        return a->used + 1;
-    return take->rate.increment_us > 0 && owed_us > 0
-               ? (uint64_t)((owed_us - 1) / take->rate.increment_us) + 2
-               : 1;
-}
-
-/* As it passes. */
-static struct verdict describe(const struct policy_call *call, size_t i,
-                               const struct counter_answer *a)
-{
-    return (struct verdict){.kind = VERDICT_PASS,
-                            .rule = call->rules[i],
-                            .override = call->overrides[i],
-                            .key = call->takes[i].key,
-                            .wait_us = a->wait_us,
-                            .cost = call->takes[i].cost,
-                            .left = figures_left(&call->takes[i], a),
-                            .used = figures_used(&call->takes[i], a)};
-}
-
-static void refuse(const struct policy_call *call, size_t i, const struct counter_answer *a,
-                   struct verdict *out)
-{
-    const struct limit_rule *r = call->rules[i];
-    out->tries = tries_of(&call->takes[i], a);
-    out->is_too_large = r->kind == COUNTER_RATE && a->wait_us < 0;
-    out->kind = r->action == LIMIT_REJECT || out->is_too_large ? VERDICT_REJECT : VERDICT_DEFER;
-}
-
-static void look_at(const struct policy_call *call, size_t i, struct verdict *out)
-{
-    const struct counter_answer *a = &call->answers[i];
-    bool waits_longer = a->is_taken && a->wait_us > out->wait_us;
-    if (out->kind != VERDICT_PASS || (!a->is_refusing && !waits_longer))
-        return;
-    *out = describe(call, i, a);
-    if (a->is_refusing)
-        refuse(call, i, a, out);
-}
-
-void policy_judge_one(const struct policy_call *call, size_t take, struct verdict *out)
-{
-    *out = (struct verdict){.kind = VERDICT_PASS};
-    look_at(call, take, out);
-}
-
-void policy_judge_look(const struct policy_call *call, size_t i, struct verdict *out)
-{
-    struct counter_answer a = call->answers[i];
-    const struct counter_take *take = &call->takes[i];
-    const struct gcra_take rate = {take->rate.increment_us, take->rate.tolerance_us,
-                                   take->rate.max_delay_us};
-    int64_t tat_us = a.tat_us;
-    if (take->kind == COUNTER_RATE)
-        a.is_refusing = !gcra_take(&tat_us, &rate, a.now_us, &a.wait_us);
-    else if (a.is_refusing && a.wait_us == 0)
-        a.wait_us = -1; /* nobody knows until when */
-    *out = describe(call, i, &a);
-    if (a.is_refusing)
-        refuse(call, i, &a, out);
-}
-
-static struct verdict lacking(const struct limit_rule *r)
-{
-    return (struct verdict){.kind = VERDICT_REJECT,
-                            .rule = r,
-                            .key = span_of(""),
-                            .wait_us = -1,
-                            .left = -1,
-                            .used = -1,
-                            .lacks_header = true};
-}
-
-void policy_judge(const struct policy_call *call, int group, struct verdict *out)
-{
-    *out = (struct verdict){.kind = VERDICT_PASS};
-    if (call->lacks_header != NULL)
-        *out = lacking(call->lacks_header);
-    for (size_t i = 0; group >= 0 && i < call->count; i++)
-        if (call->takes[i].group == group)
-            look_at(call, i, out);
-}
-
-static bool is_of_stage(const struct policy *p, const struct policy_row *row,
-                        enum policy_stage stage)
-{
-    return row->rule->stage == stage && stage != STAGE_FAILURE &&
-           !policy_is_monitored(p, row->rule);
-}
-
-/* A header that is missing goes before what was counted. Returns as policy_explained. */
-static int explained_at(const struct policy_call *call, const struct policy *p,
-                        const struct policy_row *rows, size_t count, enum policy_stage stage,
-                        struct verdict *out)
-{
-    int64_t longest_us = out->wait_us;
-    for (size_t i = 0; i < count; i++)
-        if (is_of_stage(p, &rows[i], stage) && rows[i].kind == POLICY_ROW_LACKS) {
-            *out = lacking(rows[i].rule);
-            return (int)i;
-        }
-    for (size_t i = 0; i < count; i++) {
-        if (!is_of_stage(p, &rows[i], stage) || rows[i].kind != POLICY_ROW_LOOKED)
-            continue;
-        policy_judge_look(call, rows[i].take, out);
-        if (out->kind != VERDICT_PASS)
-            return (int)i;
-        longest_us = out->wait_us > longest_us ? out->wait_us : longest_us;
-    }
-    *out = (struct verdict){.kind = VERDICT_PASS, .wait_us = longest_us};
-    return -1;
-}
-
-int policy_explained(const struct policy_call *call, const struct policy *p,
-                     const struct policy_row *rows, size_t count, struct verdict *out)
-{
-    int decides = -1;
-    *out = (struct verdict){.kind = VERDICT_PASS};
-    for (int stage = 0; stage < STAGE_COUNT && decides < 0; stage++)
-        decides = explained_at(call, p, rows, count, (enum policy_stage)stage, out);
-    return decides;
 }
 
 /* ---- afterwards ---- */
@@ -693,7 +373,7 @@ static void fill_in_settle(struct counter_settle *s, const struct limit_rule *r,
     s->slot = r->slot;
     if (r->kind == COUNTER_DISTINCT) {
         s->kind = SETTLE_ADD;
-        s->distinct.element = element_of(r, f);
+        s->distinct.element = limit_element(r, f);
         s->distinct.window_us = r->window_ms * 1000;
     } else {
         s->kind = SETTLE_COUNT;
@@ -719,43 +399,4 @@ size_t policy_after(const struct policy *p, enum policy_after what, const struct
         fill_in_settle(&out[count++], r, f, is_bad);
     }
     return count;
-}
-
-void policy_monitored(const struct policy_call *call, const struct policy *p, policy_told_fn *fn,
-                      void *owner)
-{
-    for (size_t i = 0; i < call->count; i++) {
-        struct verdict v = {.kind = VERDICT_PASS};
-        if (!policy_is_monitored(p, call->rules[i]) || !call->answers[i].is_refusing)
-            continue;
-        look_at(call, i, &v);
-        fn(owner, &v);
-    }
-}
-
-void policy_suspending(const struct policy_call *call, const struct policy *p, policy_told_fn *fn,
-                       void *owner)
-{
-    for (size_t i = 0; i < call->count; i++) {
-        struct verdict v = {.kind = VERDICT_PASS};
-        if (call->rules[i]->action != LIMIT_SUSPEND || policy_is_monitored(p, call->rules[i]) ||
-            !call->answers[i].is_refusing)
-            continue;
-        look_at(call, i, &v);
-        fn(owner, &v);
-    }
-}
-
-void policy_near(const struct policy_call *call, policy_told_fn *fn, void *owner)
-{
-    for (size_t i = 0; i < call->count; i++) {
-        const struct verdict v = {.kind = VERDICT_PASS,
-                                  .rule = call->rules[i],
-                                  .override = call->overrides[i],
-                                  .key = call->takes[i].key,
-                                  .left = -1,
-                                  .used = figures_used(&call->takes[i], &call->answers[i])};
-        if (call->answers[i].is_near)
-            fn(owner, &v);
-    }
 }

@@ -12,6 +12,7 @@
 #include "policy/rules/access.h"
 #include "policy/rules/limit.h"
 #include "policy/rules/sender.h"
+#include "policy/verdict.h"
 
 struct arena;
 
@@ -117,30 +118,6 @@ enum { POLICY_NOTHING = -1, POLICY_FAILED = -2 };
 int policy_ask(struct policy_call *call, const struct policy *p, enum policy_stage stage,
                const struct policy_facts *f, uint16_t needs);
 
-enum verdict_kind { VERDICT_PASS, VERDICT_DEFER, VERDICT_REJECT };
-
-struct verdict {
-    enum verdict_kind kind;
-    const struct limit_rule *rule;   /* that refuses, or has it wait; NULL: none */
-    struct access_refusal access;    /* its rule: that doesn't let in; NULL: none */
-    const struct override *override; /* that is in force in its place; NULL: none */
-    struct span key;                 /* of its counter */
-    int64_t wait_us;   /* PASS: to be held back so long; DEFER: try again after it; -1: unknown */
-    bool is_too_large; /* it is more than the rule ever lets through at once */
-    bool lacks_header; /* that the rule wants */
-    uint64_t cost;     /* how many of what the rule counts were asked for; 0: it counts otherwise */
-    int64_t left;      /* how many would pass at once now; -1: unknown */
-    int64_t used;      /* how much of the limit is used up, see policy/figures; -1: unknown */
-    uint64_t tries;    /* of what is counted, that led to it */
-};
-
-/* What the answer to a take says; VERDICT_PASS, without a rule, where there is nothing to say. */
-void policy_judge_one(const struct policy_call *call, size_t take, struct verdict *out);
-
-/* Does the key of a rule that bans name an account within its network? So it always does where the
- * client's address is many people's and a login has failed. */
-bool limit_is_of_account(const struct limit_rule *r, const struct policy_facts *f);
-
 /* Asks how all counters that the policy has for these facts stand, of whatever stage, and takes
  * nothing: one group of them. Returns as policy_ask. */
 int policy_look(struct policy_call *call, const struct policy *p, const struct policy_facts *f);
@@ -167,19 +144,8 @@ struct policy_row {
 int policy_explain(struct policy_call *call, const struct policy *p, const struct policy_facts *f,
                    struct policy_row *rows);
 
-/* What would become of one who asked for it now, by what was looked at. */
-void policy_judge_look(const struct policy_call *call, size_t take, struct verdict *out);
-
-/* Which of the rows decides, stage by stage as a session comes to them: fills in its verdict. -1:
- * none refuses; then `out` says how long replies are held back. */
-int policy_explained(const struct policy_call *call, const struct policy *p,
-                     const struct policy_row *rows, size_t count, struct verdict *out);
-
 /* Is there room for what the policy may have to ask once more? */
 bool policy_has_room(const struct policy_call *call, const struct policy *p);
-
-/* What the answers say of a group. */
-void policy_judge(const struct policy_call *call, int group, struct verdict *out);
 
 /* What is added to counters afterwards. */
 enum policy_after {
@@ -191,23 +157,3 @@ enum policy_after {
 /* Writes what is to be settled for it, up to `room`; keys lie in `a`. Returns how many. */
 size_t policy_after(const struct policy *p, enum policy_after what, const struct policy_facts *f,
                     bool is_bad, struct arena *a, struct counter_settle *out, size_t room);
-
-typedef void policy_told_fn(void *owner, const struct verdict *v);
-
-/* Calls `fn` for each rule in monitor mode, or of action log, that would have refused. */
-void policy_monitored(const struct policy_call *call, const struct policy *p, policy_told_fn *fn,
-                      void *owner);
-
-/* Calls `fn` for each rule that suspends, where it is to. Those stand alone: what is asked about
- * passes as far as the others let it, until the account is suspended. */
-void policy_suspending(const struct policy_call *call, const struct policy *p, policy_told_fn *fn,
-                       void *owner);
-
-/* Calls `fn` for each rule that passes and has come to its warn_at: the verdict says its rule, what
- * is in force in its place, its key and how much is used up. */
-void policy_near(const struct policy_call *call, policy_told_fn *fn, void *owner);
-
-/* The key of a rule's counter for these facts: "RULE VALUE ...". Returns its length; 0: one of them
- * has no value. For people who ask for a counter by hand as well. */
-size_t limit_key_text(const struct limit_rule *r, const struct policy_facts *f,
-                      char out[STORE_KEY_MAX]);

@@ -7,6 +7,7 @@
 #include "base/id.h"
 #include "control/subject.h"
 #include "decision/guessing.h"
+#include "policy/key.h"
 
 #include <inttypes.h>
 #include <stdio.h>

@@ -2,6 +2,7 @@
 
 #include "auth/aliases.h"
 #include "config/config.h"
+#include "policy/key.h"
 
 #include <string.h>
 

@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "decision/guessing.h"
+#include "policy/key.h"
 
 #include <assert.h>
 

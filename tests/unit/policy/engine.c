@@ -258,56 +258,6 @@ START_TEST(delay_is_what_is_left_of_it_for_the_message)
 }
 END_TEST
 
-/* ---- keys ---- */
-
-static const struct {
-    enum limit_key key;
-    const char *client, *sender, *text;
-} keys[] = {
-    {LIMIT_KEY_ACCOUNT, "192.0.2.7", "", "r ana@example.com"},
-    {LIMIT_KEY_ACCOUNT_DOMAIN, "192.0.2.7", "", "r example.com"},
-    {LIMIT_KEY_IP, "192.0.2.7", "", "r 192.0.2.7"},
-    {LIMIT_KEY_IP, "2001:db8:1:2:3:4:5:6", "", "r 2001:db8:1:2::/64"},
-    {LIMIT_KEY_NETWORK, "192.0.2.7", "", "r 192.0.2.0/24"},
-    {LIMIT_KEY_NETWORK, "2001:db8:1:2:3:4:5:6", "", "r 2001:db8:1::/48"},
-    {LIMIT_KEY_SENDER, "192.0.2.7", "Ana@EXAMPLE.com", "r ana@example.com"},
-    {LIMIT_KEY_SENDER, "192.0.2.7", "", "r -"},
-    {LIMIT_KEY_SENDER, "192.0.2.7", "\"a b%c\"@example.com", "r \"a%20b%25c\"@example.com"},
-    {LIMIT_KEY_SENDER_DOMAIN, "192.0.2.7", "Ana@EXAMPLE.com", "r example.com"},
-    {LIMIT_KEY_RECIPIENT, "192.0.2.7", "", "r bob@example.net"},
-    {LIMIT_KEY_LISTENER, "192.0.2.7", "", "r submission"},
-    {LIMIT_KEY_GLOBAL, "192.0.2.7", "", "r all"},
-};
-
-START_TEST(a_key_names_its_counter)
-{
-    char text[STORE_KEY_MAX];
-    rules[0] = limit("r", keys[_i].key, LIMIT_MESSAGES);
-    ck_assert_int_eq(address_make(keys[_i].client, 25, &client), 0);
-    facts.sender = keys[_i].sender;
-    size_t size = limit_key_text(&rules[0], &facts, text);
-    ck_assert_msg(span_equals(span_make(text, size), keys[_i].text), "%.*s", (int)size, text);
-}
-END_TEST
-
-START_TEST(keys_of_any_length_fit_and_differ)
-{
-    static char senders[2][700];
-    char texts[2][STORE_KEY_MAX];
-    size_t sizes[2];
-    rules[0] = limit("r", LIMIT_KEY_SENDER, LIMIT_MESSAGES);
-    for (int i = 0; i < 2; i++) {
-        memset(senders[i], 'a', sizeof senders[i] - 1);
-        senders[i][690] = (char)('b' + i);
-        facts.sender = senders[i];
-        sizes[i] = limit_key_text(&rules[0], &facts, texts[i]);
-        ck_assert_uint_gt(sizes[i], 400);
-        ck_assert_uint_le(sizes[i], STORE_KEY_MAX);
-    }
-    ck_assert(sizes[0] != sizes[1] || memcmp(texts[0], texts[1], sizes[0]) != 0);
-}
-END_TEST
-
 /* ---- headers ---- */
 
 static const char *header_of(const void *owner, const char *name)
@@ -578,8 +528,6 @@ SUITE(engine)
     TEST(a_rule_that_watches_says_so_and_changes_nothing);
     TEST(a_rule_that_suspends_stands_alone_and_says_so_unless_it_watches);
     TEST(delay_is_what_is_left_of_it_for_the_message);
-    LOOP_TEST(a_key_names_its_counter, keys);
-    TEST(keys_of_any_length_fit_and_differ);
     TEST(a_header_is_a_key);
     TEST(messages_without_the_header_share_a_counter_or_pass_or_do_not);
     TEST(a_rule_that_watches_or_is_for_others_refuses_nobody_for_a_header);
