@@ -1,22 +1,12 @@
 #include "config/grammar.h"
 
+#include "base/endpoint.h"
 #include "base/log.h"
 #include "config/mechanisms.h"
 
 #include <string.h>
 #include <strings.h>
-#include <sys/un.h>
 #include <syslog.h>
-
-/* The path of a unix socket. */
-static int check_unix(const char *path, struct error *why)
-{
-    struct sockaddr_un at;
-    if (strlen(path) >= sizeof at.sun_path)
-        return error_set(why, "\"%s\" is too long; a socket's path has at most %zu octets", path,
-                         sizeof at.sun_path - 1);
-    return setting_check_path(path, why);
-}
 
 /* Is it for what -T must not print? */
 static bool is_for_secret(struct span key)
@@ -156,7 +146,8 @@ static int check_command(const char *text, struct error *why)
 /* Where Redis is. */
 static int check_redis(const char *text, struct error *why)
 {
-    return strncmp(text, "unix:", 5) == 0 ? check_unix(text + 5, why) : address_check(text, why);
+    return strncmp(text, "unix:", 5) == 0 ? endpoint_check_path(text + 5, why)
+                                          : address_check(text, why);
 }
 
 /* It stands in braces in every key. */
@@ -433,7 +424,7 @@ static const struct setting auth_settings[] = {
     {"sasldb", SETTING_TEXT, AT(auth_config, sasldb), .preset = "/etc/porteiro/sasldb2",
      .check = setting_check_path, .help = "file of saslpasswd2, readable by auth_user"},
     {"saslauthd", SETTING_TEXT, AT(auth_config, saslauthd), .preset = "/run/saslauthd/mux",
-     .check = check_unix,
+     .check = endpoint_check_path,
      .help = "its socket, which auth_user must reach: adduser it to group sasl"},
     {"service", SETTING_TEXT, AT(auth_config, service), .preset = "smtp", .check = check_service,
      .help = "what saslauthd is told to be asked for; with PAM: /etc/pam.d/smtp"},
