@@ -84,8 +84,12 @@ struct message_auth_done {
     uint32_t outcome; /* enum auth_outcome */
 };
 
+enum dial_kind { DIAL_REDIS };
+
 /* A path, by its place among those of its kind in the configuration. */
 struct message_dial {
+    struct ticket ticket; /* the asker's own */
+    uint32_t kind;        /* enum dial_kind */
     uint32_t index;
 };
 

@@ -40,8 +40,6 @@ static void on_message(struct role *r, const struct message *m)
         role_set_state(r, PROCESS_DRAINING);
         timeout_set(c->ending, loop_now(r->loop) + CLIENTS_GRACE_NS);
         control_service_retire(c->service, end, c);
-    } else if (m->type == MESSAGE_REDIS_DIAL) {
-        redis_way_dialled(&c->redis, m);
     } else if (m->type == MESSAGE_ORPHANS) {
         orphans_take(c->orphans);
     } else {

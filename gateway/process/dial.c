@@ -16,20 +16,35 @@ static int dial(const char *path)
     return -1;
 }
 
-int dial_redis_socket(const struct redis_config *redis, size_t index)
+static const char *path_of_redis(const struct redis_config *redis, size_t index)
 {
     bool is_unix = index < redis->server_count && redis->servers[index].is_unix;
-    return is_unix ? dial(redis->servers[index].text + sizeof "unix:" - 1) : -1;
+    return is_unix ? redis->servers[index].text + sizeof "unix:" - 1 : NULL;
 }
 
-void dial_redis(struct post *asker, const struct message_dial *which)
+int dial_redis_socket(const struct redis_config *redis, size_t index)
 {
-    const struct redis_config *r = &asker->generation->prepared->config->redis;
-    if (which->index >= r->server_count || !r->servers[which->index].is_unix)
+    const char *path = path_of_redis(redis, index);
+    return path == NULL ? -1 : dial(path);
+}
+
+/* NULL: there is no such path. */
+static const char *path_of(const struct config *c, const struct message_dial *which)
+{
+    switch (which->kind) {
+    case DIAL_REDIS: return path_of_redis(&c->redis, which->index);
+    default: return NULL;
+    }
+}
+
+void dial_for(struct post *asker, const struct message_dial *which)
+{
+    const char *path = path_of(asker->generation->prepared->config, which);
+    if (path == NULL)
         return; /* whoever asks this may have been taken over */
-    int fd = dial_redis_socket(r, which->index);
+    int fd = dial(path);
     /* What can't be sent is asked for again. */
-    (void)channel_send(asker->child.channel, MESSAGE_REDIS_DIAL, which, span_make("", 0), fd);
+    (void)channel_send(asker->child.channel, MESSAGE_DIAL, which, span_make("", 0), fd);
     if (fd >= 0)
         (void)close(fd); /* the asker's copy counts */
 }

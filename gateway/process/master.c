@@ -515,8 +515,8 @@ static void on_message(struct master_state *state, struct post *p, const struct 
             files_ask_again(p->generation);
         choose_log(m);
         child_is_ready(m, p);
-    } else if ((p->role == PROCESS_WORKER || is_control) && message->type == MESSAGE_REDIS_DIAL) {
-        dial_redis(p, message->payload);
+    } else if ((p->role == PROCESS_WORKER || is_control) && message->type == MESSAGE_DIAL) {
+        dial_for(p, message->payload);
     } else if (is_control && message->type == MESSAGE_LOG_LOST) {
         send_log_target(p);
     } else if (is_control && message->type == MESSAGE_LIST) {

@@ -2,21 +2,19 @@
 
 #include <stdlib.h>
 
+static void on_dialled(void *owner, int fd)
+{
+    const struct redis_way *w = owner;
+    redis_dialled(w->redis, w->dialled, fd);
+}
+
 /* Redis at a path: the master connects. Without a master there is none. */
 static void ask_to_dial(void *owner, size_t index)
 {
-    const struct redis_way *w = owner;
-    const struct message_dial which = {(uint32_t)index};
-    if (w->role->master == NULL ||
-        channel_send(w->role->master, MESSAGE_REDIS_DIAL, &which, span_make("", 0), -1) < 0)
+    struct redis_way *w = owner;
+    w->dialled = index;
+    if (dialler_ask(w->role->dialler, &w->dial, DIAL_REDIS, index, on_dialled, w) < 0)
         redis_dialled(w->redis, index, -1);
-}
-
-void redis_way_dialled(const struct redis_way *w, const struct message *m)
-{
-    const struct message_dial *which = m->payload;
-    if (w->redis != NULL)
-        redis_dialled(w->redis, which->index, message_take_fd(m));
 }
 
 void redis_way_open(struct redis_way *w, struct role *role)
@@ -44,6 +42,8 @@ void redis_way_open(struct redis_way *w, struct role *role)
 
 void redis_way_close(struct redis_way *w)
 {
+    if (w->redis != NULL)
+        dialler_forget(w->role->dialler, &w->dial);
     redis_destroy(&w->redis);
     redis_store_destroy(&w->store);
 }

@@ -63,6 +63,9 @@ static void on_master(void *owner, const struct message *m)
     } else if (m->type == MESSAGE_LIST) {
         files_replace(r->birth->prepared->watched, r->config, m);
         return;
+    } else if (m->type == MESSAGE_DIAL) {
+        dialler_take(r->dialler, m);
+        return;
     }
     r->on_message(r, m);
 }
@@ -108,8 +111,9 @@ void role_begin(struct role *r, const struct birth *birth,
     r->tick = timeout_create(r->loop, on_tick, r);
     r->flush = timeout_create(r->loop, on_flush, r);
     r->master = channel_create(r->loop, birth->master, on_master, r);
+    r->dialler = dialler_create(&r->master);
     if (r->lines == NULL || r->counters == NULL || r->tick == NULL || r->flush == NULL ||
-        r->master == NULL)
+        r->master == NULL || r->dialler == NULL)
         abort(); /* out of memory at the start */
     r->log = (struct event_log){
         .lines = r->lines, .is_json = r->config->log.format == LOG_FORMAT_JSON, .process = r->name};
@@ -156,6 +160,7 @@ void role_end(struct role *r)
     log_flush(r->lines);
     timeout_destroy(&r->tick);
     timeout_destroy(&r->flush);
+    dialler_destroy(&r->dialler);
     channel_destroy(&r->master);
     loop_destroy(&r->loop);
     counters_destroy(&r->counters);

@@ -2,7 +2,7 @@
  */
 #pragma once
 
-#include "ipc/channel.h"
+#include "ipc/dialler.h"
 #include "process/mapping.h"
 #include "process/prepare.h"
 #include "telemetry/event.h"
@@ -29,7 +29,8 @@ struct role {
     struct event_log log;
     unsigned untold; /* lines that were dropped, and of which no line says so yet */
     struct counters *counters;
-    struct channel *master;       /* NULL when the master is gone */
+    struct channel *master; /* NULL when the master is gone */
+    struct dialler *dialler;
     struct timeout *tick, *flush; /* flush: lines are due */
     enum process_state state;
     char name[32];

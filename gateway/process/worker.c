@@ -214,7 +214,6 @@ static void on_message(struct role *r, const struct message *m)
     case MESSAGE_TICKET_KEYS: tls_contexts_set_tickets(r->birth->prepared->tls, m->payload); return;
     case MESSAGE_PEER: add_peer(w, m); return;
     case MESSAGE_END_SESSIONS: end_sessions(w->registry, m->payload); return;
-    case MESSAGE_REDIS_DIAL: redis_way_dialled(&w->redis, m); return;
     default: return;
     }
 }
