@@ -424,6 +424,7 @@ void config_check(struct config *c, struct errors *errors)
     check_asked(&k);
     mechanisms_check(c, errors);
     config_check_policies(c, errors);
+    config_check_milters(c, errors);
     config_check_redis(c, errors);
 }
 

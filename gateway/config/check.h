@@ -18,6 +18,9 @@ void config_check_policies(struct config *c, struct errors *errors);
 void config_check_access(struct config *c, const struct policy *p, struct errors *errors);
 void config_check_certificates(const struct listener_config *l, struct errors *errors);
 
+/* The same for milters, and for the listeners that name them. */
+void config_check_milters(struct config *c, struct errors *errors);
+
 /* The same for Redis. */
 void config_check_redis(const struct config *c, struct errors *errors);
 

@@ -194,6 +194,8 @@ static bool has_hours(const struct config *c)
         for (size_t n = 0; n < p->access_count; n++)
             has = has || access_has_hours(&p->access[n]);
     }
+    for (size_t i = 0; i < c->milter_count; i++)
+        has = has || c->milters[i].when.hours.count > 0 || c->milters[i].except.hours.count > 0;
     return has;
 }
 

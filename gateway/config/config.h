@@ -2,7 +2,7 @@
  * makes a new one for new processes. */
 #pragma once
 
-#include "base/address.h"
+#include "base/endpoint.h"
 #include "base/error.h"
 #include "base/network.h"
 #include "base/setting.h"
@@ -53,6 +53,8 @@ enum auth_backend { BACKEND_SASLDB, BACKEND_SASLAUTHD, BACKEND_UPSTREAM, BACKEND
 enum login_name { LOGIN_NAME_OF_BACKEND, LOGIN_NAME_GIVEN, LOGIN_NAME_ACCOUNT, LOGIN_NAME_LOCAL };
 enum log_format { LOG_FORMAT_TEXT, LOG_FORMAT_JSON };
 enum redis_on_failure { REDIS_FAILURE_MEMORY, REDIS_FAILURE_ACCEPT, REDIS_FAILURE_TEMPFAIL };
+enum milter_failure { MILTER_FAILURE_TEMPFAIL, MILTER_FAILURE_ACCEPT, MILTER_FAILURE_REJECT };
+enum milter_quarantine { MILTER_QUARANTINE_HEADER, MILTER_QUARANTINE_TEMPFAIL };
 enum control_role { CONTROL_READ, CONTROL_SUPPORT, CONTROL_ADMIN };
 
 struct log_config {
@@ -104,10 +106,22 @@ struct trusted_config {
     const char *header;               /* NAME of account_from = "header:NAME"; NULL: mail-auth */
 };
 
+/* A filter that speaks the milter protocol. */
+struct milter_config {
+    const char *name;
+    struct place place;
+    const char *address;
+    struct endpoint at; /* `address` */
+    int on_failure;     /* enum milter_failure */
+    int quarantine;     /* enum milter_quarantine */
+    int64_t connect_timeout_ms, reply_timeout_ms, message_timeout_ms;
+    struct match when, except;
+};
+
 struct listener_config {
     const char *name;
     struct place place;
-    struct text_list bind, xclient_from, xclient_login_from;
+    struct text_list bind, xclient_from, xclient_login_from, milter_names;
     int role, tls, bare_newline, received, client_certificate; /* enums above */
     bool complete_headers;
     const char *certificate, *upstream, *client_ca, *client_crl, *policy;
@@ -120,6 +134,8 @@ struct listener_config {
     const struct tls_config *tls_block;            /* `certificate`; NULL for role refuse */
     const struct upstream_config *upstream_config; /* `upstream`; NULL for role refuse */
     const struct policy *policy_rules;             /* `policy`; NULL: there is none */
+    const struct milter_config **milters;          /* `milter_names`, in their order */
+    size_t milter_count;
     unsigned mechanisms; /* what can succeed of auth.mechanisms: a bit for each enum mechanism */
 };
 
@@ -241,6 +257,8 @@ struct config {
     size_t listener_count;
     struct upstream_config *upstreams;
     size_t upstream_count;
+    struct milter_config *milters;
+    size_t milter_count;
     struct policy *policies;
     size_t policy_count;
     unsigned policy_counts; /* what any of them counts: bits of enum limit_count */

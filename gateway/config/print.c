@@ -162,6 +162,19 @@ static void put_policies(struct printer *p, const struct config *c)
     put_close(p);
 }
 
+static void put_milters(struct printer *p, const struct config *c)
+{
+    put_open(p, section_milter.name);
+    for (size_t i = 0; i < c->milter_count; i++) {
+        put_open(p, c->milters[i].name);
+        put_settings(p, &section_milter, &c->milters[i]);
+        put_match(p, &section_when, &c->milters[i].when);
+        put_match(p, &section_except, &c->milters[i].except);
+        put_close(p);
+    }
+    put_close(p);
+}
+
 static void put_upstreams(struct printer *p, const struct config *c)
 {
     put_open(p, "upstreams");
@@ -215,6 +228,7 @@ int config_print(const struct config *c, struct buffer *out)
     put_upstreams(&p, c);
     put_groups(&p, c);
     put_policies(&p, c);
+    put_milters(&p, c);
     put_listeners(&p, c);
     return p.failed;
 }
@@ -237,6 +251,7 @@ static const struct {
     {&section_redis, "redis.", {"redis", NULL}},
     {&section_upstream, "upstreams.NAME.", {"upstreams", "smtp", NULL}},
     {&section_server, "upstreams.NAME.servers.NAME.", {"upstreams", "smtp", "servers", "legacy"}},
+    {&section_milter, "milters.NAME.", {NULL}},
     {&section_policy, "policies.NAME.", {"policies", "outbound", NULL}},
     {&section_sender, "policies.NAME.sender.", {"policies", "outbound", "sender", NULL}},
     {&section_access,
@@ -262,6 +277,8 @@ static const struct {
      "of accounts, as { shop = { file = \"/etc/porteiro/plans/shop\" } }, for \"group:shop\""},
     {&section_top, "notify",
      "as { panel = { command = \"/etc/porteiro/notify\" } }: what is told of what happens"},
+    {&section_top, "milters",
+     "filters, as { rspamd = { address = \"inet:127.0.0.1:11332\" } }, for milters of a listener"},
     {&section_listener, "trusted",
      "as { printers = { networks = [\"10.1.9.0/24\"]  account = \"printers@example.com\" } }"},
 };

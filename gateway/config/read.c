@@ -428,7 +428,7 @@ static void read_all(struct reader *r, const config_setting_t *root)
 {
     static const char *const groups[] = {"log",       "tls",    "listeners", "auth",
                                          "upstreams", "redis",  "policies",  "control_groups",
-                                         "groups",    "notify", NULL};
+                                         "groups",    "notify", "milters",   NULL};
     const config_setting_t *at;
     size_t keys = 0;
     while (section_top.settings[keys].name != NULL)
@@ -443,6 +443,7 @@ static void read_all(struct reader *r, const config_setting_t *root)
     read_tls(r, root);
     read_upstreams(r, root);
     reader_policies(r, root);
+    reader_milters(r, root);
     read_listeners(r, root);
     if (r->config->listener_count == 0)
         imply_listeners(r);

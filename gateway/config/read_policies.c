@@ -22,8 +22,8 @@ static void prepare_match(struct reader *r, const config_setting_t *at, const ch
         reader_complain(r, config_setting_get_member(at, "accounts"), path, why.text);
 }
 
-static void read_match(struct reader *r, const config_setting_t *rule, const char *path,
-                       const struct section *s, struct match *m)
+void reader_match(struct reader *r, const config_setting_t *rule, const char *path,
+                  const struct section *s, struct match *m)
 {
     const config_setting_t *at = reader_group(r, rule, path, s->name);
     if (at == NULL)
@@ -86,8 +86,8 @@ static void read_rule(struct reader *r, struct rules *all, const config_setting_
     const char *own = arena_printf(r->config->arena, "%s.%s", path, name);
     (void)reader_apply(r, k->section, at, own, groups, rule);
     k->read(r, at, own, rule);
-    read_match(r, at, own, &section_when, (struct match *)(void *)(rule + k->when));
-    read_match(r, at, own, &section_except, (struct match *)(void *)(rule + k->except));
+    reader_match(r, at, own, &section_when, (struct match *)(void *)(rule + k->when));
+    reader_match(r, at, own, &section_except, (struct match *)(void *)(rule + k->except));
     ((struct rule_head *)(void *)rule)->place = reader_place(r, at);
 }
 
@@ -148,8 +148,8 @@ static void read_sender(struct reader *r, const config_setting_t *policy, const 
     if (at == NULL)
         return;
     (void)reader_apply(r, &section_sender, at, own, groups, rule);
-    read_match(r, at, own, &section_when, &rule->when);
-    read_match(r, at, own, &section_except, &rule->except);
+    reader_match(r, at, own, &section_when, &rule->when);
+    reader_match(r, at, own, &section_except, &rule->except);
     rule->place = reader_place(r, at);
 }
 

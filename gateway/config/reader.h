@@ -45,5 +45,12 @@ size_t reader_members(const config_setting_t *group);
 const config_setting_t *reader_named_group(struct reader *r, const config_setting_t *parent,
                                            size_t i, const char *path, const char **name);
 
+/* `when` or `except`, which is `s`, of a rule or a milter, over the defaults of `m`. */
+void reader_match(struct reader *r, const config_setting_t *rule, const char *path,
+                  const struct section *s, struct match *m);
+
 /* The groups `groups` and `policies`. */
 void reader_policies(struct reader *r, const config_setting_t *root);
+
+/* The group `milters`; `groups` was read. */
+void reader_milters(struct reader *r, const config_setting_t *root);

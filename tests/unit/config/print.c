@@ -54,6 +54,10 @@ START_TEST(all_that_can_be_said_prints_what_can_be_read_again)
         "auth = { backend = \"sasldb\"  sasldb = \"/d\"  realm = \"r.example\"  processes = 5 }\n"
         "control_groups = { ops = \"admin\"  help-desk = \"support\"  all = \"read\" }\n"
         "notify = { panel = { command = \"/n one\"  events = [\"near\"]  every = \"1d\" } }\n"
+        "milters = { m = { address = \"inet:[::1]:1\"  on_failure = \"reject\"\n"
+        "  quarantine = \"tempfail\"  connect_timeout = \"1s\"  reply_timeout = \"2s\"\n"
+        "  message_timeout = \"3s\"  when = { networks = [\"192.0.2.0/24\"] } }\n"
+        "  n = { address = \"unix:/n\"  except = { listeners = [\"l\"] } } }\n"
         "tls = { default = { certificate = [\"/1\", \"/2\"]  key = [\"/3\", \"/4\"]\n"
         "  names = [\"a.example\", \"b.example\"]  min_version = \"TLSv1.3\"  ciphers = \"x\" }\n"
         "  other = { certificate = [\"/5\"]  key = [\"/6\"] } }\n"
@@ -66,7 +70,7 @@ START_TEST(all_that_can_be_said_prints_what_can_be_read_again)
         "listeners = { l = { bind = [\"*:1465\", \"127.0.0.1:1587\"]  tls = \"starttls\"\n"
         "  certificate = \"other\"  upstream = \"u\"  max_message_size = 65537\n"
         "  max_recipients = 8  idle_timeout = \"7s\"  client_certificate = \"optional\"\n"
-        "  client_ca = \"/ca\"  client_crl = \"/crl\" }\n"
+        "  client_ca = \"/ca\"  client_crl = \"/crl\"  milters = [\"n\", \"m\"] }\n"
         "  q = { bind = [\"*:995\"]  role = \"pop3\"  upstream = \"p\" }\n"
         "  r = { bind = [\"*:25\"]  role = \"refuse\" } }\n");
 }
