@@ -23,6 +23,7 @@ pytest_plugins = [
     "fixtures.saslauthd",
     "fixtures.redis",
     "fixtures.scripted",
+    "fixtures.milter",
 ]
 
 PROGRAMS = ["curl", "dovecot", "fetchmail", "gsasl", "mpop", "msmtp", "mutt", "node", "openssl", "perl", "php", "postfix", "redis-cli", "redis-sentinel", "redis-server", "saslpasswd2",
