@@ -136,7 +136,6 @@ struct spools *spools_create(const struct spools_options *options)
         s->rooms[kind].step = step < 1 ? 1 : step > STEP_MAX ? STEP_MAX : step;
     }
     take_note(options->holding, options->process);
-    want_files(s);
     return s;
 }
 
@@ -188,6 +187,7 @@ struct spool *spool_create(struct spools *spools)
     if (s == NULL)
         return NULL;
     *s = (struct spool){.spools = spools, .memory = {.limit = SIZE_MAX}, .fd = -1};
+    want_files(spools);
     return s;
 }
 

@@ -26,7 +26,7 @@ struct spools_options {
     void *owner;
 };
 
-/* Asks for the first files. NULL without memory. */
+/* NULL without memory. */
 struct spools *spools_create(const struct spools_options *options);
 
 /* Its spools are gone by then. */
@@ -36,7 +36,8 @@ void spools_destroy(struct spools **spools);
  * none to be had. It is owned from now on. */
 void spools_add(struct spools *s, int fd);
 
-/* An empty one; NULL without memory. */
+/* An empty one; NULL without memory. The first asks for files, so that who never holds anything has
+ * none. */
 struct spool *spool_create(struct spools *spools);
 void spool_destroy(struct spool **s);
 

@@ -242,6 +242,7 @@ struct config {
     struct network_list shared; /* of `shared_networks` */
     int64_t max_connections, max_connections_per_ip, shutdown_grace_ms, reload_grace_ms,
         drain_delay_ms;
+    int64_t hold_in_memory, memory_max, spool_max; /* octets of held messages */
     struct log_config log;
     struct auth_config auth;
     struct redis_config redis;

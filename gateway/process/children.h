@@ -54,7 +54,8 @@ struct master_state {
     int (*log_pairs)[2]; /* by slot: [0] is read by control, [1] written; -1 until it is needed */
     struct generation *generations; /* the newest first */
     bool is_stopping;
-    struct event_log log; /* its own lines */
+    bool is_spool_failing; /* which was logged */
+    struct event_log log;  /* its own lines */
 
     /* Called on a child's message, and when a child has ended. */
     void (*on_message)(struct master_state *m, struct post *p, const struct message *message);

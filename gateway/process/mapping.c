@@ -9,6 +9,8 @@
 #include <sys/mman.h>
 #include <sys/random.h>
 
+static_assert((int)HOLDING_ROWS == (int)PROCESS_SLOT_MAX, "each process has its row");
+
 /* Lines on their way: a mapping apart, of which each process keeps its own pages alone. Returns 0,
  * or -1 and why. */
 static int map_logs(struct mapping *m, struct error *why)
@@ -36,6 +38,7 @@ int mapping_create(struct mapping *m, size_t max_connections, struct error *why)
     size_t known = shared_reserve(&layout, known_size());
     size_t set_limits = shared_reserve(&layout, set_limits_size());
     size_t senders = shared_reserve(&layout, senders_size());
+    size_t holding = shared_reserve(&layout, holding_size());
     uint64_t seed, key[2];
     (void)shared_reserve(&own, witness_memory_size()); /* it is all of it */
     char *base = shared_map(&layout, why);
@@ -56,6 +59,7 @@ int mapping_create(struct mapping *m, size_t max_connections, struct error *why)
         .set_limits = (void *)(base + set_limits),
         .witness = witness,
         .senders = (void *)(base + senders),
+        .holding = (void *)(base + holding),
     };
     if (getrandom(m->auth_cache_key, sizeof m->auth_cache_key, 0) != sizeof m->auth_cache_key ||
         getrandom(m->sasl_secret, sizeof m->sasl_secret, 0) != sizeof m->sasl_secret ||
@@ -97,6 +101,7 @@ size_t mapping_release(const struct mapping *m, size_t slot, int heir)
     health_release_all(m->health, slot);
     bans_release(m->bans, slot);
     set_limits_release(m->set_limits, slot);
+    holding_release(m->holding, slot);
     witness_memory_release(m->witness, slot);
     process_free(m->processes, slot);
     return handed;

@@ -5,6 +5,7 @@
 #include "auth/cache.h"
 #include "base/error.h"
 #include "base/log.h"
+#include "base/spool.h"
 #include "control/witness.h"
 #include "decision/bans.h"
 #include "decision/guessing.h"
@@ -34,6 +35,7 @@ struct mapping {
     size_t log_stride;
     struct witness_memory *witness; /* in a mapping of its own, which control alone keeps */
     struct senders *senders;
+    struct holding *holding;
     /* Inherited, and not in the mapping. */
     unsigned char auth_cache_key[AUTH_CACHE_KEY_SIZE], sasl_secret[SASL_SECRET_SIZE];
     uint64_t limits_key[2], guessing_key[GUESSING_KEY_SIZE];

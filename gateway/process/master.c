@@ -8,6 +8,7 @@
 #include "process/children.h"
 #include "process/limits.h"
 #include "process/notify.h"
+#include "process/spool_file.h"
 #include "process/state.h"
 #include "process/tickets.h"
 
@@ -517,6 +518,8 @@ static void on_message(struct master_state *state, struct post *p, const struct 
         child_is_ready(m, p);
     } else if ((p->role == PROCESS_WORKER || is_control) && message->type == MESSAGE_DIAL) {
         dial_for(p, message->payload);
+    } else if (p->role == PROCESS_WORKER && message->type == MESSAGE_SPOOL_FILE) {
+        spool_file_send(p);
     } else if (is_control && message->type == MESSAGE_LOG_LOST) {
         send_log_target(p);
     } else if (is_control && message->type == MESSAGE_LIST) {

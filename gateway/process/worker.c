@@ -1,5 +1,6 @@
 /* A worker: takes clients at the doors and serves them, in one loop. */
 #include "base/clock.h"
+#include "base/spool.h"
 #include "decision/decision.h"
 #include "decision/exchange.h"
 #include "net/listener.h"
@@ -213,9 +214,35 @@ static void on_message(struct role *r, const struct message *m)
     case MESSAGE_TLS_FILES: take_files(w, m); return;
     case MESSAGE_TICKET_KEYS: tls_contexts_set_tickets(r->birth->prepared->tls, m->payload); return;
     case MESSAGE_PEER: add_peer(w, m); return;
+    case MESSAGE_SPOOL_FILE: spools_add(w->context.spools, message_take_fd(m)); return;
     case MESSAGE_END_SESSIONS: end_sessions(w->registry, m->payload); return;
     default: return;
     }
+}
+
+static void want_spool_file(void *owner)
+{
+    const struct worker *w = owner;
+    const struct message_empty empty = {0};
+    if (w->role.master != NULL)
+        (void)channel_send(w->role.master, MESSAGE_SPOOL_FILE, &empty, span_make("", 0),
+                           -1); /* what can't be sent is lost with the master */
+}
+
+/* Where messages wait that somebody has to see as a whole. */
+static void furnish_spools(struct worker *w)
+{
+    const struct config *c = w->role.config;
+    const struct spools_options options = {.holding = w->role.birth->mapping->holding,
+                                           .process = w->role.birth->slot,
+                                           .memory_max = (uint64_t)c->memory_max,
+                                           .files_max = (uint64_t)c->spool_max,
+                                           .in_memory = (size_t)c->hold_in_memory,
+                                           .want = want_spool_file,
+                                           .owner = w};
+    w->context.spools = spools_create(&options);
+    if (w->context.spools == NULL)
+        abort(); /* out of memory at the start */
 }
 
 /* Where it is decided who may do how much. */
@@ -313,11 +340,13 @@ void worker_main(const struct birth *birth)
     role_begin(&w.role, birth, on_message);
     furnish(&w);
     furnish_decider(&w);
+    furnish_spools(&w);
     role_run(&w.role);
     close_doors(&w);
     registry_on_empty(w.registry, NULL, NULL);
     loop_on_alone(w.role.loop, NULL, NULL);
     registry_destroy(&w.registry);
+    spools_destroy(&w.context.spools);
     exchange_stop(w.bans);
     exchange_stop(w.limits);
     redis_way_close(&w.redis); /* after this nobody asks */

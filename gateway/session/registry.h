@@ -24,6 +24,7 @@ struct guessing;
 struct login;
 struct sealed;
 struct senders;
+struct spools;
 
 struct session_context {
     struct loop *loop;
@@ -44,6 +45,7 @@ struct session_context {
     struct decider *decider;
     const struct guessing *guessing; /* NULL: nobody counts guesses */
     struct senders *senders;         /* NULL: nobody asks later whose a message was */
+    struct spools *spools;
 };
 
 struct session;
