@@ -405,7 +405,7 @@ static void check_listeners(const struct checker *k)
         check_listener_upstream(k, l);
         config_check_trust(c, l, k->errors);
     }
-    if (c->listener_count == 0)
+    if (c->listener_count == 0 && c->filter.place.file == NULL)
         errors_add_at(k->errors, &file,
                       "nothing to do: without listeners, upstreams must have one named \"smtp\" "
                       "(served on 465 and 587) or \"pop3\" (served on 995)");
@@ -425,6 +425,7 @@ void config_check(struct config *c, struct errors *errors)
     mechanisms_check(c, errors);
     config_check_policies(c, errors);
     config_check_milters(c, errors);
+    config_check_filter(c, errors);
     config_check_redis(c, errors);
 }
 

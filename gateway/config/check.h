@@ -21,6 +21,10 @@ void config_check_certificates(const struct listener_config *l, struct errors *e
 /* The same for milters, and for the listeners that name them. */
 void config_check_milters(struct config *c, struct errors *errors);
 
+/* The same for what porteiro-milter does, after the policies: which it names, and what of it can't
+ * be there. */
+void config_check_filter(struct config *c, struct errors *errors);
+
 /* The same for Redis. */
 void config_check_redis(const struct config *c, struct errors *errors);
 

@@ -163,6 +163,8 @@ static bool is_used(const struct config *c, const struct policy *p)
     for (size_t i = 0; i < c->listener_count; i++)
         if (c->listeners[i].policy_rules == p)
             return true;
+    if (strcmp(c->filter.policy, p->name) == 0)
+        return true;
     for (size_t i = 0; i < c->policy_count; i++)
         if (strcmp(c->policies[i].base_name, p->name) == 0)
             return true;

@@ -228,6 +228,14 @@ struct redis_config {
     size_t server_count;          /* 0: the block isn't there */
 };
 
+/* The engine inside another MTA: porteiro-milter's. */
+struct filter_config {
+    struct place place;                  /* no file: the block isn't there */
+    const char *listen, *policy_service; /* "inet:HOST:PORT", "unix:PATH", or "" */
+    const char *group, *policy;
+    const struct policy *policy_rules; /* `policy`; NULL: there is none */
+};
+
 enum { CONTACT_MAX = 128 };
 
 struct config {
@@ -246,6 +254,7 @@ struct config {
     struct log_config log;
     struct auth_config auth;
     struct redis_config redis;
+    struct filter_config filter;
     struct watched_config *watched;
     size_t watched_count;
     struct control_group_config *control_groups;

@@ -150,6 +150,12 @@ static int check_redis(const char *text, struct error *why)
                                           : address_check(text, why);
 }
 
+/* Where porteiro-milter listens. */
+static int check_filter(const char *text, struct error *why)
+{
+    return text[0] == '\0' ? 0 : endpoint_check(text, why);
+}
+
 /* It stands in braces in every key. */
 static int check_prefix(const char *text, struct error *why)
 {
@@ -531,6 +537,22 @@ const struct section section_redis = {
     "redis", redis_settings,
     "Redis, where several gateways count together and tell one another of bans; without the block "
     "counters live in memory"};
+
+static const struct setting filter_settings[] = {
+    {"listen", SETTING_TEXT, AT(filter_config, listen), .preset = "", .check = check_filter,
+     .help = "where the MTA finds the milter, as it writes it itself: unix:/PATH or "
+             "inet:127.0.0.1:8891; \"\": nowhere"},
+    {"policy_service", SETTING_TEXT, AT(filter_config, policy_service), .preset = "",
+     .check = check_filter, .help = "likewise for Postfix' check_policy_service; \"\": nowhere"},
+    {"group", SETTING_TEXT, AT(filter_config, group), .preset = "", .check = check_word,
+     .help = "its members may connect to a unix socket, as \"postfix\"; \"\": user's own"},
+    {"policy", SETTING_TEXT, AT(filter_config, policy), .preset = "",
+     .help = "one of policies, which mail there is judged by"},
+    {.name = NULL}};
+const struct section section_filter = {
+    "filter", filter_settings,
+    "porteiro-milter: the same policies and counters inside another MTA, as milter and as "
+    "Postfix' policy service"};
 
 static const struct setting upstream_settings[] = {
     {"protocol", SETTING_CHOICE, AT(upstream_config, protocol), .preset = "smtp",

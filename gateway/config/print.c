@@ -218,6 +218,11 @@ int config_print(const struct config *c, struct buffer *out)
         put_settings(&p, &section_redis, &c->redis);
         put_close(&p);
     }
+    if (c->filter.place.file != NULL) {
+        put_open(&p, section_filter.name);
+        put_settings(&p, &section_filter, &c->filter);
+        put_close(&p);
+    }
     put_open(&p, "tls");
     for (size_t i = 0; i < c->tls_count; i++) {
         put_open(&p, c->tls[i].name);
@@ -262,6 +267,7 @@ static const struct {
      {"policies", "outbound", "limits", "account-hour"}},
     {&section_when, "policies.NAME.KIND.NAME.when.", {NULL}},
     {&section_except, "policies.NAME.KIND.NAME.except.", {NULL}},
+    {&section_filter, "filter.", {"filter", NULL}},
 };
 
 enum { REFERENCES = sizeof reference / sizeof *reference, HELP_COLUMN = 36, LINE_WIDTH = 100 };

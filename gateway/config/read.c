@@ -413,6 +413,15 @@ static void read_redis(struct reader *r, const config_setting_t *root)
     }
 }
 
+static void read_filter(struct reader *r, const config_setting_t *root)
+{
+    struct filter_config *filter = &r->config->filter;
+    const config_setting_t *at = reader_group(r, root, "", section_filter.name);
+    (void)read_settings(r, &section_filter, at, section_filter.name, NULL, filter);
+    if (at != NULL)
+        filter->place = reader_place(r, at);
+}
+
 static void read_auth(struct reader *r, const config_setting_t *at)
 {
     static const char *const groups[] = {"guessing", NULL};
@@ -428,7 +437,8 @@ static void read_all(struct reader *r, const config_setting_t *root)
 {
     static const char *const groups[] = {"log",       "tls",    "listeners", "auth",
                                          "upstreams", "redis",  "policies",  "control_groups",
-                                         "groups",    "notify", "milters",   NULL};
+                                         "groups",    "notify", "milters",   "filter",
+                                         NULL};
     const config_setting_t *at;
     size_t keys = 0;
     while (section_top.settings[keys].name != NULL)
@@ -440,6 +450,7 @@ static void read_all(struct reader *r, const config_setting_t *root)
     r->config->log.place = at == NULL ? (struct place){r->config->file, 0} : reader_place(r, at);
     read_auth(r, reader_group(r, root, "", "auth"));
     read_redis(r, root);
+    read_filter(r, root);
     read_tls(r, root);
     read_upstreams(r, root);
     reader_policies(r, root);

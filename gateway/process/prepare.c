@@ -131,6 +131,17 @@ int open_log_target(const struct log_config *log, struct error *why)
     return fd;
 }
 
+/* A configuration may be for porteiro-milter alone. */
+static void check_listeners(const struct config *c, struct errors *errors)
+{
+    const struct place file = {c->file, 0};
+    if (c->listener_count == 0 && errors_count(errors) == 0)
+        errors_add_at(
+            errors, &file,
+            "nothing to do for porteirod: there are neither listeners nor upstreams named "
+            "\"smtp\" or \"pop3\"; filter is porteiro-milter's");
+}
+
 struct prepared *prepare(const char *file, struct errors *errors)
 {
     struct prepared *p = calloc(1, sizeof *p);
@@ -141,6 +152,7 @@ struct prepared *prepare(const char *file, struct errors *errors)
         free(p);
         return NULL;
     }
+    check_listeners(p->config, errors);
     grants_prepare(p->config, &p->grants, errors);
     find_users(p, errors);
     check_folder(p, "state_dir", p->config->state_dir, errors);
