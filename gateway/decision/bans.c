@@ -461,3 +461,16 @@ void bans_release(struct bans *b, size_t process)
             write_head(&b->heads[i], &nothing, &b->contents[i], NULL);
     shared_lock_give(&b->lock);
 }
+
+void suspension_format(const struct ban *b, char out[SUSPENSION_TEXT_SIZE])
+{
+    char end[BAN_END_SIZE] = "it is resumed";
+    if (b->until_ns != BAN_UNTIL_LIFTED)
+        ban_format_end(b->until_ns, end);
+    (void)snprintf(out, SUSPENSION_TEXT_SIZE, " until %s%s%s%s%s", end,
+                   b->rule[0] == '\0' ? "" : ": ", b->rule, b->reason[0] == '\0' ? "" : ": ",
+                   b->reason); /* fits */
+    for (char *c = out; *c != '\0'; c++)
+        if ((unsigned char)*c < ' ' || (unsigned char)*c >= 0x7f)
+            *c = '?';
+}

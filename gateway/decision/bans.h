@@ -30,6 +30,7 @@ enum {
     BAN_ACCOUNT_SIZE = 128,
     BAN_TEXT_SIZE = 112,
     BAN_END_SIZE = 32,
+    SUSPENSION_TEXT_SIZE = 256,
     BAN_CREDENTIALS_MAX = 9,
 };
 #define BAN_MAX_NS       (INT64_C(366) * 86400 * 1000000000)
@@ -122,3 +123,7 @@ uint64_t bans_version(const struct bans *b);
 /* For people: "2026-11-27 18:45 UTC", and "192.0.2.7 until 2026-11-27 18:45 UTC". */
 void ban_format_end(int64_t until_ns, char out[BAN_END_SIZE]);
 void ban_format(const struct address *a, int64_t until_ns, char out[BAN_TEXT_SIZE]);
+
+/* " until 2026-11-27 18:45 UTC: rule: sends spam": what is told to whoever may not send, in the
+ * ASCII that a reply may have. */
+void suspension_format(const struct ban *b, char out[SUSPENSION_TEXT_SIZE]);

@@ -6,8 +6,6 @@
 #include "session/login.h"
 #include "session/registry.h"
 
-#include <stdio.h>
-
 static bool is_shared(const struct session_context *c, const struct address *client)
 {
     return networks_hold(&c->config->shared, client);
@@ -69,36 +67,23 @@ static enum suspension suspension_of(const struct session_context *c, const char
                                  clock_wall_ns(), out);
 }
 
-/* A reply has ASCII alone. */
-static void tell(const struct ban *b, char out[GUARD_TEXT_SIZE])
-{
-    char end[BAN_END_SIZE] = "it is resumed";
-    if (b->until_ns != BAN_UNTIL_LIFTED)
-        ban_format_end(b->until_ns, end);
-    (void)snprintf(out, GUARD_TEXT_SIZE, " until %s%s%s%s%s", end, b->rule[0] == '\0' ? "" : ": ",
-                   b->rule, b->reason[0] == '\0' ? "" : ": ", b->reason); /* fits */
-    for (char *c = out; *c != '\0'; c++)
-        if ((unsigned char)*c < ' ' || (unsigned char)*c >= 0x7f)
-            *c = '?';
-}
-
 static bool is_suspended(const struct session *s, const char *account, enum suspension least,
-                         char out[GUARD_TEXT_SIZE])
+                         char out[SUSPENSION_TEXT_SIZE])
 {
     struct ban b;
     if (suspension_of(s->context, account, &b) < least)
         return false;
-    tell(&b, out);
+    suspension_format(&b, out);
     return true;
 }
 
-bool guard_sending(const struct session *s, char out[GUARD_TEXT_SIZE])
+bool guard_sending(const struct session *s, char out[SUSPENSION_TEXT_SIZE])
 {
     return is_suspended(s, s->sends_for, SUSPENSION_SENDING, out) ||
            is_suspended(s, s->account, SUSPENSION_SENDING, out);
 }
 
-bool guard_login(struct session *s, const struct login *l, char out[GUARD_TEXT_SIZE])
+bool guard_login(struct session *s, const struct login *l, char out[SUSPENSION_TEXT_SIZE])
 {
     const struct guessing *g = s->context->guessing;
     if (g != NULL) {

@@ -23,16 +23,13 @@ bool guard_at_door(const struct session_context *c, const struct address *client
 bool guard_at_login(const struct session_context *c, const struct address *client,
                     const char *account, struct ban_verdict *out);
 
-/* What is told of a suspension: " until 2026-11-27 18:45 UTC: sends spam". */
-enum { GUARD_TEXT_SIZE = 256 };
-
 /* Is the account suspended whose the session is, or whose its message is? Hot: a look or two at
  * BAN_WAYS entries. */
-bool guard_sending(const struct session *s, char out[GUARD_TEXT_SIZE]);
+bool guard_sending(const struct session *s, char out[SUSPENSION_TEXT_SIZE]);
 
 /* The session's login is right. Where its password is a new one, the suspension that a rule has
  * made is lifted. Is the login refused for a suspension of all? */
-bool guard_login(struct session *s, const struct login *l, char out[GUARD_TEXT_SIZE]);
+bool guard_login(struct session *s, const struct login *l, char out[SUSPENSION_TEXT_SIZE]);
 
 /* A suspended account's password is checked anew, whatever is known of it. */
 void guard_before_login(const struct session_context *c, const char *account);

@@ -5,11 +5,10 @@
 #include "decision/decision.h"
 #include "decision/leases.h"
 #include "decision/set_limits.h"
+#include "decision/verdict_log.h"
 #include "policy/figures.h"
 #include "session/access.h"
 #include "session/guard.h"
-
-#include <stdio.h>
 
 enum { ARENA_MAX = 64 * 1024, AFTER_MAX = 64 };
 
@@ -33,70 +32,19 @@ struct policy_facts session_facts(const struct session *s)
 
 /* ---- verdicts ---- */
 
-static const char *header_wanted(const struct limit_rule *r)
-{
-    for (size_t i = 0; i < r->key_count; i++)
-        if (limit_header(r, i)[0] != '\0')
-            return limit_header(r, i);
-    return "";
-}
-
-const char *verdict_text(const struct verdict *v, char out[VERDICT_TEXT_SIZE])
-{
-    char limit[160], wait[40], then[64] = "";
-    if (v->access.rule != NULL)
-        return access_text(&v->access, out, VERDICT_TEXT_SIZE);
-    if (v->rule == NULL)
-        return "Limits can't be checked now; try again in a minute";
-    if (v->lacks_header) {
-        (void)snprintf(out, VERDICT_TEXT_SIZE, "%s: the message has no %s", v->rule->name,
-                       header_wanted(v->rule)); /* fits */
-        return out;
-    }
-    (void)limit_rule_text(v->rule, v->override, limit, sizeof limit);
-    if (v->is_too_large)
-        (void)snprintf(then, sizeof then, "; this is more than it ever lets through"); /* fits */
-    else if (v->kind == VERDICT_DEFER && v->wait_us >= 0)
-        (void)snprintf(then, sizeof then, "; try again in %s",
-                       limit_wait_text(v->wait_us, wait, sizeof wait));             /* fits */
-    (void)snprintf(out, VERDICT_TEXT_SIZE, "%s: %s%s", v->rule->name, limit, then); /* fits */
-    return out;
-}
-
-static struct field used_field(int64_t used)
-{
-    return used < 0 ? field_text(KEY_used, "") : field_number(KEY_used, used);
-}
-
 void session_verdict(const struct session *s, const struct verdict *v, const char *message,
                      const char *sender, const char *recipient)
 {
-    bool is_passing = v->kind == VERDICT_PASS && v->wait_us == 0;
     bool is_monitored = policy_is_monitored(s->listener->policy_rules, v->rule);
-    bool is_ban = v->rule->action == LIMIT_BAN && v->kind == VERDICT_DEFER;
-    bool is_suspended =
-        v->rule->action == LIMIT_SUSPEND && !is_passing && !is_monitored && guard_suspend(s, v);
-    const char *what = is_passing                  ? "pass"
-                       : is_monitored              ? "monitor"
-                       : is_ban                    ? "ban"
-                       : is_suspended              ? "suspend"
-                       : v->kind == VERDICT_DEFER  ? "defer"
-                       : v->kind == VERDICT_REJECT ? "reject"
-                                                   : "delay";
-    char limit[160] = "";
-    if (!is_passing)
-        (void)limit_rule_text(v->rule, v->override, limit, sizeof limit);
-    session_event(
-        s, is_passing ? EVENT_decision_passed : EVENT_decision, field_text(KEY_message, message),
-        field_text(KEY_sender, sender), field_text(KEY_recipient, recipient),
-        field_text(KEY_rule, v->rule->name), field_text(KEY_verdict, what),
-        field_span(KEY_key, v->key), field_text(KEY_country, s->country),
-        field_text(KEY_limit, limit), used_field(is_passing ? -1 : v->used),
-        v->cost == 0 ? field_text(KEY_cost, "") : field_number(KEY_cost, (int64_t)v->cost),
-        v->left < 0 ? field_text(KEY_left, "") : field_number(KEY_left, v->left),
-        v->wait_us < 0 || is_passing ? field_text(KEY_wait, "")
-                                     : field_seconds(KEY_wait, v->wait_us * 1000));
-    if (!is_monitored && !is_passing)
+    bool is_ban = verdict_bans(v);
+    bool is_suspended = verdict_suspends(v) && !is_monitored && guard_suspend(s, v);
+    struct verdict_line line = {.message = message,
+                                .sender = sender,
+                                .recipient = recipient,
+                                .country = s->country,
+                                .word = verdict_word(v, is_monitored, is_suspended)};
+    session_event_fields(s, verdict_event(v), verdict_fields(v, &line));
+    if (!is_monitored && !verdict_is_silent(v))
         session_add(s, v->kind == VERDICT_PASS ? COUNTER_limits_delayed : COUNTER_limits_refused,
                     1);
     if (is_ban && !is_monitored)
@@ -106,11 +54,8 @@ void session_verdict(const struct session *s, const struct verdict *v, const cha
 void session_near(const struct session *s, const struct verdict *v, const char *message,
                   const char *sender)
 {
-    char limit[160];
-    session_event(s, EVENT_near, field_text(KEY_message, message), field_text(KEY_sender, sender),
-                  field_text(KEY_rule, v->rule->name), field_span(KEY_key, v->key),
-                  field_text(KEY_limit, limit_rule_text(v->rule, v->override, limit, sizeof limit)),
-                  used_field(v->used));
+    struct verdict_line line = {.message = message, .sender = sender};
+    session_event_fields(s, EVENT_near, verdict_near_fields(v, &line));
 }
 
 /* ---- receipts ---- */
@@ -172,7 +117,7 @@ void session_policy_keep(struct session *s)
 {
     const struct policy *p = s->listener->policy_rules;
     const struct policy_facts f = session_facts(s);
-    char text[GUARD_TEXT_SIZE];
+    char text[SUSPENSION_TEXT_SIZE];
     drop_rates(&s->policy.at_login);
     if (p != NULL && !guard_sending(s, text) && /* what led to it is forgotten, and stays so */
         (p->counts & (1u << LIMIT_DISTINCT_NETWORKS | 1u << LIMIT_DISTINCT_COUNTRIES)) != 0)
@@ -242,7 +187,7 @@ struct stop {
 static void suspend(void *owner, const struct verdict *v)
 {
     struct stop *stop = owner;
-    char text[GUARD_TEXT_SIZE];
+    char text[SUSPENSION_TEXT_SIZE];
     session_verdict(stop->session, v, "", "", "");
     if (!guard_sending(stop->session, text))
         stop->verdict = *v;

@@ -183,7 +183,7 @@ void pop3_refuse_login(struct pop3_session *s, enum pop3_reply_name name, const 
 
 bool pop3_is_suspended(struct pop3_session *s)
 {
-    char text[GUARD_TEXT_SIZE];
+    char text[SUSPENSION_TEXT_SIZE];
     if (!guard_login(&s->base, &s->login, text))
         return false;
     (void)session_login_refused(&s->base, login_mechanism(&s->login),

@@ -63,7 +63,7 @@ static void limited(struct smtp_session *s, const struct verdict *v)
 /* The password is right, and the account is suspended from all. */
 static bool is_suspended(struct smtp_session *s)
 {
-    char text[GUARD_TEXT_SIZE];
+    char text[SUSPENSION_TEXT_SIZE];
     if (!guard_login(&s->base, &s->login, text))
         return false;
     (void)session_login_refused(&s->base, login_mechanism(&s->login),

@@ -221,7 +221,7 @@ static void wait_for_more(struct smtp_session *s)
 /* The message goes up with its dot, unless its sender was suspended meanwhile. */
 static void pass_dot(struct smtp_session *s, struct span text)
 {
-    char why[GUARD_TEXT_SIZE];
+    char why[SUSPENSION_TEXT_SIZE];
     if (guard_sending(&s->base, why)) {
         struct transaction *t = s->transaction;
         t->refusal = smtp_own_text(s, SMTP_REPLY_sending_suspended, why, &t->refusal_code);

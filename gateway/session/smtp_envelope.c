@@ -86,7 +86,7 @@ static void refuse_size(struct smtp_session *s)
 
 static bool is_suspended(struct smtp_session *s)
 {
-    char text[GUARD_TEXT_SIZE];
+    char text[SUSPENSION_TEXT_SIZE];
     if (!guard_sending(&s->base, text))
         return false;
     refuse_mail(s, SMTP_REPLY_sending_suspended, text, "suspended");

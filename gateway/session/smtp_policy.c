@@ -142,7 +142,7 @@ static void suspend(void *owner, const struct verdict *v)
 {
     struct smtp_session *s = owner;
     struct transaction *t = s->transaction;
-    char why[GUARD_TEXT_SIZE];
+    char why[SUSPENSION_TEXT_SIZE];
     log_verdict(s, v, "");
     t->stopped = guard_sending(&s->base, why)
                      ? smtp_own_text(s, SMTP_REPLY_sending_suspended, why, &t->stopped_code)
