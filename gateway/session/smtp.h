@@ -13,7 +13,7 @@
 #include "session/smtp_replies.h"
 
 struct arena;
-struct smtp_authors;
+struct authors;
 struct smtp_session;
 
 /* Goes on when policy has decided, and replies have been held back for as long as it says. */
@@ -120,7 +120,7 @@ struct transaction {
     struct body body;
     struct headers headers;
     struct header_values *header_values; /* that policy goes by; NULL: none */
-    struct smtp_authors *authors;        /* who it says it is from, for policy; NULL: nobody asks */
+    struct authors *authors;             /* who it says it is from, for policy; NULL: nobody asks */
     const char *received;                /* the trace line, until it is sent */
     const char *refusal;                 /* the answer to the final dot, whole lines */
     int refusal_code;

@@ -1,21 +1,11 @@
 /* Who may send as whom: the policy's rule is asked at MAIL, and when the headers are over; for both
  * then, where the headers name the account. */
-#include "auth/account.h"
+#include "auth/authors.h"
 #include "base/arena.h"
-#include "message/header_addresses.h"
 #include "session/policy.h"
 #include "session/smtp.h"
 
 #include <stdio.h>
-
-/* What is read of a message's headers, in its arena. */
-struct smtp_authors {
-    const struct smtp_session *session;
-    struct header_addresses header;
-    bool is_foreign; /* one of the addresses isn't the account's: the first */
-    enum author_field field;
-    char address[ACCOUNT_SIZE];
-};
 
 /* NULL: nobody asks. */
 static const struct sender_rule *rule_of(const struct smtp_session *s)
@@ -30,14 +20,9 @@ static bool is_for(const struct smtp_session *s)
     return sender_is_for(rule_of(s), &f);
 }
 
-/* As it is compared. What can't be compared is nobody's, and is told as it is. */
-static bool is_own(const struct smtp_session *s, struct span address, char out[ACCOUNT_SIZE])
+static struct author author_of(const struct smtp_session *s)
 {
-    size_t size = account_address(address, out);
-    if (size == 0)
-        (void)span_copy(address, out, ACCOUNT_SIZE); /* cut to fit */
-    return size > 0 &&
-           sender_is_own(rule_of(s), span_of(session_account(&s->base)), span_make(out, size));
+    return (struct author){rule_of(s), session_account(&s->base)};
 }
 
 /* Logs what was found. Returns whether the message is refused for it, and why. */
@@ -63,50 +48,21 @@ static bool is_refused(struct smtp_session *s, const struct sender_finding *f, c
 
 /* ---- the envelope ---- */
 
-static void keep(void *owner, struct span address)
-{
-    (void)span_copy(address, owner, ACCOUNT_SIZE); /* cut to fit: then it is nobody's */
-}
-
-/* The same address is written in one way, as in headers. */
-static void look_at_envelope(const struct smtp_session *s, struct span sender,
-                             char address[ACCOUNT_SIZE], struct sender_finding *out)
-{
-    struct addresses a;
-    char plain[ACCOUNT_SIZE];
-    *out = (struct sender_finding){.where = "MAIL FROM", .address = address};
-    if (sender.size == 0)
-        return;
-    addresses_begin(&a, keep, plain);
-    addresses_take(&a, sender);
-    bool is_plain = addresses_end(&a) == NULL;
-    if (!is_own(s, is_plain ? span_of(plain) : sender, address) || !is_plain)
-        out->fault = SENDER_FOREIGN;
-}
-
 bool smtp_sender_mail(struct smtp_session *s, const struct smtp_event *event,
                       char text[SENDER_TEXT_SIZE])
 {
     const struct sender_rule *r = rule_of(s);
     char address[ACCOUNT_SIZE], sender[ACCOUNT_SIZE];
     struct sender_finding found;
+    const struct author whose = author_of(s);
     if (r == NULL || r->envelope == SENDER_ANY || smtp_trusted_header(s) != NULL || !is_for(s))
         return true;
-    look_at_envelope(s, event->path.address, address, &found);
+    authors_look_at_envelope(&whose, event->path.address, address, &found);
     (void)span_copy(event->path.address, sender, sizeof sender); /* cut to fit */
     return !is_refused(s, &found, sender, text);
 }
 
 /* ---- the headers ---- */
-
-static void look_at_author(void *owner, enum author_field field, struct span address)
-{
-    struct smtp_authors *a = owner;
-    if (a->is_foreign || is_own(a->session, address, a->address))
-        return;
-    a->is_foreign = true;
-    a->field = field;
-}
 
 int smtp_sender_begin(struct smtp_session *s)
 {
@@ -119,31 +75,18 @@ int smtp_sender_begin(struct smtp_session *s)
     t->authors = arena_alloc(t->arena, sizeof *t->authors);
     if (t->authors == NULL)
         return -1;
-    t->authors->session = s;
-    header_addresses_begin(&t->authors->header, look_at_author, t->authors);
+    const struct author whose = author_of(s);
+    authors_begin(t->authors, &whose);
     return 0;
 }
 
 void smtp_sender_take(struct smtp_session *s, struct span headers)
 {
-    struct smtp_authors *a = s->transaction->authors;
-    if (a != NULL && rule_of(s)->header == SENDER_OWN)
-        header_addresses_take(&a->header, headers);
-}
-
-static void look_at_headers(struct smtp_authors *a, struct sender_finding *out)
-{
-    const struct header_addresses *h = &a->header;
-    *out = (struct sender_finding){.where = "From"};
-    header_addresses_end(&a->header);
-    if (h->wrong != NULL)
-        *out = (struct sender_finding){
-            .fault = SENDER_UNREADABLE, .where = author_names[h->wrong_field], .wrong = h->wrong};
-    else if (h->count[AUTHOR_FROM] != 1)
-        out->fault = h->count[AUTHOR_FROM] == 0 ? SENDER_MISSING : SENDER_REPEATED;
-    else if (a->is_foreign)
-        *out = (struct sender_finding){
-            .fault = SENDER_FOREIGN, .where = author_names[a->field], .address = a->address};
+    struct authors *a = s->transaction->authors;
+    if (a == NULL || rule_of(s)->header != SENDER_OWN)
+        return;
+    a->whose.account = session_account(&s->base); /* whom the headers may have named */
+    authors_take(a, headers);
 }
 
 bool smtp_sender_headers(struct smtp_session *s, char text[SENDER_TEXT_SIZE])
@@ -151,12 +94,13 @@ bool smtp_sender_headers(struct smtp_session *s, char text[SENDER_TEXT_SIZE])
     struct transaction *t = s->transaction;
     const struct sender_rule *r = rule_of(s);
     struct sender_finding found = {.fault = SENDER_GOOD};
+    const struct author whose = author_of(s);
     char address[ACCOUNT_SIZE];
     if (t->authors == NULL || (t->is_named && !is_for(s)))
         return true;
     if (t->is_named && r->envelope == SENDER_OWN)
-        look_at_envelope(s, span_of(t->sender), address, &found);
+        authors_look_at_envelope(&whose, span_of(t->sender), address, &found);
     if (found.fault == SENDER_GOOD && r->header == SENDER_OWN)
-        look_at_headers(t->authors, &found);
+        authors_end(t->authors, &found);
     return !is_refused(s, &found, t->sender, text);
 }
