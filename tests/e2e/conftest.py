@@ -24,10 +24,12 @@ pytest_plugins = [
     "fixtures.redis",
     "fixtures.scripted",
     "fixtures.milter",
+    "fixtures.filters",
 ]
 
-PROGRAMS = ["curl", "dovecot", "fetchmail", "gsasl", "mpop", "msmtp", "mutt", "node", "openssl", "perl", "php", "postfix", "redis-cli", "redis-sentinel", "redis-server", "saslpasswd2",
-            "setpriv", "swaks"]
+PROGRAMS = ["clamav-milter", "clamd", "curl", "dovecot", "fetchmail", "gsasl", "mpop", "msmtp", "mutt", "node", "opendkim",
+            "openssl", "perl", "php", "postfix", "redis-cli", "redis-sentinel", "redis-server", "rspamd", "saslpasswd2",
+            "setpriv", "spamass-milter", "spamd", "swaks"]
 
 
 def pytest_addoption(parser):
