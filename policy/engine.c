@@ -300,18 +300,37 @@ int policy_look(struct policy_call *call, const struct policy *p, const struct p
     return asked < 0 ? POLICY_FAILED : group;
 }
 
+/* Where the headers name the account, what goes by it has its turn when they are over. */
+static bool is_late(const struct limit_rule *r, const struct policy_facts *f)
+{
+    return f->account_state == ACCOUNT_HAS_COME && r->stage >= STAGE_MAIL &&
+           (r->stage == STAGE_END || goes_by_account(r));
+}
+
+/* Stage by stage; what suspends counts only what the others let pass; of those that are late, who
+ * is asked about each recipient goes before who is asked about all. */
+static unsigned turn_of(const struct limit_rule *r, const struct policy_facts *f)
+{
+    unsigned late = is_late(r, f);
+    return late * POLICY_TURNS / 2 + (unsigned)r->stage * 4 + (late && are_together(r, f)) * 2U +
+           (r->action == LIMIT_SUSPEND);
+}
+
 /* Of all facts those that are known when a rule has its turn: an account in `except` exempts
- * nobody from a limit on connections. */
-static struct policy_facts known_at(const struct policy_facts *all, enum policy_stage stage)
+ * nobody from a limit on connections, and who sends for others is himself until he names them. */
+static struct policy_facts known_at(const struct policy_facts *all, const struct limit_rule *r)
 {
     struct policy_facts f = *all;
-    if (stage < STAGE_LOGIN)
+    f.account_state = ACCOUNT_KNOWN;
+    if (r->stage < STAGE_MAIL || (all->account_state == ACCOUNT_HAS_COME && !is_late(r, all)))
+        f.account = f.login;
+    if (r->stage < STAGE_LOGIN)
         f.account = f.login = NULL;
-    if (stage == STAGE_FAILURE)
+    if (r->stage == STAGE_FAILURE)
         f.login = NULL;
-    if (stage < STAGE_MAIL)
+    if (r->stage < STAGE_MAIL)
         f.sender = NULL;
-    if (stage != STAGE_RCPT)
+    if (r->stage != STAGE_RCPT)
         f.recipient = NULL;
     return f;
 }
@@ -320,8 +339,12 @@ static struct policy_facts known_at(const struct policy_facts *all, enum policy_
 static int explain(struct policy_call *call, const struct limit_rule *r,
                    const struct policy_facts *all, struct policy_row *row)
 {
-    const struct policy_facts known = known_at(all, r->stage), *f = &known;
-    *row = (struct policy_row){.rule = r, .kind = POLICY_ROW_LOOKED, .take = call->count};
+    const struct policy_facts known = known_at(all, r), *f = &known;
+    *row = (struct policy_row){.rule = r,
+                               .kind = POLICY_ROW_LOOKED,
+                               .take = call->count,
+                               .turn = turn_of(r, all),
+                               .is_late = is_late(r, all)};
     if (!match_holds(&r->when, f))
         row->kind = POLICY_ROW_WHEN;
     else if (!match_is_empty(&r->except) && match_holds(&r->except, f))
@@ -333,7 +356,8 @@ static int explain(struct policy_call *call, const struct limit_rule *r,
     bool is_known = r->stage == STAGE_FAILURE || has_element(r, f);
     int asked = is_known ? ask(call, r, f, call->groups, STORE_LOOK) : 0;
     if (asked == 0)
-        row->kind = limit_lacks_header(r, f) ? POLICY_ROW_LACKS : POLICY_ROW_UNKNOWN;
+        row->kind = limit_lacks_header(r, f) && r->action != LIMIT_SUSPEND ? POLICY_ROW_LACKS
+                                                                           : POLICY_ROW_UNKNOWN;
     call->groups = (uint16_t)(call->groups + (asked > 0));
     return asked;
 }
@@ -345,8 +369,11 @@ int policy_explain(struct policy_call *call, const struct policy *p, const struc
     if (!policy_has_room(call, p))
         return POLICY_FAILED;
     for (size_t i = 0; i < p->limit_count; i++)
-        if (p->limits[i].enabled && explain(call, &p->limits[i], f, &rows[count++]) < 0)
-            return POLICY_FAILED;
+        if (p->limits[i].enabled) {
+            if (explain(call, &p->limits[i], f, &rows[count]) < 0)
+                return POLICY_FAILED;
+            rows[count++].is_harmless = policy_is_monitored(p, &p->limits[i]);
+        }
     return count;
 }
 

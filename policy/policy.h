@@ -132,15 +132,22 @@ enum policy_row_kind {
     POLICY_ROW_UNKNOWN, /* a key of it has no value */
     POLICY_ROW_LACKS,   /* so too, a header's, for which it refuses */
 };
+enum { POLICY_TURNS = 8 * STAGE_COUNT };
 struct policy_row {
     const struct limit_rule *rule;
     enum policy_row_kind kind;
-    size_t take; /* of the call */
+    size_t take;      /* of the call */
+    unsigned turn;    /* below POLICY_TURNS: in which order they are asked */
+    bool is_late;     /* it has its turn when the headers have named the account */
+    bool is_harmless; /* it refuses nobody here, whatever it says */
+    /* Until its turn: time, and for how long the message is held back of it. */
+    int64_t passed_us, delayed_us;
 };
 
 /* Adds a row for each rule that isn't dropped, in their order, and looks at the counters of those
- * that are for these facts, one group of each, taking nothing. `rows` has room for all of the
- * policy's. Returns how many rows, or POLICY_FAILED. */
+ * that are for these facts, one group of each, taking nothing. With ACCOUNT_HAS_COME the headers
+ * name the account, and all know who has logged in. `rows` has room for all of the policy's.
+ * Returns how many rows, or POLICY_FAILED. */
 int policy_explain(struct policy_call *call, const struct policy *p, const struct policy_facts *f,
                    struct policy_row *rows);
 

@@ -59,20 +59,23 @@ void policy_judge_one(const struct policy_call *call, size_t take, struct verdic
     look_at(call, take, out);
 }
 
-void policy_judge_look(const struct policy_call *call, size_t i, struct verdict *out)
+void policy_judge_look(const struct policy_call *call, const struct policy_row *row,
+                       struct verdict *out)
 {
-    struct counter_answer a = call->answers[i];
-    const struct counter_take *take = &call->takes[i];
+    struct counter_answer a = call->answers[row->take];
+    const struct counter_take *take = &call->takes[row->take];
+    const int64_t delay_us = take->rate.max_delay_us - row->delayed_us;
     const struct gcra_take rate = {take->rate.increment_us, take->rate.tolerance_us,
-                                   take->rate.max_delay_us};
+                                   delay_us > 0 ? delay_us : 0};
     int64_t tat_us = a.tat_us;
+    a.now_us += row->passed_us;
     if (take->kind == COUNTER_RATE)
         a.is_refusing = !gcra_take(&tat_us, &rate, a.now_us, &a.wait_us);
     else if (a.is_refusing && a.wait_us == 0)
         a.wait_us = -1; /* nobody knows until when */
-    *out = describe(call, i, &a);
+    *out = describe(call, row->take, &a);
     if (a.is_refusing)
-        refuse(call, i, &a, out);
+        refuse(call, row->take, &a, out);
 }
 
 static struct verdict lacking(const struct limit_rule *r)
@@ -96,28 +99,26 @@ void policy_judge(const struct policy_call *call, int group, struct verdict *out
             look_at(call, i, out);
 }
 
-static bool is_of_stage(const struct policy *p, const struct policy_row *row,
-                        enum policy_stage stage)
+static bool has_turn(const struct policy_row *row, unsigned turn)
 {
-    return row->rule->stage == stage && stage != STAGE_FAILURE &&
-           !policy_is_monitored(p, row->rule);
+    return row->turn == turn && row->rule->stage != STAGE_FAILURE && !row->is_harmless;
 }
 
-/* A header that is missing goes before what was counted. Returns as policy_explained. */
-static int explained_at(const struct policy_call *call, const struct policy *p,
-                        const struct policy_row *rows, size_t count, enum policy_stage stage,
-                        struct verdict *out)
+/* A header that is missing goes before what was counted. Returns the row that refuses, or -1 and
+ * how long it is to wait. */
+static int explained_at(const struct policy_call *call, const struct policy_row *rows, size_t count,
+                        unsigned turn, struct verdict *out)
 {
-    int64_t longest_us = out->wait_us;
+    int64_t longest_us = 0;
     for (size_t i = 0; i < count; i++)
-        if (is_of_stage(p, &rows[i], stage) && rows[i].kind == POLICY_ROW_LACKS) {
+        if (has_turn(&rows[i], turn) && rows[i].kind == POLICY_ROW_LACKS) {
             *out = lacking(rows[i].rule);
             return (int)i;
         }
     for (size_t i = 0; i < count; i++) {
-        if (!is_of_stage(p, &rows[i], stage) || rows[i].kind != POLICY_ROW_LOOKED)
+        if (!has_turn(&rows[i], turn) || rows[i].kind != POLICY_ROW_LOOKED)
             continue;
-        policy_judge_look(call, rows[i].take, out);
+        policy_judge_look(call, &rows[i], out);
         if (out->kind != VERDICT_PASS)
             return (int)i;
         longest_us = out->wait_us > longest_us ? out->wait_us : longest_us;
@@ -126,14 +127,30 @@ static int explained_at(const struct policy_call *call, const struct policy *p,
     return -1;
 }
 
-int policy_explained(const struct policy_call *call, const struct policy *p,
-                     const struct policy_row *rows, size_t count, struct verdict *out)
+/* A reply was held back for rows of that stage: those behind them have their turn later. */
+static void pass_time(struct policy_row *rows, size_t count, unsigned turn, int64_t wait_us)
 {
-    int decides = -1;
-    *out = (struct verdict){.kind = VERDICT_PASS};
-    for (int stage = 0; stage < STAGE_COUNT && decides < 0; stage++)
-        decides = explained_at(call, p, rows, count, (enum policy_stage)stage, out);
-    return decides;
+    const unsigned stage = turn % (POLICY_TURNS / 2) / 4;
+    for (size_t i = 0; i < count; i++)
+        if (rows[i].turn > (turn | 1)) {
+            rows[i].passed_us += wait_us;
+            rows[i].delayed_us += stage >= STAGE_MAIL ? wait_us : 0;
+        }
+}
+
+int policy_explained(const struct policy_call *call, struct policy_row *rows, size_t count,
+                     struct verdict *out)
+{
+    int64_t waited_us = 0;
+    for (unsigned turn = 0; turn < POLICY_TURNS; turn++) {
+        int decides = explained_at(call, rows, count, turn, out);
+        if (decides >= 0)
+            return decides;
+        pass_time(rows, count, turn, out->wait_us);
+        waited_us += out->wait_us;
+    }
+    *out = (struct verdict){.kind = VERDICT_PASS, .wait_us = waited_us};
+    return -1;
 }
 
 /* ---- what is told besides ---- */

@@ -31,13 +31,15 @@ void policy_judge_one(const struct policy_call *call, size_t take, struct verdic
 /* What the answers say of a group. */
 void policy_judge(const struct policy_call *call, int group, struct verdict *out);
 
-/* What would become of one who asked for it now, by what was looked at. */
-void policy_judge_look(const struct policy_call *call, size_t take, struct verdict *out);
+/* What would become of one who asked for it when it is the row's turn, by what was looked at. */
+void policy_judge_look(const struct policy_call *call, const struct policy_row *row,
+                       struct verdict *out);
 
-/* Which of the rows decides, stage by stage as a session comes to them: fills in its verdict. -1:
- * none refuses; then `out` says how long replies are held back. */
-int policy_explained(const struct policy_call *call, const struct policy *p,
-                     const struct policy_row *rows, size_t count, struct verdict *out);
+/* Which of the rows decides, as a session comes to them, and what is held back meanwhile: fills in
+ * its verdict, and how late each has its turn. -1: none refuses; then `out` says how long replies
+ * are held back. */
+int policy_explained(const struct policy_call *call, struct policy_row *rows, size_t count,
+                     struct verdict *out);
 
 typedef void policy_told_fn(void *owner, const struct verdict *v);
 

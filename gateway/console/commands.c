@@ -14,7 +14,7 @@ const struct command console_commands[] = {
     {"limits", "KEY ...", "how limits stand for an account, an address, @DOMAIN", command_limits},
     {"limit", "set|unset|list [KEY LIMIT RATE --burst --for --permanent --reason]",
      "gives somebody another rate, for a day; takes it back", command_limit},
-    {"explain", "--account A [--ip --from --to --protocol smtp|pop3 --listener --at]",
+    {"explain", "--account A [--ip --from --to --header --protocol smtp|pop3 --at ...]",
      "what would happen to it now, rule by rule", command_explain},
     {"suggest", "LOG ... [--per hour|day --count recipients|messages --limit --burst]",
      "what each account sends, and whom a limit would touch", command_suggest},

@@ -49,30 +49,37 @@ static int64_t parse_time(const char *text)
     return -1;
 }
 
+/* A word and its value into the request. Returns 0, or -1: it is none. */
+static int add_option(json_t *request, const char *word, const char *value)
+{
+    static const char *const names[] = {"account",  "ip",       "from",  "to",
+                                        "protocol", "listener", "login", "certificate"};
+    if (strcmp(word, "at") == 0 && parse_time(value) >= 0)
+        return json_object_set_new(request, "at", json_integer(parse_time(value)));
+    if (strcmp(word, "header") == 0) {
+        if (json_object_get(request, "headers") == NULL)
+            (void)json_object_set_new(request, "headers", json_array()); /* else the next fails */
+        return json_array_append_new(json_object_get(request, "headers"), json_string(value));
+    }
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (strcmp(word, names[i]) == 0)
+            return json_object_set_new(request, word, json_string(value));
+    return -1;
+}
+
 int command_explain(const struct console *c)
 {
-    static const char *const names[] = {"account", "ip", "from", "to", "protocol", "listener"};
     static const char *const heads[] = {"rule", "at", "counter", ">left", "verdict", "where"};
     static const struct listing rows = {"explain", heads, 6, add_row};
     json_t *request = json_pack("{s:s}", "command", rows.command);
     bool is_good = request != NULL;
-    for (int i = 0; i < c->argc && is_good; i++) {
-        const char *word = strncmp(c->argv[i], "--", 2) == 0 ? c->argv[i] + 2 : "";
-        const char *value = i + 1 < c->argc ? c->argv[++i] : NULL;
-        int failed = value == NULL ? -1 : 1;
-        if (strcmp(word, "at") == 0 && value != NULL)
-            failed = parse_time(value) < 0
-                         ? -1
-                         : json_object_set_new(request, "at", json_integer(parse_time(value)));
-        for (size_t n = 0; n < sizeof names / sizeof *names && failed > 0; n++)
-            if (strcmp(word, names[n]) == 0)
-                failed = json_object_set_new(request, word, json_string(value));
-        is_good = failed == 0;
-    }
+    for (int i = 0; i < c->argc && is_good; i += 2)
+        is_good = strncmp(c->argv[i], "--", 2) == 0 && i + 1 < c->argc &&
+                  add_option(request, c->argv[i] + 2, c->argv[i + 1]) == 0;
     if (is_good && json_object_get(request, "account") != NULL)
         return listing_answer(c, &rows, request);
     json_decref(request);
     return console_wrong("explain takes --account ACCOUNT, and --ip ADDRESS, --from ADDRESS, --to "
-                         "ADDRESS, --protocol smtp|pop3, --listener NAME, --at \"YYYY-MM-DD "
-                         "HH:MM\"");
+                         "ADDRESS, --header \"NAME: VALUE\", --login ACCOUNT, --certificate NAME, "
+                         "--protocol smtp|pop3, --listener NAME, --at \"YYYY-MM-DD HH:MM\"");
 }

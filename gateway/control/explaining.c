@@ -2,11 +2,11 @@
 
 #include "auth/aliases.h"
 #include "base/clock.h"
+#include "control/explaining_doors.h"
 #include "policy/figures.h"
 
 #include <stdio.h>
-
-enum { VERDICT_TEXT = 320 };
+#include <stdlib.h>
 
 /* ---- whom it is about ---- */
 
@@ -52,6 +52,40 @@ static int take_account(struct explanation *e, const json_t *request, struct err
     return 0;
 }
 
+/* Whoever sends for the account: one of the listener's trusted logins, or he who comes from one of
+ * its trusted networks and hasn't logged in at all. */
+static int take_login(struct explanation *e, const json_t *request, struct error *why)
+{
+    const struct subject_lists *l = &e->from->lists;
+    const char *word = order_text(request, "login");
+    const struct trusted_config *network =
+        e->facts.client == NULL ? NULL : trusted_network(e->listener, e->facts.client);
+    e->is_unasked = word[0] == '\0' && network != NULL && strcmp(network->account, e->account) == 0;
+    if (word[0] == '\0')
+        return 0;
+    if (aliases_account(l->aliases, span_of(word), l->config->auth.realm, e->login) < 0)
+        return error_set(why, "\"%s\" is no account; write one as --login web@example.com", word);
+    const struct trusted_config *t = trusted_login(e->listener, e->login);
+    if (t == NULL && strcmp(e->login, e->account) != 0)
+        return error_set(why, "%s is none of the logins that send for others at %s (trusted)",
+                         e->login, e->listener->name);
+    e->facts.login = e->login;
+    if (t != NULL && t->header != NULL)
+        e->facts.account_state = ACCOUNT_HAS_COME;
+    return 0;
+}
+
+/* Whose certificate it has shown, which was verified. */
+static void take_certificate(struct explanation *e, const json_t *request)
+{
+    const struct subject_lists *l = &e->from->lists;
+    const char *word = order_text(request, "certificate");
+    e->facts.has_certificate = word[0] != '\0';
+    if (e->facts.has_certificate &&
+        aliases_account(l->aliases, span_of(word), l->config->auth.realm, e->certificate) == 0)
+        e->facts.certificate = e->certificate;
+}
+
 static int take_client(struct explanation *e, const json_t *request, struct error *why)
 {
     const struct subject_lists *l = &e->from->lists;
@@ -84,6 +118,37 @@ static int take_address(const json_t *request, const char *key, char out[ACCOUNT
     return 0;
 }
 
+static const char *header(const void *owner, const char *name)
+{
+    return header_values_find(owner, name);
+}
+
+/* "NAME: VALUE", each a field of the message. */
+static int take_headers(struct explanation *e, const json_t *request, struct error *why)
+{
+    static const struct text_list none = {NULL, 0};
+    const json_t *fields = json_object_get(request, "headers");
+    const struct policy *p = e->listener->policy_rules;
+    const struct text_list *names = p == NULL ? &none : &p->headers;
+    e->headers.limit = EXPLAINED_HEADERS_MAX;
+    header_values_init(&e->values, names->items, names->count);
+    for (size_t i = 0; i < json_array_size(fields); i++) {
+        const char *field = json_string_value(json_array_get(fields, i));
+        const char *colon = field == NULL ? NULL : strchr(field, ':');
+        if (colon == NULL || strpbrk(field, "\r\n") != NULL)
+            return error_set(why, "\"%.80s\" is no field; write --header \"From: ana@example.com\"",
+                             field == NULL ? "" : field);
+        if (buffer_append(&e->headers, span_of(field)) < 0 ||
+            buffer_append(&e->headers, span_of("\r\n")) < 0)
+            return error_set(why, "that are too many headers");
+    }
+    header_values_take(&e->values, buffer_bytes(&e->headers));
+    header_values_take(&e->values, span_of("\r\n"));
+    e->facts.header = header;
+    e->facts.header_owner = &e->values;
+    return 0;
+}
+
 int explaining_understand(const struct explaining *x, const json_t *request, struct explanation *e,
                           struct error *why)
 {
@@ -92,19 +157,31 @@ int explaining_understand(const struct explaining *x, const json_t *request, str
     if (choose_listener(e, request, why) < 0 || take_account(e, request, why) < 0 ||
         take_client(e, request, why) < 0 ||
         take_address(request, "from", e->sender, &e->facts.sender, why) < 0 ||
-        take_address(request, "to", e->recipient, &e->facts.recipient, why) < 0)
+        take_address(request, "to", e->recipient, &e->facts.recipient, why) < 0 ||
+        take_login(e, request, why) < 0 || take_headers(e, request, why) < 0)
         return -1;
+    take_certificate(e, request);
     e->facts.now_s = at > 0 ? at : clock_wall_ns() / CLOCK_SECOND;
     e->facts.set_limits = &x->set_limits;
     e->facts.recipients = e->facts.bytes = 1;
     return 0;
 }
 
+void explaining_free(struct explanation **e)
+{
+    if (*e != NULL)
+        buffer_clear(&(*e)->headers);
+    free(*e);
+    *e = NULL;
+}
+
 /* ---- counters ---- */
 
 static bool is_asked_there(const struct explanation *e, const struct limit_rule *r)
 {
-    return e->listener->role == ROLE_SUBMISSION || r->stage < STAGE_MAIL;
+    return e->listener->role == ROLE_SUBMISSION
+               ? !e->is_unasked || (r->stage != STAGE_LOGIN && r->stage != STAGE_FAILURE)
+               : r->stage < STAGE_MAIL;
 }
 
 /* What the listener's sessions never come to is left out. */
@@ -141,19 +218,6 @@ int explaining_ask(struct explanation *e, struct policy_call *call)
 
 /* ---- rows ---- */
 
-struct teller {
-    void (*tell)(void *owner, json_t *row);
-    void *owner;
-    bool is_over; /* a row has ended it */
-};
-
-static void tell(struct teller *t, json_t *row)
-{
-    if (row != NULL)
-        t->tell(t->owner, row); /* without memory it is missing */
-    json_decref(row);
-}
-
 static const char *const stage_names[] = {
     [STAGE_CONNECT] = "connect", [STAGE_LOGIN] = "login", [STAGE_FAILURE] = "failure",
     [STAGE_MAIL] = "MAIL",       [STAGE_RCPT] = "RCPT",   [STAGE_DATA] = "DATA",
@@ -177,6 +241,14 @@ static bool is_monitored(const struct explanation *e, size_t i)
     return i < e->own && policy_is_monitored(e->listener->policy_rules, e->rows[i].rule);
 }
 
+/* What a rule that suspends would do once more: defer, where it has done so too often. */
+static bool suspends(const struct explanation *e, const struct limit_rule *r)
+{
+    const struct policy *p = e->listener->policy_rules;
+    return r->action == LIMIT_SUSPEND && !offence_is_flood(e->from->suspending->bans, r->name,
+                                                           &p->max_suspensions, clock_wall_ns());
+}
+
 static const char *verdict_name(const struct explanation *e, size_t i, const struct verdict *v)
 {
     const struct limit_rule *r = e->rows[i].rule;
@@ -186,6 +258,7 @@ static const char *verdict_name(const struct explanation *e, size_t i, const str
         return r->action == LIMIT_BAN ? "next: ban" : "next: log";
     return is_monitored(e, i)         ? "monitor"
            : r->action == LIMIT_BAN   ? "ban"
+           : suspends(e, r)           ? "suspend"
            : v->kind == VERDICT_DEFER ? "defer"
                                       : "reject";
 }
@@ -210,14 +283,14 @@ static void add_counter(json_t *row, const struct policy_call *call, size_t take
 }
 
 static void tell_rule(const struct explanation *e, size_t i, const struct policy_call *call,
-                      struct teller *t)
+                      struct explaining_teller *t)
 {
     const struct policy_row *r = &e->rows[i];
     char at[PLACE_SIZE] = "";
     struct verdict v = {.kind = r->kind == POLICY_ROW_LACKS ? VERDICT_REJECT : VERDICT_PASS};
     bool is_asked = r->kind == POLICY_ROW_LOOKED || r->kind == POLICY_ROW_LACKS;
     if (r->kind == POLICY_ROW_LOOKED)
-        policy_judge_look(call, r->take, &v);
+        policy_judge_look(call, r, &v);
     if (r->rule->place.file != NULL)
         (void)place_format(&r->rule->place, at);
     json_t *row = json_pack("{s:s, s:s, s:s, s:s, s:s, s:b}", "rule", r->rule->name, "stage",
@@ -226,146 +299,7 @@ static void tell_rule(const struct explanation *e, size_t i, const struct policy
                             at, "decides", !t->is_over && (int)i == e->decides);
     if (row != NULL && r->kind == POLICY_ROW_LOOKED)
         add_counter(row, call, r->take, &v);
-    tell(t, row);
-}
-
-/* ---- what isn't a limit ---- */
-
-static void tell_other(struct teller *t, const char *rule, const char *stage, const char *verdict,
-                       const char *why)
-{
-    bool decides = !t->is_over && strcmp(verdict, "pass") != 0;
-    t->is_over = t->is_over || decides;
-    tell(t, json_pack("{s:s, s:s, s:s, s:s, s:s, s:b}", "rule", rule, "stage", stage, "verdict",
-                      verdict, "why", why, "where", "", "decides", decides));
-}
-
-/* As session/guard looks at it: at the door, and for the account there. */
-static bool is_banned(const struct explanation *e, struct ban_verdict *out)
-{
-    const struct suspending *s = e->from->suspending;
-    const struct config *c = e->from->lists.config;
-    int64_t now = clock_wall_ns();
-    if (e->facts.client == NULL)
-        return false;
-    bool is_hit = (!e->facts.is_shared && bans_hold(s->bans, &e->client, 0, now, out)) ||
-                  bans_hold(s->bans, &e->client, guessing_account(s->key, e->account), now, out);
-    return is_hit &&
-           !(out->spares_known && known_has(e->from->known, s->key, e->account, &e->client,
-                                            c->auth.remember_networks_ms * CLOCK_MS, now));
-}
-
-static void tell_ban(const struct explanation *e, struct teller *t, char text[EXPLAINED_TEXT_SIZE])
-{
-    struct ban_verdict ban;
-    char until[BAN_END_SIZE], why[BAN_END_SIZE + 40] = "";
-    bool is_hit = is_banned(e, &ban);
-    if (e->facts.client == NULL)
-        return;
-    if (is_hit) {
-        ban_format_end(ban.until_ns, until);
-        (void)snprintf(why, sizeof why, "banned until %s", until); /* fits */
-        (void)snprintf(text, EXPLAINED_TEXT_SIZE, "%s is refused: its address is %s", e->account,
-                       why); /* cut to fit */
-    }
-    tell_other(t, "bans", "connect", is_hit ? "defer" : "pass", why);
-}
-
-/* Of all an account does its login is refused, before anything is counted for it. */
-static int suspended_at(const struct explanation *e)
-{
-    const struct suspending *s = e->from->suspending;
-    return bans_suspension(s->bans, guessing_account(s->key, e->account), clock_wall_ns(), NULL) ==
-                   SUSPENSION_ALL
-               ? STAGE_LOGIN
-               : STAGE_MAIL;
-}
-
-static void tell_suspension(const struct explanation *e, struct teller *t,
-                            char text[EXPLAINED_TEXT_SIZE])
-{
-    const struct suspending *s = e->from->suspending;
-    struct ban b;
-    enum suspension is =
-        bans_suspension(s->bans, guessing_account(s->key, e->account), clock_wall_ns(), &b);
-    bool is_all = is == SUSPENSION_ALL;
-    bool is_hit = is_all || (is == SUSPENSION_SENDING && e->listener->role == ROLE_SUBMISSION);
-    const char *why = is == SUSPENSION_LIFTED ? "" : is_all ? "all" : "sending";
-    if (is_hit && !t->is_over)
-        (void)snprintf(text, EXPLAINED_TEXT_SIZE, "%s is suspended (%s)%s%s", e->account, why,
-                       b.reason[0] == '\0' ? "" : ": ", b.reason); /* cut to fit */
-    tell_other(t, "suspension", is_all ? "login" : "MAIL",
-               !is_hit  ? "pass"
-               : is_all ? "defer"
-                        : "reject",
-               why);
-}
-
-/* ---- who may send as whom, and from where ---- */
-
-static void tell_placed(struct teller *t, const char *rule, const struct place *place,
-                        const char *stage, const char *verdict, const char *why)
-{
-    char at[PLACE_SIZE] = "";
-    bool decides = !t->is_over && strcmp(verdict, "reject") == 0;
-    t->is_over = t->is_over || decides;
-    if (place->file != NULL)
-        (void)place_format(place, at);
-    tell(t, json_pack("{s:s, s:s, s:s, s:s, s:s, s:b}", "rule", rule, "stage", stage, "verdict",
-                      verdict, "why", why, "where", at, "decides", decides));
-}
-
-/* At login for a mailbox, at MAIL for who sends. */
-static void tell_access(const struct explanation *e, struct teller *t,
-                        char text[EXPLAINED_TEXT_SIZE])
-{
-    const struct policy *p = e->listener->policy_rules;
-    const char *stage = e->listener->role == ROLE_SUBMISSION ? "MAIL" : "login";
-    for (size_t i = 0; p != NULL && i < p->access_count; i++) {
-        struct access_refusal refusal = {.rule = &p->access[i]};
-        char why[VERDICT_TEXT] = "";
-        if (!refusal.rule->enabled)
-            continue;
-        int outcome = access_judge(refusal.rule, &e->facts, &refusal.lack);
-        const char *verdict = outcome < 0                            ? "skip"
-                              : outcome > 0                          ? "pass"
-                              : access_is_monitored(p, refusal.rule) ? "monitor"
-                                                                     : "reject";
-        if (outcome == 0)
-            (void)access_text(&refusal, why, sizeof why);
-        if (strcmp(verdict, "reject") == 0 && !t->is_over)
-            (void)snprintf(text, EXPLAINED_TEXT_SIZE, "%s is refused at %s (%s) by %s", e->account,
-                           e->listener->name, stage, why); /* cut to fit */
-        tell_placed(t, refusal.rule->name, &refusal.rule->place, stage, verdict,
-                    outcome < 0 ? "when" : why);
-    }
-}
-
-/* Of the envelope: the header isn't known. */
-static void tell_sender(const struct explanation *e, struct teller *t,
-                        char text[EXPLAINED_TEXT_SIZE])
-{
-    const struct policy *p = e->listener->policy_rules;
-    char address[ACCOUNT_SIZE], why[SENDER_TEXT_SIZE] = "";
-    if (p == NULL || p->sender.envelope == SENDER_ANY || e->listener->role != ROLE_SUBMISSION ||
-        e->facts.sender == NULL)
-        return;
-    size_t size = account_address(span_of(e->sender), address);
-    bool is_for = sender_is_for(&p->sender, &e->facts);
-    bool is_own =
-        e->sender[0] == '\0' ||
-        (size > 0 && sender_is_own(&p->sender, span_of(e->account), span_make(address, size)));
-    const struct sender_finding found = {SENDER_FOREIGN, "MAIL FROM", e->sender, NULL};
-    if (is_for && !is_own)
-        (void)sender_text(&found, e->account, why);
-    const char *verdict = !is_for                         ? "skip"
-                          : is_own                        ? "pass"
-                          : policy_sender_is_monitored(p) ? "monitor"
-                                                          : "reject";
-    if (strcmp(verdict, "reject") == 0 && !t->is_over)
-        (void)snprintf(text, EXPLAINED_TEXT_SIZE, "%s is refused at %s (MAIL): %s", e->account,
-                       e->listener->name, why); /* cut to fit */
-    tell_placed(t, "sender", &p->sender.place, "MAIL", verdict, is_for ? why : "when");
+    explaining_tell_row(t, row);
 }
 
 /* ---- all of it ---- */
@@ -393,30 +327,50 @@ static void say(const struct explanation *e, const struct policy_call *call,
     }
 }
 
+/* Whoever reads goes on doing so while his account may not send. */
+static void note_harmless(struct explanation *e)
+{
+    for (size_t i = 0; i < e->own; i++)
+        if (e->listener->role == ROLE_POP3 && e->rows[i].rule->scope == LIMIT_SENDING &&
+            suspends(e, e->rows[i].rule))
+            e->rows[i].is_harmless = true;
+}
+
+static void tell_stage(const struct explanation *e, enum policy_stage stage, bool is_late,
+                       const struct policy_call *call, struct explaining_teller *t)
+{
+    for (size_t i = 0; i < e->count; i++)
+        if (e->rows[i].rule->stage == stage && e->rows[i].is_late == is_late)
+            tell_rule(e, i, call, t);
+    if (e->decides >= 0 && e->rows[e->decides].rule->stage == stage &&
+        e->rows[e->decides].is_late == is_late)
+        t->is_over = true;
+}
+
+/* What is known by then is judged: where the headers name the account, the rest at the end. */
 void explaining_tell(struct explanation *e, const struct policy_call *call,
                      void (*fn)(void *owner, json_t *row), void *owner,
                      char text[EXPLAINED_TEXT_SIZE])
 {
-    struct teller t = {fn, owner, false};
-    const struct policy *p = e->listener->policy_rules;
-    e->decides = -1;
-    e->verdict = (struct verdict){.kind = VERDICT_PASS};
-    if (p != NULL)
-        e->decides = policy_explained(call, p, e->rows, e->own, &e->verdict);
+    struct explaining_teller t = {.tell = fn, .owner = owner, .text = text};
+    bool is_named_late = e->facts.account_state == ACCOUNT_HAS_COME;
+    bool is_mail = e->listener->role == ROLE_SUBMISSION;
+    note_harmless(e);
+    e->decides = policy_explained(call, e->rows, e->own, &e->verdict);
     say(e, call, text);
-    tell_ban(e, &t, text);
-    for (int stage = 0; stage < STAGE_COUNT; stage++) {
-        if (stage == suspended_at(e))
-            tell_suspension(e, &t, text);
-        if (stage == STAGE_LOGIN && e->listener->role == ROLE_POP3)
-            tell_access(e, &t, text);
-        if (stage == STAGE_MAIL && e->listener->role == ROLE_SUBMISSION)
-            tell_access(e, &t, text);
-        if (stage == STAGE_MAIL)
-            tell_sender(e, &t, text);
-        for (size_t i = 0; i < e->count; i++)
-            if ((int)e->rows[i].rule->stage == stage)
-                tell_rule(e, i, call, &t);
-        t.is_over = t.is_over || (e->decides >= 0 && (int)e->rows[e->decides].rule->stage == stage);
-    }
+    explaining_tell_door(e, &t);
+    tell_stage(e, STAGE_CONNECT, false, call, &t);
+    explaining_tell_login(e, &t);
+    tell_stage(e, STAGE_LOGIN, false, call, &t);
+    tell_stage(e, STAGE_FAILURE, false, call, &t);
+    if (is_mail)
+        explaining_tell_mail(e, &t);
+    for (int stage = STAGE_MAIL; stage < STAGE_END; stage++)
+        tell_stage(e, (enum policy_stage)stage, false, call, &t);
+    if (is_mail)
+        explaining_tell_headers(e, &t);
+    for (int stage = is_named_late ? STAGE_MAIL : STAGE_END; stage <= STAGE_END; stage++)
+        tell_stage(e, (enum policy_stage)stage, is_named_late, call, &t);
+    if (is_mail && is_named_late)
+        explaining_tell_end(e, &t);
 }

@@ -61,6 +61,7 @@ struct limiting *limiting_create(const struct limiting_options *options)
     l->explaining = (struct explaining){.lists = lists_of(l),
                                         .suspending = options->suspending,
                                         .known = options->known,
+                                        .sessions = options->sessions,
                                         .set_limits = options->set_limits};
     return l;
 }
@@ -69,7 +70,7 @@ static void end_question(struct question *q)
 {
     decision_destroy(&q->decision);
     timeout_destroy(&q->again);
-    free(q->explanation);
+    explaining_free(&q->explanation);
     *q = (struct question){.socket = NULL};
 }
 

@@ -17,6 +17,7 @@ struct limiting_options {
     const struct senders *senders;
     const struct suspending *suspending;
     const struct known *known;
+    struct session_table sessions;
     struct memory memory;
     /* The store in Redis, of which nobody needs to think until somebody asks; NULL: there is none.
      */

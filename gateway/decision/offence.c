@@ -105,12 +105,19 @@ static void follow(struct ban *made, const struct ban *was)
         made->until_ns = was->until_ns;
 }
 
+bool offence_is_flood(const struct bans *b, const char *rule, const struct rate *most,
+                      int64_t now_ns)
+{
+    return bans_suspended_by(b, rule, now_ns - most->period_us * 1000, now_ns) >=
+           (uint64_t)most->count;
+}
+
 static bool is_flood(const struct guessing *g, const struct ban *made, const struct rate *most)
 {
-    int64_t now = made->since_ns, period = most->period_us * 1000;
-    if (bans_suspended_by(g->bans, made->rule, now - period, now) < (uint64_t)most->count)
+    int64_t now = made->since_ns;
+    if (!offence_is_flood(g->bans, made->rule, most, now))
         return false;
-    if (bans_tell_flood(g->bans, period, now))
+    if (bans_tell_flood(g->bans, most->period_us * 1000, now))
         log_event(g->log, EVENT_suspensions_stopped, field_text(KEY_rule, made->rule),
                   field_text(KEY_account, made->name), field_number(KEY_count, most->count));
     return true;

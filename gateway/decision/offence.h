@@ -22,6 +22,10 @@ bool offence_ban(const struct guessing *g, const struct verdict *v, const struct
 bool offence_suspend(const struct guessing *g, const struct verdict *v,
                      const struct policy_facts *f, const struct rate *most);
 
+/* Has the rule suspended `most` accounts already? Looks through all bans. */
+bool offence_is_flood(const struct bans *b, const char *rule, const struct rate *most,
+                      int64_t now_ns);
+
 /* The account has logged in with `credential` (guessing_credential). Lifts its suspension, and logs
  * it, if a rule made that, and nothing of what it carries or is remembered here is the same, and
  * all of it is told apart: nothing of it is KNOWN_UNSAID, and there is something. */

@@ -111,6 +111,7 @@ void control_main(const struct birth *birth)
                    .senders = m->senders,
                    .suspending = &c.suspending,
                    .known = m->known,
+                   .sessions = m->sessions,
                    .memory = memory_open(m->limits, m->limits_key, birth->slot, c.role.counters),
                    .open_store = open_store,
                    .owner = &c},

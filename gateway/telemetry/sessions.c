@@ -109,7 +109,7 @@ static void leave(const struct session_table *t, size_t row)
         atomic_fetch_sub(crowd_of(t, network), 1);
 }
 
-static size_t count_network(const struct session_table *t, uint64_t network)
+size_t session_count_network(const struct session_table *t, uint64_t network)
 {
     const _Atomic uint64_t *all = networks(t);
     size_t count = 0;
@@ -125,10 +125,10 @@ int session_join(const struct session_table *t, int row, uint64_t network, size_
     for (int tries = 0; tries < JOIN_TRIES; tries++) {
         uint32_t crowd = atomic_fetch_add(crowd_of(t, network), 1) + 1;
         atomic_store(&networks(t)[row], network);
-        if (crowd <= max || count_network(t, network) <= max)
+        if (crowd <= max || session_count_network(t, network) <= max)
             return 0;
         leave(t, (size_t)row);
-        if (count_network(t, network) >= max)
+        if (session_count_network(t, network) >= max)
             break;
     }
     return -1;

@@ -86,4 +86,7 @@ int session_read(const struct session_table *t, size_t row, struct session_row *
 /* How many rows are in use, of one process or with -1 of all. */
 size_t session_count(const struct session_table *t, int slot);
 
+/* How many rows are of a network, as session_join counts them. */
+size_t session_count_network(const struct session_table *t, uint64_t network);
+
 const char *session_state_name(enum session_state state);

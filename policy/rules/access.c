@@ -107,7 +107,7 @@ static bool is_satisfied(const struct access_rule *r, const struct policy_facts 
     return false;
 }
 
-static bool goes_by_account(const struct access_rule *r)
+bool access_goes_by_account(const struct access_rule *r)
 {
     return r->when.accounts.count > 0 || r->except.accounts.count > 0 ||
            r->certificate == ACCESS_CERTIFICATE_OWN;
@@ -116,7 +116,7 @@ static bool goes_by_account(const struct access_rule *r)
 static bool is_its_turn(const struct access_rule *r, const struct policy_facts *f)
 {
     return r->enabled && (f->account_state == ACCOUNT_KNOWN ||
-                          goes_by_account(r) == (f->account_state == ACCOUNT_HAS_COME));
+                          access_goes_by_account(r) == (f->account_state == ACCOUNT_HAS_COME));
 }
 
 static bool is_for(const struct access_rule *r, const struct policy_facts *f)

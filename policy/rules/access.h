@@ -35,6 +35,9 @@ int access_rule_check(const struct access_rule *r, const char *path, struct erro
 /* Does it go by the clock? */
 bool access_has_hours(const struct access_rule *r);
 
+/* Does it go by whose account it is? */
+bool access_goes_by_account(const struct access_rule *r);
+
 /* What is wrong. */
 enum access_lack {
     ACCESS_DENIED,

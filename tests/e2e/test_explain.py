@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from fixtures.clients import PASSWORDS, Smtp, message, plain_response, smtp
+from fixtures.clients import PASSWORDS, Pop3, Smtp, message, plain_response, smtp, tls_context
 from fixtures.waiting import until
 
 CLIENT, OTHER = "127.0.0.2", "127.0.0.3"
@@ -44,7 +44,8 @@ def test_each_rule_is_told_with_its_counter_what_is_left_its_verdict_and_its_lin
     with smtp(gateway, source=CLIENT) as client:
         client.mail(message(), recipients=["x@dest.example", "y@other.example"])
     rows = rows_of(gateway, ip=CLIENT, to="bob@dest.example")
-    assert list(rows) == ["bans", "doors", "auth.guessing", "suspension", "quiet", "hour", "to", "never", "spared"]
+    assert list(rows) == ["bans", "max_connections", "max_connections_per_ip", "doors", "auth.guessing", "suspension", "quiet", "hour", "to",
+                          "never", "spared"]
     hour = rows["hour"]
     assert (hour["verdict"], hour["left"], hour["used"], hour["stage"]) == ("defer", 0, 2, "RCPT")
     assert hour["key"] == "hour alice@example.com" and hour["limit"] == "at most 60 recipients in 1h, 2 at once" and 0 < hour["wait"] <= 60
@@ -80,11 +81,11 @@ def test_bans_and_suspensions_are_told_first(new_limited):
     gateway.ctl("suspend", "alice", "--reason", "stolen")
     rows = rows_of(gateway, ip=CLIENT)
     assert rows["suspension"]["verdict"] == "reject" and rows["suspension"]["decides"] and rows["bans"]["verdict"] == "pass"
-    assert "alice@example.com is suspended (sending): stolen" in gateway.ctl("explain", "--account", "alice").stdout
+    assert "(MAIL) by suspension: sending: stolen" in gateway.ctl("explain", "--account", "alice").stdout
     gateway.ctl("ban", CLIENT)
     rows = rows_of(gateway, ip=CLIENT)
     assert [row["rule"] for row in rows.values() if row["decides"]] == ["bans"]
-    assert "is banned until" in gateway.ctl("explain", "--account", "alice", "--ip", CLIENT).stdout
+    assert "(connect) by bans: banned until" in gateway.ctl("explain", "--account", "alice", "--ip", CLIENT).stdout
     assert rows_of(gateway, account="bob", ip=OTHER)["suspension"]["verdict"] == "pass"
 
 
@@ -92,7 +93,7 @@ def test_a_mailbox_has_the_rules_of_pop3_and_hours_are_those_of_the_time(new_gat
     night = limit("account", count="logins", rate="1/1h", when={"hours": ["Mon-Sun 22:00-23:00"]})
     gateway = new_gateway(new_smtp(), new_pop3([message()]), timezone="UTC", listener={"policy": "out"},
                           policies={"out": {"limits": {"night": night, "hour": HOUR}}})
-    assert list(rows_of(gateway, protocol="pop3")) == ["night", "auth.guessing", "suspension"]
+    assert list(rows_of(gateway, protocol="pop3")) == ["suspension", "night", "auth.guessing"]
     verdicts = {hour: rows_of(gateway, at=f"2026-11-28 {hour}:30")["night"]["verdict"] for hour in range(24)}
     assert sorted(verdicts.values()) == ["pass"] + ["skip"] * 23
 
@@ -131,6 +132,109 @@ def test_wrong_arguments_are_refused_without_asking(gateway, words):
     assert "explain takes --account" in gateway.ctl("explain", *words, status=2).stderr
 
 
+# ---- what else there is to know of a message ----
+
+OWN = {"sender": {"envelope": "own", "header": "own"}}
+
+
+def test_of_the_header_it_tells_what_is_given(new_gateway, new_smtp):
+    script = limit("header:X-Script", count="messages", rate="1/1h", missing="reject")
+    gateway = new_gateway(new_smtp(), policies={"out": {**OWN, "limits": {"script": script}}}, listener={"policy": "out"})
+
+    def senders(*headers):
+        words = ["--from", "alice@example.com", *(word for header in headers for word in ("--header", header))]
+        rows = json.loads(gateway.ctl("--json", "explain", "--account", "alice", *words).stdout)
+        return {row["stage"]: row["verdict"] for row in rows if row["rule"] == "sender"}, rows[-1]
+
+    verdicts, script = senders()
+    assert verdicts == {"MAIL": "pass", "headers": "skip"} and (script["verdict"], script["decides"]) == ("reject", True)
+    verdicts, script = senders("From: Ana <alice@example.com>", "X-Script: mailer.php")
+    assert verdicts == {"MAIL": "pass", "headers": "pass"} and (script["verdict"], script["key"]) == ("pass", "script mailer.php")
+    assert senders("From: boss@bank.example")[0]["headers"] == "reject"
+    assert senders("Subject: x")[0]["headers"] == "reject"
+    assert "is no field" in gateway.ctl("explain", "--account", "alice", "--header", "alice@example.com", status=1).stderr
+    said = gateway.ctl("explain", "--account", "alice", "--header", "From: boss@bank.example").stdout
+    assert "(headers) by sender: From: boss@bank.example is not an address of alice@example.com" in said
+
+
+def test_a_certificate_counts_where_access_asks_for_one(new_gateway, new_smtp, authority):
+    gateway = new_gateway(new_smtp(), listener={"policy": "out", "client_certificate": "optional", "client_ca": authority.certificate},
+                          policies={"out": {"access": {"shown": {"certificate": "any"}, "own": {"certificate": "own"}}}})
+    assert [rows_of(gateway, certificate=name)[rule]["verdict"] for name in ("alice", "bob") for rule in ("shown", "own")] == [
+        "pass", "pass", "pass", "reject"]
+    rows = rows_of(gateway)
+    assert rows["shown"]["decides"] and "without a client certificate" in rows["shown"]["why"]
+
+
+def test_so_many_connections_as_there_may_be_are_told(new_limited):
+    gateway = new_limited({"max_connections_per_ip": 1}, hour=HOUR)
+    assert rows_of(gateway, ip=CLIENT)["max_connections_per_ip"]["verdict"] == "pass"
+    with smtp(gateway, source=CLIENT):
+        row = rows_of(gateway, ip=CLIENT)["max_connections_per_ip"]
+        assert (row["verdict"], row["decides"], row["why"]) == ("defer", True, "1 of 1 are there")
+        assert Smtp(gateway.port("submission"), tls=None, source=CLIENT).reply().startswith("421 ")
+        assert rows_of(gateway, ip=OTHER)["max_connections_per_ip"]["verdict"] == "pass"
+
+
+def test_a_rule_that_suspends_is_told_as_that_and_past_max_suspensions_it_defers(new_gateway, new_smtp, new_pop3):
+    stolen = limit("account", count="messages", rate="1/1h", action="suspend", duration="1h")
+    logins = limit("account", count="logins", rate="1/1h", action="suspend", duration="1h")
+    gateway = new_gateway(new_smtp(), new_pop3([message()]), policies={"out": {"max_suspensions": "1/10min", "limits": {"stolen": stolen}},
+                                                                   "in": {"limits": {"logins": logins}}},
+                          listener={"policy": "out"}, listeners={"pop3": {"policy": "in"}, "pop3s": {"policy": "in"}})
+    for who, verdict, said in (("alice", "suspend", "550 5.7.1 Sending is suspended"), ("bob", "defer", "451 4.7.1 stolen: ")):
+        with smtp(gateway, user=who) as client:
+            client.mail(message())
+            row = rows_of(gateway, account=who)["stolen"]
+            assert (row["verdict"], row["decides"]) == (verdict, True)
+            client.ask(f"MAIL FROM:<{who}@example.com>", said)
+    with Pop3(gateway.port("pop3s")) as client:
+        client.expect("+OK")
+        client.ask("USER bob", "+OK")
+        client.ask(f"PASS {PASSWORDS['bob']}", "+OK")
+    row = rows_of(gateway, account="bob", protocol="pop3")["logins"]
+    assert (row["verdict"], row["decides"]) == ("suspend", False), "reading goes on"
+
+
+@pytest.mark.parametrize("source", ["mail-auth", "header:X-Account"])
+def test_mail_of_a_trusted_login_is_told_as_that_of_the_account_that_it_names(new_gateway, new_smtp, source):
+    out = {"sender": {"envelope": "own"}, "limits": {"web": limit("login", count="messages", rate="2/1h"), "customer": limit("account", rate="1/1h")},
+           "access": {"away": {"networks": [f"{CLIENT}/32"], "when": {"accounts": ["alice@example.com"]}}}}
+    gateway = new_gateway(new_smtp(), policies={"out": out}, shared_networks=[], listener={
+        "policy": "out", "trusted": {"web": {"logins": ["carol"], "account_from": source}}})
+
+    def told(**options):
+        rows = explain(gateway, login="carol", **{"from": "alice@example.com", "to": "x@dest.example", "ip": CLIENT, **options})
+        return [(row["rule"], row["stage"]) for row in rows if row["decides"]]
+
+    def happens(source_address=CLIENT):
+        with smtp(gateway, user="carol", source=source_address) as client:
+            by_header = source.startswith("header")
+            reply = client.send("MAIL FROM:<alice@example.com>" + ("" if by_header else " AUTH=alice@example.com")).reply()
+            for line in ["RCPT TO:<x@dest.example>", "DATA"]:
+                if reply.startswith("250 "):
+                    reply = client.send(line).reply()
+            return client.send_bytes(b"X-Account: alice\r\n\r\nhello\r\n.\r\n").reply() if reply.startswith("354") else reply
+
+    late = source.startswith("header")
+    assert told() == [] and happens().startswith("250 ")
+    assert told(ip=OTHER) == [("away", "end" if late else "MAIL")] and "away: " in happens(OTHER)
+    assert told() == [("customer", "RCPT")] and "customer: " in happens()
+    assert told(**{"from": "boss@bank.example"}) == [("sender", "headers" if late else "MAIL")]
+    assert rows_of(gateway, account="bob", login="carol", to="x@dest.example")["customer"]["key"] == "customer bob@example.com"
+    gateway.ctl("suspend", "alice")
+    assert told() == ([("customer", "RCPT")] if late else [("suspension", "MAIL")])
+    assert told(account="bob", **{"from": "bob@example.com"}) == []
+    assert "none of the logins" in gateway.ctl("explain", "--account", "alice", "--login", "bob", status=1).stderr
+
+
+def test_who_sends_from_a_trusted_network_has_not_logged_in(new_gateway, new_smtp):
+    gateway = new_gateway(new_smtp(), policies={"out": {"limits": {"logins": limit("account", count="logins", rate="1/1h"), "hour": HOUR}}},
+                          listener={"policy": "out", "trusted": {"printers": {"networks": [f"{CLIENT}/32"], "account": "alice"}}})
+    assert "logins" not in rows_of(gateway, ip=CLIENT) and "logins" in rows_of(gateway, ip=OTHER)
+    assert "logins" in rows_of(gateway, account="bob", ip=CLIENT)
+
+
 # ---- it agrees with what then happens ----
 
 KINDS = [("connections", dict(max=2), ["ip", "global"]), ("sessions", dict(max=2), ["account", "network"]),
@@ -139,63 +243,102 @@ KINDS = [("connections", dict(max=2), ["ip", "global"]), ("sessions", dict(max=2
          ("recipients", dict(rate="2/1h", at="message"), ["account", "account_domain"]),
          ("distinct_recipients", dict(max=2, window="1h"), ["account", "sender"]),
          ("rejected_recipients", dict(ratio=40, min=2, window="1h"), ["account"])]
+WHOM = [{"accounts": ["alice@example.com"]}, {"accounts": ["@example.com"]}, {"accounts": ["bob@example.com"]}, {"networks": [f"{CLIENT}/32"]},
+        {"listeners": ["submission"]}]
+
+
+def sometimes(chance, odds, **keys):
+    """A part of a rule that is there now and then."""
+    return keys if chance.random() < odds else {}
 
 
 def random_rule(chance):
     count, figures, keys = chance.choice(KINDS)
-    rule = limit(chance.choice(keys), count=count, **figures)
-    if "rate" in figures and chance.random() < 0.3:
-        rule["burst"] = 1
-    rule["action"] = chance.choice(["defer", "reject"])
-    if chance.random() < 0.2:
-        rule["mode"] = "monitor"
-    if chance.random() < 0.3:
-        rule[chance.choice(["when", "except"])] = {"accounts": [chance.choice(["alice@example.com", "@example.com", "bob@example.com"])]}
-    return rule
+    key = chance.choice(keys)
+    acts = [dict(action="suspend", duration="1h")] if key == "account" else [dict(action="ban", duration="1h")] if key == "ip" else []
+    return {**limit(key, count=count, **figures), **(sometimes(chance, 0.3, burst=1) if "rate" in figures else {}),
+            **chance.choice([dict(action="defer"), dict(action="reject"), *acts]), **sometimes(chance, 0.2, mode="monitor"),
+            **sometimes(chance, 0.3, **{chance.choice(["when", "except"]): chance.choice(WHOM)})}
 
 
-def sends(gateway, who, source, recipient):
-    """A session with a message. Returns the name of the rule that refuses it, None, or "server": it was refused behind."""
-    def refused(reply):
-        found = re.match(r"[45]\d\d [\d.]+ (rule\d): ", reply)
-        assert found or reply[0] == "2" or reply.startswith("550 5.1.1 "), reply
-        return found and found[1]
+def random_access(chance):
+    asks = chance.choice([dict(networks=[f"{CLIENT}/32"]), dict(deny=True), dict(certificate="any"), dict(certificate="own"), dict(hours=["Mon-Sun 00:00-24:00"])])
+    return {**asks, "when": chance.choice(WHOM), **sometimes(chance, 0.4, mode="monitor"), **sometimes(chance, 0.5, **{"except": chance.choice(WHOM)})}
 
+
+def random_policy(chance):
+    sender = {"envelope": chance.choice(["own", "any"]), "header": chance.choice(["own", "any"]), **sometimes(chance, 0.2, mode="monitor"),
+              **sometimes(chance, 0.3, **{chance.choice(["when", "except"]): chance.choice(WHOM)})}
+    return {"limits": {f"rule{n}": random_rule(chance) for n in range(5)}, **sometimes(chance, 0.6, sender=sender),
+            **sometimes(chance, 0.4, access={f"access{n}": random_access(chance) for n in range(chance.randint(1, 2))}),
+            **sometimes(chance, 0.3, max_suspensions="1/10min")}
+
+
+REFUSALS = {"[45]\\d\\d [\\d.]+ ((rule|access)\\d): ": None, "Sending is suspended|account (is|was) suspended": "suspended",
+            "No (connections|logins) from|address was banned": "bans", "is not an address of ": "sender", "^550 5.1.1 ": "server"}
+
+
+def refusal_of(reply):
+    """The name of what refuses, "server": it was refused behind; None: it passes."""
+    for pattern, name in REFUSALS.items():
+        if found := re.search(pattern, reply):
+            return name or found[1]
+    assert reply[0] in "23", reply
+    return None
+
+
+def sends(gateway, who, source, sender, recipient, author, context):
+    """A session with a message. Returns what refuses it."""
     with Smtp(gateway.port("submission"), tls=None, source=source) as client:
-        if rule := refused(client.reply()):
-            return rule
+        refused = refusal_of(client.reply())
+        if refused:
+            return refused
         client.hello()
-        client.starttls()
+        client.starttls(context=context)
         client.hello()
-        for line in (f"AUTH PLAIN {plain_response(who, PASSWORDS[who])}", f"MAIL FROM:<{who}@example.com>", f"RCPT TO:<{recipient}>"):
-            reply = client.send(line).reply()
-            if rule := refused(reply):
-                return rule
-            if not reply.startswith("2"):
-                return "server"
-        reply = client.send("DATA").reply()
-        if not reply.startswith("354 "):
-            return refused(reply)
-        return refused(client.send_bytes(message() + b".\r\n").reply())
+        for line in (f"AUTH PLAIN {plain_response(who, PASSWORDS[who])}", f"MAIL FROM:<{sender}>", f"RCPT TO:<{recipient}>", "DATA"):
+            if refused := refusal_of(client.send(line).reply()):
+                return refused
+        return refusal_of(client.send_bytes(f"From: {author}\r\nSubject: x\r\n\r\nhello\r\n.\r\n".encode()).reply())
 
 
+def settle(gateway):
+    """All that was counted is counted: the worker's link to Redis answers in order."""
+    gateway.wait_sessions(0)
+    with Smtp(gateway.port("submissions")) as client:
+        client.expect("220 ")
+    gateway.wait_sessions(0)
+
+
+@pytest.mark.parametrize("store", ["memory", "redis"])
 @pytest.mark.parametrize("seed", range(8))
-def test_what_is_explained_is_what_then_happens(new_gateway, new_smtp, seed):
-    chance = random.Random(seed)
+def test_what_is_explained_is_what_then_happens(new_gateway, new_smtp, new_redis, authority, store, seed):
+    chance = random.Random(f"{store}{seed}")
     server = new_smtp().on("RCPT", lambda line: "550 5.1.1 nobody" if "nobody" in line else None)
-    gateway = new_gateway(server, shared_networks=[], workers=1, listener={"policy": "out"},
-                          policies={"out": {"limits": {f"rule{n}": random_rule(chance) for n in range(5)}}})
+    redis = {"redis": {"address": [f"127.0.0.1:{new_redis().port}"], "timeout": "2s"}} if store == "redis" else {}
+    gateway = new_gateway(server, shared_networks=[], workers=1, auth={"lift_on_new_password": False}, **redis, policies={
+        "out": random_policy(chance), "sync": {"limits": {"sync": limit("ip", count="connections", rate="1000000/1s")}}},
+        listener={"client_certificate": "optional", "client_ca": authority.certificate},
+        listeners={"submission": {"policy": "out"}, "submissions": {"policy": "sync"}})
     refusals = 0
     for _ in range(12):
         who, source = chance.choice(["alice", "bob"]), chance.choice([CLIENT, OTHER])
+        sender, author = (chance.choice([f"{who}@example.com"] * 4 + ["boss@bank.example"]) for _ in range(2))
         recipient = chance.choice(["x@dest.example", "y@dest.example", "z@other.example", "nobody@dest.example"])
-        gateway.wait_sessions(0)
-        options = {"account": who, "ip": source, "from": f"{who}@example.com", "to": recipient, "listener": "submission"}
-        decides = {row["rule"]: row["stage"] for row in explain(gateway, **options) if row["decides"]}
-        happens = sends(gateway, who, source, recipient)
+        context = tls_context()
+        if shows := chance.random() < 0.5:
+            context.load_cert_chain(authority.ana.certificate, authority.ana.key)
+        settle(gateway)
+        options = {"account": who, "ip": source, "from": sender, "to": recipient, "header": f"From: {author}", "listener": "submission",
+                   **({"certificate": "alice@example.com"} if shows else {})}
+        rows = [row for row in explain(gateway, **options) if row["decides"]]
+        decides = ["suspended" if row["rule"] == "suspension" or row["verdict"] == "suspend" else row["rule"] for row in rows]
+        happens = sends(gateway, who, source, sender, recipient, author, context)
         if happens == "server":
-            assert set(decides.values()) <= {"DATA", "end"}, "what comes before its word was decided"
+            assert {row["stage"] for row in rows} <= {"DATA", "headers", "end"}, "what comes before its word was decided"
         else:
-            assert list(decides) == ([happens] if happens else []), (options, decides, happens)
+            assert decides == ([happens] if happens else []), (options, rows, happens)
             refusals += happens is not None
+        if happens in ("suspended", "bans") and chance.random() < 0.7:
+            gateway.ctl(*(("resume", who) if happens == "suspended" else ("unban", source)))
     assert refusals > 0 or seed > 0
