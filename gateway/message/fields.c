@@ -206,11 +206,11 @@ size_t fields_count(const struct fields *f)
     return f->count;
 }
 
-struct field fields_at(const struct fields *f, size_t index)
+struct mail_field fields_at(const struct fields *f, size_t index)
 {
     const struct entry *e = &f->entries[index];
-    return (struct field){span_make(e->text, e->name_size),
-                          span_make(e->text + e->value_at, e->size - e->value_at)};
+    return (struct mail_field){span_make(e->text, e->name_size),
+                               span_make(e->text + e->value_at, e->size - e->value_at)};
 }
 
 /* ---- edits ---- */

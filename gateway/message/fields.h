@@ -10,7 +10,7 @@
 struct fields;
 
 /* None of its lines but the first begins without white space. */
-struct field {
+struct mail_field {
     struct span name;  /* as it is written, without white space behind it */
     struct span value; /* behind the colon, the white space there too; without the last CRLF */
 };
@@ -23,7 +23,7 @@ void fields_destroy(struct fields **fields);
 size_t fields_count(const struct fields *f);
 
 /* In their order, from 0. Valid as long as the fields are. */
-struct field fields_at(const struct fields *f, size_t index);
+struct mail_field fields_at(const struct fields *f, size_t index);
 
 /* The edits. `value` is made to be one field's: its lines may end with LF, and one that does not
  * begin with white space gets some. `is_spaced`: it brings the white space behind the colon.

@@ -55,7 +55,7 @@ static const struct {
 START_TEST(a_field_is_its_name_and_what_is_behind_the_colon)
 {
     struct fields *f = made(seen[_i].header);
-    struct field field = fields_at(f, seen[_i].index);
+    struct mail_field field = fields_at(f, seen[_i].index);
     ck_assert(span_equals(field.name, seen[_i].name));
     ck_assert(span_equals(field.value, seen[_i].value));
     fields_destroy(&f);
