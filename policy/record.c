@@ -64,30 +64,21 @@ static bool skip_head(struct span *line)
 
 /* ---- fields ---- */
 
-/* The characters at the front for which `is_one` holds, taken off. */
-static struct span take_word(struct reader *r, bool (*is_one)(char c))
-{
-    size_t size = 0;
-    while (size < r->rest.size && is_one(r->rest.data[size]))
-        size++;
-    return span_take(&r->rest, size);
-}
+/* A function of base/scan: where what it looks through ends. */
+typedef const char *scan_fn(const char *at, const char *end);
 
-/* The same, of what needs no quotes. */
-static struct span take_plain(struct reader *r)
+/* What stands at the front, taken off. */
+static inline struct span take_word(struct reader *r, scan_fn *scan)
 {
-    const char *end = scan_word(r->rest.data, r->rest.data + r->rest.size);
+    const char *end = scan(r->rest.data, r->rest.data + r->rest.size);
     return span_take(&r->rest, (size_t)(end - r->rest.data));
 }
 
-static bool is_of_key(char c)
+static const char *scan_number(const char *at, const char *end)
 {
-    return (c >= 'a' && c <= 'z') || c == '_';
-}
-
-static bool is_of_number(char c)
-{
-    return ascii_is_digit(c) || c == '-' || c == '.';
+    while (at < end && (ascii_is_digit(*at) || *at == '-' || *at == '.'))
+        at++;
+    return at;
 }
 
 static void put(struct reader *r, unsigned c)
@@ -161,16 +152,11 @@ static bool take_escaped(struct reader *r)
     return true;
 }
 
-static bool is_unescaped(char c)
-{
-    return (unsigned char)c >= ' ' && c != '"' && c != '\\' && c != 0x7f;
-}
-
 /* Behind the opening quote. */
 static bool take_quoted(struct reader *r, struct span *value)
 {
     size_t begin = r->used;
-    *value = take_word(r, is_unescaped);
+    *value = take_word(r, scan_quoted);
     if (take(r, '"'))
         return true; /* as it stands */
     memcpy(r->out->decoded + r->used, value->data, value->size);
@@ -178,7 +164,7 @@ static bool take_quoted(struct reader *r, struct span *value)
     while (take(r, '\\')) {
         if (!take_escaped(r))
             return false;
-        struct span more = take_word(r, is_unescaped);
+        struct span more = take_word(r, scan_quoted);
         memcpy(r->out->decoded + r->used, more.data, more.size);
         r->used += more.size;
     }
@@ -189,12 +175,12 @@ static bool take_quoted(struct reader *r, struct span *value)
 static bool take_key(struct reader *r, struct span *key)
 {
     if (!r->is_json) {
-        *key = take_word(r, is_of_key);
+        *key = take_word(r, scan_key);
         return take(r, '=');
     }
     if (!take(r, '"'))
         return false;
-    *key = take_word(r, is_of_key);
+    *key = take_word(r, scan_key);
     if (!take(r, '"'))
         return false;
     skip_spaces(r);
@@ -225,7 +211,7 @@ static bool take_field(struct reader *r)
         return false;
     skip_spaces(r);
     if (!take(r, '"'))
-        f.value = r->is_json ? take_word(r, is_of_number) : take_plain(r);
+        f.value = take_word(r, r->is_json ? scan_number : scan_word);
     else if (!take_quoted(r, &f.value))
         return false;
     skip_spaces(r);
@@ -254,8 +240,9 @@ int record_read(struct span line, struct record_line *out)
 
 struct span record_value(const struct record_line *r, const char *key)
 {
+    const size_t size = strlen(key);
     for (size_t i = 0; i < r->count; i++)
-        if (span_equals(r->fields[i].key, key))
+        if (r->fields[i].key.size == size && memcmp(r->fields[i].key.data, key, size) == 0)
             return r->fields[i].value;
     return span_make("", 0);
 }

@@ -117,6 +117,49 @@ static inline bool scan_is_word(const char *at, size_t size)
 #endif
 }
 
+/* Hot: the first byte in [at, end) that a log line's key doesn't have: anything but a small letter
+ * or an underscore; or `end`. */
+static inline const char *scan_key(const char *at, const char *end)
+{
+#ifdef __SSE2__
+    const __m128i before = _mm_set1_epi8('_' - 1), behind = _mm_set1_epi8('z' + 1),
+                  backquote = _mm_set1_epi8('`');
+    for (; end - at >= 16; at += 16) { /* between the two: the letters, '_' and '`' */
+        __m128i block = _mm_loadu_si128((const __m128i *)(const void *)at);
+        __m128i near = _mm_and_si128(_mm_cmpgt_epi8(block, before), _mm_cmplt_epi8(block, behind));
+        unsigned keys =
+            (unsigned)_mm_movemask_epi8(_mm_andnot_si128(_mm_cmpeq_epi8(block, backquote), near));
+        if (keys != 0xffff)
+            return at + __builtin_ctz(~keys);
+    }
+#endif
+    while (at < end && ((*at >= 'a' && *at <= 'z') || *at == '_'))
+        at++;
+    return at;
+}
+
+/* Hot: the first byte in [at, end) that doesn't stand for itself within quotes: a control
+ * character, a quote, a backslash; or `end`. */
+static inline const char *scan_quoted(const char *at, const char *end)
+{
+#ifdef __SSE2__
+    const __m128i last = _mm_set1_epi8(' ' - 1), rubout = _mm_set1_epi8(0x7f),
+                  quote = _mm_set1_epi8('"'), backslash = _mm_set1_epi8('\\');
+    for (; end - at >= 16; at += 16) {
+        __m128i block = _mm_loadu_si128((const __m128i *)(const void *)at);
+        __m128i low = _mm_cmpeq_epi8(_mm_min_epu8(block, last), block);
+        __m128i one = _mm_or_si128(_mm_cmpeq_epi8(block, quote), _mm_cmpeq_epi8(block, backslash));
+        __m128i hit = _mm_or_si128(_mm_or_si128(low, one), _mm_cmpeq_epi8(block, rubout));
+        unsigned mask = (unsigned)_mm_movemask_epi8(hit);
+        if (mask != 0)
+            return at + __builtin_ctz(mask);
+    }
+#endif
+    while (at < end && (unsigned char)*at >= ' ' && *at != 0x7f && *at != '"' && *at != '\\')
+        at++;
+    return at;
+}
+
 /* Hot: the first control character (below a space, or DEL) in [at, end), or `end`. */
 static inline const char *scan_control(const char *at, const char *end)
 {

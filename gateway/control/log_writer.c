@@ -113,7 +113,10 @@ static void write_pending(void *owner)
         } else {
             tell_dropped(w);
         }
-        buffer_consume(&w->pending, (size_t)written);
+        if ((size_t)written == w->pending.size)
+            buffer_empty(&w->pending); /* the next lines come soon */
+        else
+            buffer_consume(&w->pending, (size_t)written);
     }
 }
 

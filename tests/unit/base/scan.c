@@ -40,6 +40,20 @@ static const char *naive_word(const char *at, const char *end)
     return at;
 }
 
+static const char *naive_key(const char *at, const char *end)
+{
+    while (at != end && *at != '\0' && strchr("abcdefghijklmnopqrstuvwxyz_", *at) != NULL)
+        at++;
+    return at;
+}
+
+static const char *naive_quoted(const char *at, const char *end)
+{
+    while (at != end && (unsigned char)*at >= 32 && *at != 127 && *at != '"' && *at != '\\')
+        at++;
+    return at;
+}
+
 static const char *naive_control(const char *at, const char *end)
 {
     while (at != end && (unsigned char)*at >= 32 && *at != 127)
@@ -126,6 +140,8 @@ START_TEST(a_byte_that_ends_what_is_scanned_ends_it_wherever_it_stands)
         const char *(*naive)(const char *at, const char *end);
     } scans[] = {{scan_field_name, naive_field_name}, /* RFC 5322 section 3.6.8: ftext */
                  {scan_word, naive_word},
+                 {scan_key, naive_key},
+                 {scan_quoted, naive_quoted},
                  {scan_control, naive_control},
                  {scan_ascii, naive_ascii}};
     alignas(64) char area[AREA_SIZE];
@@ -165,6 +181,10 @@ START_TEST(scanning_agrees_with_a_loop_over_single_bytes)
                     ck_abort_msg("word: start %zu, length %zu", start, length);
                 if (scan_is_word(at, length) != (naive_word(at, end) == end))
                     ck_abort_msg("whole word: start %zu, length %zu", start, length);
+                if (scan_key(at, end) != naive_key(at, end))
+                    ck_abort_msg("key: start %zu, length %zu", start, length);
+                if (scan_quoted(at, end) != naive_quoted(at, end))
+                    ck_abort_msg("quoted: start %zu, length %zu", start, length);
                 if (scan_ascii(at, end) != naive_ascii(at, end))
                     ck_abort_msg("ascii: start %zu, length %zu", start, length);
                 if (scan_control(at, end) != naive_control(at, end))
@@ -189,6 +209,8 @@ START_TEST(no_byte_at_the_end_or_behind_it_is_read)
         ck_assert(scan_pair(end - length, end, 'x', '.') == end);
         ck_assert(scan_field_name(end - length, end) == end);
         ck_assert(scan_word(end - length, end) == end);
+        ck_assert(scan_key(end - length, end) == end);
+        ck_assert(scan_quoted(end - length, end) == end);
         ck_assert(scan_control(end - length, end) == end);
         ck_assert(scan_ascii(end - length, end) == end);
     }
