@@ -8,6 +8,7 @@
 #include "process/children.h"
 #include "process/limits.h"
 #include "process/notify.h"
+#include "process/rules.h"
 #include "process/spool_file.h"
 #include "process/state.h"
 #include "process/tickets.h"
@@ -164,37 +165,11 @@ static void reopen_log(struct master *m)
 
 /* ---- generations ---- */
 
-/* Returns 0, or -1: there are too many. */
-static int claim_rule(const struct master *m, const char *name, unsigned number, uint16_t *out)
-{
-    int fresh, slot = label_claim(m->state.mapping.labels, LABEL_RULE, name, number, &fresh);
-    if (slot < 0)
-        return -1;
-    if (fresh)
-        limits_clear(m->limits, (size_t)slot);
-    *out = (uint16_t)slot;
-    return 0;
-}
-
-/* Rules of the same name in several policies share one. Returns 0, or -1: there are too many. */
-static int claim_rules(const struct master *m, struct config *c, unsigned number)
-{
-    struct guessing_config *guessing = &c->auth.guessing;
-    int failed = guessing->max == 0 ? 0 : claim_rule(m, GUESSING_RULE, number, &guessing->slot);
-    for (size_t i = 0; i < c->policy_count; i++)
-        for (size_t n = 0; n < c->policies[i].limit_count; n++) {
-            struct limit_rule *r = &c->policies[i].limits[n];
-            if (r->enabled)
-                failed |= claim_rule(m, r->name, number, &r->slot);
-        }
-    return failed;
-}
-
 /* Listeners, servers and rules get their slots. Returns 0, or -1 having complained. */
 static int claim_labels(struct master *m, struct config *c, unsigned number, struct errors *errors)
 {
     const struct mapping *map = &m->state.mapping;
-    int fresh, failed = claim_rules(m, c, number);
+    int fresh, failed = rules_claim(map->labels, m->limits, c, number);
     for (size_t i = 0; i < c->listener_count; i++) {
         int slot = label_claim(map->labels, LABEL_LISTENER, c->listeners[i].name, number, &fresh);
         if (slot >= 0 && fresh)
