@@ -11,7 +11,7 @@
 
 /* ---- the start ---- */
 
-static int open_file(const char *path)
+int files_open(const char *path)
 {
     return open(path,
                 O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY); /* a pipe is nobody's to await */
@@ -22,7 +22,7 @@ static void prepare_one(const struct config *config, size_t index, struct watche
 {
     const struct watched_config *c = &config->watched[index];
     struct error why;
-    int fd = open_file(c->path);
+    int fd = files_open(c->path);
     if (fd < 0) {
         errors_add_at(errors, &c->place, "%s: %s: %s", c->key, c->path, strerror(errno));
     } else {
@@ -129,7 +129,7 @@ static void ask(struct generation *g, size_t index)
     struct channel *control = control_of(g);
     if (control == NULL)
         return; /* another is started, and asked in the next second */
-    int fd = open_file(path);
+    int fd = files_open(path);
     if (fd < 0) {
         refuse(g, w, path, strerror(errno));
         w->is_due = false;
@@ -186,8 +186,7 @@ void files_reload(struct generation *g, uint32_t request)
         answer(g);
 }
 
-/* Has a file of which a part may be missing lost half of what is in force? */
-static bool is_half(const struct watched *w, enum watched_kind kind, size_t count)
+bool files_is_half(const struct watched *w, enum watched_kind kind, size_t count)
 {
     bool may_be = kind == WATCHED_OVERRIDES || kind == WATCHED_ADDRESSES;
     return may_be && !w->is_meant && count < (w->count + 1) / 2;
@@ -200,7 +199,7 @@ static void take(struct generation *g, const struct message *m)
     const struct watched_config *c = &g->prepared->config->watched[said->index];
     struct watched *w = &g->prepared->watched[said->index];
     struct error why;
-    if (is_half(w, c->kind, said->count))
+    if (files_is_half(w, c->kind, said->count))
         (void)error_set(&why, "it has fewer than half of the lines in force; if that is meant, "
                               "porteiroctl reload --files takes it");
     else if (sealed_map(&w->list, *m->fd, &why) == 0)

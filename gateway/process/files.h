@@ -32,6 +32,12 @@ struct watched *files_prepare(const struct config *config, struct file_watch *wa
                               struct errors *errors);
 void files_destroy(struct watched **watched, size_t count);
 
+/* Opens one to be read. Returns the descriptor, or -1 with errno. */
+int files_open(const char *path);
+
+/* Has a file of which a part may be missing lost half of what is in force, unmeant? */
+bool files_is_half(const struct watched *w, enum watched_kind kind, size_t count);
+
 /* The list of that kind, for who reads it as long as the process lives; NULL: none. */
 const struct sealed *files_list(const struct watched *watched, const struct config *config,
                                 enum watched_kind kind);

@@ -174,6 +174,90 @@ struct prepared *prepare(const char *file, struct errors *errors)
     return p;
 }
 
+/* ---- porteiro-milter ---- */
+
+static void find_filter_user(struct prepared *p, struct errors *errors)
+{
+    p->is_root = geteuid() == 0;
+    p->user = (struct identity){.uid = geteuid(), .gid = getegid()};
+    if (p->is_root)
+        find_user(p, "user", p->config->user, &p->user, errors);
+}
+
+static int try_folder(const void *path, struct error *why)
+{
+    return access(path, R_OK | W_OK | X_OK) < 0 ? error_set(why, "%s", strerror(errno)) : 0;
+}
+
+static int try_file(const void *path, struct error *why)
+{
+    return access(path, R_OK) < 0 ? error_set(why, "%s", strerror(errno)) : 0;
+}
+
+/* There is no master that could open anything for it later. */
+static void try_as_user(const struct prepared *p, struct errors *errors)
+{
+    const struct config *c = p->config;
+    const struct identity *who = p->is_root ? &p->user : NULL;
+    const struct place at = config_place(c, "state_dir");
+    struct error why;
+    if (privileges_try(who, try_folder, c->state_dir, &why) < 0)
+        errors_add_at(errors, &at,
+                      "state_dir: %s: porteiro-milter keeps its counters there as user \"%s\": %s; "
+                      "chown %s %s",
+                      c->state_dir, c->user, why.text, c->user, c->state_dir);
+    for (size_t i = 0; i < c->watched_count; i++)
+        if (privileges_try(who, try_file, c->watched[i].path, &why) < 0)
+            errors_add_at(errors, &c->watched[i].place,
+                          "%s: %s: porteiro-milter reads it as user \"%s\": %s", c->watched[i].key,
+                          c->watched[i].path, c->user, why.text);
+}
+
+static void check_filter(const struct config *c, struct errors *errors)
+{
+    const struct place file = {c->file, 0};
+    const struct filter_config *f = &c->filter;
+    if (f->listen[0] == '\0' && f->policy_service[0] == '\0')
+        errors_add_at(errors, f->place.file == NULL ? &file : &f->place,
+                      "filter.listen: is missing; write filter = { listen = "
+                      "\"unix:/run/porteiro/milter.sock\"  policy = \"outbound\" }");
+}
+
+static void leave_gateway_out(struct config *c)
+{
+    c->listener_count = c->tls_count = c->upstream_count = c->notify_count = 0;
+}
+
+struct prepared *prepare_filter(const char *file, struct errors *errors)
+{
+    struct prepared *p = calloc(1, sizeof *p);
+    if (p == NULL)
+        abort(); /* out of memory at the start */
+    p->config = config_load(file, errors);
+    if (p->config == NULL) {
+        free(p);
+        return NULL;
+    }
+    check_filter(p->config, errors);
+    leave_gateway_out(p->config);
+    find_filter_user(p, errors);
+    if (errors_count(errors) == 0)
+        try_as_user(p, errors);
+    check_log(p->config, errors);
+    secret_prepare(p->config, &p->secret, errors);
+    p->tls_watch = file_watch_create();
+    p->tls = tls_prepare(p->config, errors);
+    p->accounts = accounts_prepare(p->config, errors);
+    redis_passwords_prepare(p->config, &p->redis_passwords, errors);
+    p->list_watch = file_watch_create();
+    p->watched = files_prepare(p->config, p->list_watch, errors);
+    if (errors_count(errors) > 0)
+        prepared_destroy(&p);
+    return p;
+}
+
+/* ---- both ---- */
+
 void prepared_destroy(struct prepared **prepared)
 {
     struct prepared *p = *prepared;

@@ -29,6 +29,11 @@ struct prepared {
 /* Reads the configuration and has every room prepare. All that is wrong or odd is added to
  * `errors`. NULL when something is wrong. */
 struct prepared *prepare(const char *file, struct errors *errors);
+
+/* The same for porteiro-milter: what is the gateway's alone (listeners, servers behind,
+ * certificates, passwords) isn't looked at, and left out of the configuration. */
+struct prepared *prepare_filter(const char *file, struct errors *errors);
+
 void prepared_destroy(struct prepared **p);
 
 /* Opens what the log is written to, as the master: a file, a copy of standard error, or syslog's

@@ -23,6 +23,7 @@ pytest_plugins = [
     "fixtures.saslauthd",
     "fixtures.redis",
     "fixtures.scripted",
+    "fixtures.judge",
     "fixtures.milter",
     "fixtures.filters",
 ]

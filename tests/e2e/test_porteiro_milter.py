@@ -1,0 +1,218 @@
+"""porteiro-milter: the policies inside a Postfix that stays where it is."""
+import signal
+import time
+
+import pytest
+
+from fixtures import build
+from fixtures.clients import message
+from fixtures.judge import smtp
+from fixtures.gateway import run_program
+from fixtures.waiting import until
+
+ALICE = "alice@example.com"
+
+
+def limit(rate, **more):
+    return {"limits": {"hourly": {"key": ["account"], "count": "recipients", "rate": rate, **more}}}
+
+
+def rcpt(client, name, said):
+    return client.ask(f"RCPT TO:<{name}@dest.example>", said)
+
+
+def begin(client, sender=ALICE, said="250 2.1.0 "):
+    return client.ask(f"MAIL FROM:<{sender}>", said)
+
+
+# ---- who may send how much ----
+
+def test_of_a_messages_recipients_as_many_pass_as_the_limit_has_left(new_judge, postfix_filtered):
+    judge = new_judge(limit("3/1h"))
+    with smtp(postfix_filtered) as client:
+        begin(client)
+        for name in ("a", "b", "c"):
+            rcpt(client, name, "250 2.1.5 ")
+        said = rcpt(client, "d", "451 4.7.1 hourly: ")
+        assert "try again in" in said
+        client.text(message())
+    told = judge.wait_event("decision", account=ALICE, rule="hourly", verdict="defer", recipient="d@dest.example")
+    assert told["session"] in said and told["listener"] == "filter" and told["client"].startswith("127.0.0.1:")
+    with smtp(postfix_filtered, "bob") as client:
+        begin(client, "bob@example.com")
+        rcpt(client, "e", "250 ")
+
+
+def test_a_recipient_whom_postfix_refuses_counts_for_nothing(new_judge, postfix_filtered):
+    new_judge(limit("2/1h"))
+    with smtp(postfix_filtered) as client:
+        begin(client)
+        for number in range(4):
+            rcpt(client, f"no-{number}", "550 5.1.1 ")
+        rcpt(client, "a", "250 ")
+        rcpt(client, "b", "250 ")
+        rcpt(client, "c", "451 4.7.1 ")
+
+
+def test_who_has_not_logged_in_is_held_by_no_rule_of_accounts(new_judge, postfix_filtered):
+    policy = limit("1/1h")
+    policy["limits"]["by-ip"] = {"key": ["ip"], "count": "messages", "rate": "3/1h", "action": "reject"}
+    new_judge(policy)
+    with smtp(postfix_filtered, None) as client:
+        for _ in range(3):
+            begin(client)
+            rcpt(client, "a", "250 ")
+            rcpt(client, "b", "250 ")
+            client.text(message())
+        begin(client, said="550 5.7.1 by-ip: ")
+
+
+def test_a_sender_who_is_another_is_refused_at_mail(new_judge, postfix_filtered):
+    judge = new_judge({"sender": {"envelope": "own", "header": "any"}})
+    with smtp(postfix_filtered) as client:
+        begin(client, "boss@bank.example", "553 5.7.1 MAIL FROM: boss@bank.example is not an address of ")
+        begin(client, "", "250 ")
+    judge.wait_event("decision", account=ALICE, rule="sender", verdict="reject")
+
+
+def test_access_that_is_closed_says_so_at_mail(new_judge, postfix_filtered):
+    judge = new_judge({"access": {"office": {"networks": ["192.0.2.0/24"], "when": {"accounts": [ALICE]}}}})
+    with smtp(postfix_filtered) as client:
+        begin(client, said="550 5.7.1 office: ")
+    with smtp(postfix_filtered, "bob") as client:
+        begin(client, "bob@example.com")
+    judge.wait_event("decision", account=ALICE, rule="office", verdict="reject")
+
+
+# ---- the message ----
+
+def test_a_message_that_comes_to_nothing_counts_for_nothing(new_judge, postfix_filtered):
+    new_judge(limit("2/1h"))
+    for way in ("RSET", "QUIT", "drop"):
+        with smtp(postfix_filtered) as client:
+            begin(client)
+            rcpt(client, "a", "250 ")
+            rcpt(client, "b", "250 ")
+            if way != "drop":
+                client.ask(way, "2")
+    with smtp(postfix_filtered) as client:
+        begin(client)
+        until(lambda: client.send("RCPT TO:<c@dest.example>").reply().startswith("250 "), "what was given back")
+
+
+@pytest.mark.parametrize("head, said", [
+    (b"From: boss@bank.example\r\n", "From: boss@bank.example is not an address of alice@example.com"),
+    (b"From: alice@example.com\r\nSender: boss@bank.example\r\n", "Sender: boss@bank.example is not an address of "),
+    (b"From: alice@example.com,\r\n boss@bank.example\r\n", "From: boss@bank.example is not an address of "),
+    (b"From: alice@example.com\r\nFrom: alice@example.com\r\n", "more than one From"),
+    (b"Subject: x\r\n", "From: bounces@news.example is not an address of "),  # as Postfix completes it
+])
+def test_an_author_who_is_another_is_refused_at_the_dot(new_judge, postfix_filtered, head, said):
+    judge = new_judge({"sender": {"header": "own"}, "limits": {"m": {"key": ["account"], "count": "messages", "rate": "1/1h"}}})
+    with smtp(postfix_filtered) as client:
+        begin(client, "bounces@news.example")
+        rcpt(client, "a", "250 ")
+        assert said in client.text(head + b"\r\nhello\r\n", "550 5.7.1 ")
+        judge.wait_event("decision", account=ALICE, rule="sender", verdict="reject")
+        begin(client)
+        rcpt(client, "a", "250 ")
+        client.text(message())
+        begin(client, said="451 4.7.1 m: ")
+
+
+def test_a_header_and_the_size_count_at_the_end(new_judge, postfix_filtered):
+    judge = new_judge({"limits": {
+        "script": {"key": ["account", "header:X-Script"], "count": "messages", "rate": "1/1h"},
+        "bytes": {"key": ["account"], "count": "bytes", "rate": "1M/1h", "action": "reject"}}})
+    with smtp(postfix_filtered) as client:
+        for script, body, said in (("a.php", "", "250 "), ("a.php", "", "451 4.7.1 script: "), ("b.php", "", "250 "),
+                                   ("c.php", ("x" * 98 + "\r\n") * 11000, "550 5.7.1 bytes: ")):
+            begin(client)
+            rcpt(client, "a", "250 ")
+            client.text(f"X-Script: {script}\r\n".encode() + message(body=body), said)
+    passed = judge.wait_event("message_accepted", count=2, account=ALICE, sender=ALICE, recipients=1)
+    assert 100 < int(passed["bytes"]) < 1000 and f"{passed['queue']}: " in postfix_filtered.log()
+    judge.wait_event("decision", rule="bytes", verdict="reject")
+
+
+def test_what_is_due_soon_is_waited_for_at_the_dot(new_judge, postfix_filtered):
+    judge = new_judge(limit("2/1s", burst=1, action="delay", max_delay="2s"))
+    with smtp(postfix_filtered) as client:
+        begin(client)
+        for name in ("a", "b", "c"):
+            rcpt(client, name, "250 ")
+        began = time.monotonic()
+        client.text(message())
+        assert 0.7 < time.monotonic() - began < 3
+    judge.wait_event("decision", rule="hourly", verdict="delay", count=2)
+    assert float(judge.wait_event("message_accepted")["duration"]) > 0.7
+
+
+# ---- life ----
+
+def test_killed_and_started_again_it_serves_and_mail_waits_meanwhile(new_judge, postfix_filtered):
+    judge = new_judge(limit("9/1h"))
+    judge.process.kill()
+    judge.process.wait()
+    with smtp(postfix_filtered, None) as client:
+        begin(client, said="451 4.7.1 ")
+    judge.start()
+    with smtp(postfix_filtered) as client:
+        begin(client)
+        rcpt(client, "a", "250 ")
+        client.text(message())
+
+
+def test_sigterm_lets_a_message_under_way_finish(new_judge, postfix_filtered):
+    judge = new_judge(limit("9/1h"), shutdown_grace="20s")
+    with smtp(postfix_filtered) as client:
+        begin(client)
+        rcpt(client, "a", "250 ")
+        judge.process.send_signal(signal.SIGTERM)
+        judge.wait_event("stopping")
+        assert judge.process.poll() is None
+        client.text(message())
+        assert judge.process.wait(10) == 0
+
+
+def test_what_was_counted_in_memory_holds_over_a_restart(new_judge, postfix_filtered):
+    judge = new_judge(limit("2/1h"))
+    with smtp(postfix_filtered) as client:
+        begin(client)
+        rcpt(client, "a", "250 ")
+        rcpt(client, "b", "250 ")
+        client.text(message())
+    judge.process.terminate()
+    assert judge.process.wait(10) == 0
+    judge.start()
+    judge.wait_event("limits_restored")
+    with smtp(postfix_filtered) as client:
+        begin(client)
+        rcpt(client, "c", "451 4.7.1 ")
+
+
+# ---- -t ----
+
+@pytest.mark.parametrize("changes, said", [
+    ({"filter": None}, "filter.listen: is missing"),
+    ({"filter": {"policy": "other"}}, 'filter.policy: "other" isn\'t one of policies'),
+    ({"filter": {"listen": "10.0.0.1"}}, "must be inet:HOST:PORT or unix:/PATH"),
+    ({"state_dir": "/root"}, "state_dir: /root: porteiro-milter keeps its counters there as user"),
+    ({"log": {"target": "/nowhere/log"}}, "log.target: /nowhere/log: "),
+])
+def test_t_tells_what_is_wrong_and_where(new_judge, changes, said):
+    done = new_judge(limit("3/1h"), start=False, **changes).check()
+    assert done.returncode == 1 and said in done.stderr and "porteiro.conf" in done.stderr.split(said)[0]
+
+
+def test_t_is_content_without_listeners_and_porteirod_is_not(new_judge, new_gateway):
+    judge = new_judge(limit("3/1h"), start=False)
+    done = judge.check()
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"{judge.config_file}: good\n", "")
+    gateway = new_gateway(start=False, policies={"out": {}}, filter={"listen": "unix:/run/x", "policy": "out"})
+    assert "nothing to do for porteirod" in gateway.check().stderr
+
+
+def test_wrong_options_are_told_with_2(new_judge):
+    assert run_program(build.PORTEIRO_MILTER, "-x").returncode == 2
+    assert run_program(build.PORTEIRO_MILTER, "-V").stdout.startswith("porteiro-milter ")
