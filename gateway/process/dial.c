@@ -28,11 +28,17 @@ int dial_redis_socket(const struct redis_config *redis, size_t index)
     return path == NULL ? -1 : dial(path);
 }
 
+static const char *path_of_milter(const struct config *c, size_t index)
+{
+    return index < c->milter_count ? c->milters[index].at.path : NULL;
+}
+
 /* NULL: there is no such path. */
 static const char *path_of(const struct config *c, const struct message_dial *which)
 {
     switch (which->kind) {
     case DIAL_REDIS: return path_of_redis(&c->redis, which->index);
+    case DIAL_MILTER: return path_of_milter(c, which->index);
     default: return NULL;
     }
 }
