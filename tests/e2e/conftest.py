@@ -28,7 +28,7 @@ pytest_plugins = [
     "fixtures.filters",
 ]
 
-PROGRAMS = ["clamav-milter", "clamd", "curl", "dovecot", "fetchmail", "gsasl", "mpop", "msmtp", "mutt", "node", "opendkim",
+PROGRAMS = ["clamav-milter", "clamd", "curl", "dovecot", "fetchmail", "gsasl", "mpop", "miltertest", "msmtp", "mutt", "node", "opendkim",
             "openssl", "perl", "php", "postfix", "redis-cli", "redis-sentinel", "redis-server", "rspamd", "saslpasswd2",
             "setpriv", "spamass-milter", "spamd", "swaks"]
 

@@ -1,11 +1,14 @@
 """porteiro-milter: the policies inside a Postfix that stays where it is."""
 import signal
+import subprocess
 import time
+from pathlib import Path
 
 import pytest
 
 from fixtures import build
 from fixtures.clients import message
+from fixtures.clients import smtp as gateway_smtp
 from fixtures.judge import smtp
 from fixtures.gateway import run_program
 from fixtures.waiting import until
@@ -146,6 +149,149 @@ def test_what_is_due_soon_is_waited_for_at_the_dot(new_judge, postfix_filtered):
         assert 0.7 < time.monotonic() - began < 3
     judge.wait_event("decision", rule="hourly", verdict="delay", count=2)
     assert float(judge.wait_event("message_accepted")["duration"]) > 0.7
+
+
+def test_the_answers_of_each_stage(new_judge, postfix_filtered, folder):
+    addresses = folder / "addresses"
+    addresses.write_text("bob@example.com: alice@example.com\n")
+    judge = new_judge({"sender": {"envelope": "own", "header": "own", "addresses": addresses}, **limit("3/1h")})
+    done = subprocess.run(["miltertest", "-D", f"SOCKET=unix:{postfix_filtered.milter}", "-s", Path(__file__).with_name("porteiro_milter.lua")],
+                          capture_output=True, text=True, timeout=30)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert judge.wait_event("decision", rule="sender", account=ALICE)["client"].startswith("192.0.2.9:")
+    judge.wait_event("message_refused", login="two words")
+
+
+# ---- with a gateway beside it ----
+
+@pytest.fixture
+def beside(new_judge, new_gateway, postfix, new_redis, folder):
+    """beside(POLICY, redis={...}): a gateway and a porteiro-milter with one Redis, one secret and one policy."""
+    def make(policy, **redis):
+        server = new_redis()
+        (folder / "secret").write_text("0123456789" * 4)
+        (folder / "secret").chmod(0o600)
+        shared = {"secret": folder / "secret", "redis": {"address": [f"127.0.0.1:{server.port}"], **redis}}
+        gateway = new_gateway(smtp=postfix, policies={"out": policy}, listener={"policy": "out"}, **shared)
+        return gateway, new_judge(policy, **shared), server
+    return make
+
+
+def test_one_limit_is_exact_over_both_doors(beside, postfix_filtered):
+    gateway, _, _ = beside(limit("5/1h"))
+    with smtp(postfix_filtered) as ours, gateway_smtp(gateway) as theirs:
+        for client in (ours, theirs):
+            begin(client)
+        for number in range(5):
+            rcpt((ours, theirs)[number % 2], f"r{number}", "250 ")
+        for client in (ours, theirs):
+            rcpt(client, "more", "451 4.7.1 hourly: ")
+        ours.ask("QUIT", "221 ")  # of a RSET Postfix tells a milter with the next command alone; three are given back
+        until(lambda: theirs.send("RCPT TO:<again@dest.example>").reply().startswith("250 "), "what was given back")
+        for number in range(2):
+            rcpt(theirs, f"again{number}", "250 ")
+        rcpt(theirs, "more", "451 4.7.1 ")
+
+
+def test_who_is_suspended_at_the_gateway_is_here_and_the_other_way_round(beside, postfix_filtered):
+    policy = {"limits": {"flood": {"key": ["account"], "count": "recipients", "rate": "3/1h", "action": "suspend", "duration": "1d"}}}
+    gateway, judge, _ = beside(policy)
+    gateway.ctl("suspend", "bob@example.com", "--reason", "ticket 4711")
+    with smtp(postfix_filtered, "bob") as client:
+        said = until(lambda: refused(client, "bob@example.com"), "the suspension")
+        assert said.startswith("550 5.7.1 Sending is suspended until 20") and "ticket 4711" in said
+    judge.wait_event("message_refused", account="bob@example.com", reason="suspended", code=550)
+    with smtp(postfix_filtered) as client:
+        begin(client)
+        for number in range(3):
+            rcpt(client, f"r{number}", "250 ")
+        assert "flood" in rcpt(client, "more", "550 5.7.1 Sending is suspended until 20")
+        client.text(message(), "550 5.7.1 Sending is suspended until 20")
+    judge.wait_event("suspended", account=ALICE, rule="flood", scope="sending")
+    with gateway_smtp(gateway) as client:
+        until(lambda: refused(client, ALICE), "the suspension")
+    gateway.ctl("resume", ALICE)
+    with smtp(postfix_filtered) as client:
+        until(lambda: refused(client, ALICE) is None, "the end of it")
+
+
+def refused(client, sender):
+    """The answer to MAIL where it is a refusal."""
+    reply = client.send(f"MAIL FROM:<{sender}>").reply()
+    if reply.startswith("250 "):
+        client.ask("RSET", "250 ")
+        return None
+    return reply
+
+
+@pytest.mark.parametrize("on_failure, said", [("memory", ("250 ", "451 4.7.1 ")), ("accept", ("250 ", "250 ")),
+                                              ("tempfail", ("451 4.3.0 ", "451 4.3.0 "))])
+def test_without_redis_it_does_as_on_failure_says(new_judge, new_redis, postfix_filtered, on_failure, said):
+    redis = new_redis()
+    judge = new_judge(limit("1/1h"), redis={"address": [f"unix:{redis.socket}"], "on_failure": on_failure})
+    redis.folder.chmod(0o755)
+    redis.socket.chmod(0o777)
+    with smtp(postfix_filtered, "bob") as client:
+        begin(client, "bob@example.com")
+        until(lambda: rcpt_code(client) == "250", "Redis, where nothing goes without")
+        until(lambda: redis.cli("KEYS", "*hourly*"), "that it counts")
+        redis.stop()
+        judge.wait_event("redis_lost")
+    with smtp(postfix_filtered) as client:
+        begin(client)
+        for reply in said:
+            rcpt(client, "a", reply)
+
+
+def rcpt_code(client):
+    return client.send("RCPT TO:<b@dest.example>").reply()[:3]
+
+
+# ---- suspensions without Redis ----
+
+def test_a_suspension_holds_over_a_restart(new_judge, postfix_filtered):
+    judge = new_judge({"limits": {"flood": {"key": ["account"], "count": "messages", "rate": "1/1h", "action": "suspend", "duration": "1d"}}})
+    with smtp(postfix_filtered) as client:
+        begin(client)
+        rcpt(client, "a", "250 ")
+        client.text(message())
+        begin(client, said="550 5.7.1 Sending is suspended until 20")
+    judge.process.terminate()
+    assert judge.process.wait(10) == 0
+    judge.start()
+    with smtp(postfix_filtered) as client:
+        begin(client, said="550 5.7.1 Sending is suspended until 20")
+
+
+def test_who_names_many_who_do_not_exist_is_suspended(new_judge, postfix_filtered):
+    judge = new_judge({"limits": {"washing": {"key": ["account"], "count": "rejected_recipients", "ratio": 50, "min": 4,
+                                              "window": "1h", "action": "suspend", "duration": "1d"}}})
+    with smtp(postfix_filtered) as client:
+        begin(client)
+        rcpt(client, "a", "250 ")
+        for number in range(4):
+            rcpt(client, f"no-{number}", "550 5.1.1 ")
+        rcpt(client, "b", "550 5.7.1 Sending is suspended until 20")
+    judge.wait_event("suspended", account=ALICE, rule="washing")
+
+
+# ---- files ----
+
+def test_a_changed_file_is_in_force_and_a_wrong_one_is_not(new_judge, postfix_filtered, folder):
+    addresses = folder / "addresses"
+    addresses.write_text("alice@example.com: alice@example.com\n")
+    judge = new_judge({"sender": {"envelope": "own", "header": "own", "addresses": addresses}})
+    with smtp(postfix_filtered) as client:
+        begin(client, "info@shop.example", "553 ")
+        addresses.write_text("alice@example.com: alice@example.com @shop.example\n")
+        judge.process.send_signal(signal.SIGHUP)
+        judge.wait_event("list_taken", file=str(addresses))
+        begin(client, "info@shop.example")
+        addresses.write_text("alice@example.com\n")
+        judge.process.send_signal(signal.SIGHUP)
+        assert ":1: " in judge.wait_event("list_refused", file=str(addresses))["reason"]
+        client.ask("RSET", "250 ")
+        begin(client, "info@shop.example")
 
 
 # ---- life ----
