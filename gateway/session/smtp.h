@@ -122,6 +122,7 @@ struct transaction {
     struct header_values *header_values; /* that policy goes by; NULL: none */
     struct authors *authors;             /* who it says it is from, for policy; NULL: nobody asks */
     const char *received;                /* the trace line, until it is sent */
+    struct text_parts *kept;             /* the last of the text, while policy is asked; or NULL */
     const char *refusal;                 /* the answer to the final dot, whole lines */
     int refusal_code;
     uint64_t dropped;      /* octets since then */
@@ -354,6 +355,12 @@ int smtp_text_begin(struct smtp_session *s);
 /* Hot: sends a piece of the text up, with what we add to it; or abandons it (DATA_DROPPED), when
  * something is wrong. One system call; no copy, no allocation, but of headers that are held. */
 void smtp_text_pass_on(struct smtp_session *s, struct span text, enum text_end end);
+
+/* Likewise the last piece, which policy wants to know of before its dot: asks, and then calls
+ * `judged`. Decided at once, it goes up with smtp_text_pass_dot alone, in one write; else before.
+ */
+void smtp_text_judge(struct smtp_session *s, struct span text, smtp_judged_fn *judged);
+void smtp_text_pass_dot(struct smtp_session *s);
 
 /* Abandons it: `t->refusal` will be the answer to its end; or it is more than max_message_size. */
 void smtp_text_denied(struct smtp_session *s);

@@ -218,30 +218,28 @@ static void wait_for_more(struct smtp_session *s)
         set_deadline(s);
 }
 
-/* The message goes up with its dot, unless its sender was suspended meanwhile. */
-static void pass_dot(struct smtp_session *s, struct span text)
+/* Was its sender suspended meanwhile? Then it goes no further. */
+static bool is_stopped(struct smtp_session *s)
 {
+    struct transaction *t = s->transaction;
     char why[SUSPENSION_TEXT_SIZE];
-    if (guard_sending(&s->base, why)) {
-        struct transaction *t = s->transaction;
-        t->refusal = smtp_own_text(s, SMTP_REPLY_sending_suspended, why, &t->refusal_code);
-        smtp_text_denied(s);
-    } else {
-        smtp_text_pass_on(s, text, TEXT_DOT);
-    }
+    if (!guard_sending(&s->base, why))
+        return false;
+    t->refusal = smtp_own_text(s, SMTP_REPLY_sending_suspended, why, &t->refusal_code);
+    smtp_text_denied(s);
+    return true;
 }
 
 /* Policy has seen all of it. */
 static void text_judged(struct smtp_session *s)
 {
     struct transaction *t = s->transaction;
-    if (t->data == DATA_JUDGED && t->denial == NULL) {
-        t->data = DATA_OPEN;
-        pass_dot(s, span_of(""));
-    } else if (t->data == DATA_JUDGED) {
+    if (t->data == DATA_JUDGED && t->denial != NULL) {
         t->refusal = t->denial;
         t->refusal_code = t->denial_code;
         smtp_text_denied(s);
+    } else if (t->data == DATA_JUDGED && !is_stopped(s)) {
+        smtp_text_pass_dot(s);
     }
     text_ended(s);
 }
@@ -249,18 +247,15 @@ static void text_judged(struct smtp_session *s)
 /* Hot: the last of the text. The dot is withheld where policy wants to know all of it first. */
 static void end_text(struct smtp_session *s, struct span text)
 {
-    struct transaction *t = s->transaction;
+    const struct transaction *t = s->transaction;
     bool is_asked = smtp_policy_asks(s, STAGE_END) || t->account_header != NULL;
-    if (t->data == DATA_OPEN && is_asked)
-        smtp_text_pass_on(s, text, TEXT_WHOLE);
-    else if (t->data == DATA_OPEN)
-        pass_dot(s, text);
     if (t->data == DATA_OPEN && is_asked) {
-        t->data = DATA_JUDGED;
-        smtp_policy_ask_end(s, text_judged);
-    } else {
-        text_ended(s);
+        smtp_text_judge(s, text, text_judged);
+        return;
     }
+    if (t->data == DATA_OPEN && !is_stopped(s))
+        smtp_text_pass_on(s, text, TEXT_DOT);
+    text_ended(s);
 }
 
 static bool take_text(struct smtp_session *s, struct span *in)

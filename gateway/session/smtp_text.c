@@ -72,9 +72,28 @@ int smtp_text_begin(struct smtp_session *s)
 
 /* ---- what can't go on ---- */
 
+/* What goes up in one write. */
+struct text_parts {
+    struct span spans[PARTS_MAX];
+    size_t count;
+    bool is_kept;              /* until policy has said whether the dot may follow */
+    char missing[MISSING_MAX]; /* in front of what ends the headers */
+};
+
+/* NULL: nothing is. */
+static struct text_parts *take_kept(struct transaction *t)
+{
+    struct text_parts *p = t->kept;
+    t->kept = NULL;
+    if (p != NULL)
+        p->is_kept = false;
+    return p;
+}
+
 /* The text can't go on: what has gone up is abandoned by closing. */
 void smtp_text_denied(struct smtp_session *s)
 {
+    (void)take_kept(s->transaction);
     pool_discard(s->base.context->pool, &s->link);
     s->transaction->data = DATA_DROPPED;
     session_state(&s->base, SESSION_BODY_DROP);
@@ -101,15 +120,8 @@ void smtp_text_too_big(struct smtp_session *s)
 
 /* ---- what goes up ---- */
 
-/* What goes up in one write. */
-struct parts {
-    struct span spans[PARTS_MAX];
-    size_t count;
-    char missing[MISSING_MAX]; /* in front of what ends the headers */
-};
-
 /* Adds what stands behind what is there; where it lies behind it too, to the last of them. */
-static void add_part(struct parts *p, struct span part)
+static void add_part(struct text_parts *p, struct span part)
 {
     struct span *last = p->count == 0 ? NULL : &p->spans[p->count - 1];
     if (part.size == 0)
@@ -134,7 +146,7 @@ static void hold(struct smtp_session *s, struct headers_cut *cut)
 }
 
 /* Those that were held are all there: the account's name is taken out of them. */
-static void end_held(struct smtp_session *s, struct parts *p)
+static void end_held(struct smtp_session *s, struct text_parts *p)
 {
     struct transaction *t = s->transaction;
     struct header_values found;
@@ -153,7 +165,7 @@ static void end_held(struct smtp_session *s, struct parts *p)
 
 /* What the headers lack stands at their end. Where an empty line is missing, some readers would
  * look for addresses behind it, which nobody has seen. */
-static void add_missing(const struct smtp_session *s, bool needs_line, struct parts *p)
+static void add_missing(const struct smtp_session *s, bool needs_line, struct text_parts *p)
 {
     const struct headers *h = &s->transaction->headers;
     char from[LITERAL_SIZE], date[CLOCK_RFC5322_SIZE];
@@ -179,7 +191,7 @@ static void judge_senders(struct smtp_session *s)
     t->denial = t->refusal; /* whose decision was logged */
 }
 
-static void end_headers(struct smtp_session *s, bool needs_line, struct parts *p)
+static void end_headers(struct smtp_session *s, bool needs_line, struct text_parts *p)
 {
     if (s->transaction->account_header != NULL && s->transaction->data == DATA_OPEN)
         end_held(s, p);
@@ -189,7 +201,7 @@ static void end_headers(struct smtp_session *s, bool needs_line, struct parts *p
 }
 
 /* The headers, as far as they stand in this piece of text, and what stands behind them. */
-static void add_headers(struct smtp_session *s, struct span text, struct parts *p)
+static void add_headers(struct smtp_session *s, struct span text, struct text_parts *p)
 {
     struct headers_cut cut;
     struct transaction *t = s->transaction;
@@ -213,10 +225,12 @@ static void add_headers(struct smtp_session *s, struct span text, struct parts *
 }
 
 /* Hot: no copy, no allocation; nothing is looked at once the headers are over. */
-static void add_text(struct smtp_session *s, struct span text, enum text_end end, struct parts *p)
+static void add_text(struct smtp_session *s, struct span text, enum text_end end,
+                     struct text_parts *p)
 {
     struct transaction *t = s->transaction;
     p->count = 0;
+    p->is_kept = false;
     if (t->received != NULL)
         add_part(p, span_of(t->received));
     t->received = NULL;
@@ -254,15 +268,50 @@ static bool is_good(struct smtp_session *s)
     return t->data == DATA_OPEN;
 }
 
+static void send_up(struct smtp_session *s, const struct text_parts *p, enum text_end end)
+{
+    struct transaction *t = s->transaction;
+    if (p->count > 0)
+        smtp_link_text(s->link, p->spans, p->count, end);
+    if (t->is_named && t->held.size > 0)
+        buffer_clear(&t->held); /* they have gone up */
+}
+
 void smtp_text_pass_on(struct smtp_session *s, struct span text, enum text_end end)
 {
-    struct parts parts;
+    struct text_parts parts;
     add_text(s, text, end, &parts);
     if (!is_good(s))
         return;
-    if (parts.count > 0)
-        smtp_link_text(s->link, parts.spans, parts.count, end);
-    if (s->transaction->is_named && s->transaction->held.size > 0)
-        buffer_clear(&s->transaction->held); /* they have gone up */
+    send_up(s, &parts, end);
     s->base.bytes += text.size;
+}
+
+void smtp_text_pass_dot(struct smtp_session *s)
+{
+    static const struct span dot = {".\r\n", 3};
+    struct text_parts *kept = take_kept(s->transaction), alone = {.count = 0};
+    struct text_parts *p = kept == NULL ? &alone : kept;
+    add_part(p, dot);
+    send_up(s, p, TEXT_DOT);
+}
+
+void smtp_text_judge(struct smtp_session *s, struct span text, smtp_judged_fn *judged)
+{
+    struct text_parts parts;
+    struct transaction *t = s->transaction;
+    add_text(s, text, TEXT_WHOLE, &parts);
+    if (!is_good(s)) {
+        judged(s);
+        return;
+    }
+    s->base.bytes += text.size;
+    t->data = DATA_JUDGED;
+    t->kept = &parts;
+    parts.is_kept = true;
+    smtp_policy_ask_end(s, judged);
+    if (parts.is_kept) { /* it will be judged later: else the session may be gone */
+        (void)take_kept(t);
+        send_up(s, &parts, TEXT_WHOLE);
+    }
 }
