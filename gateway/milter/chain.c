@@ -92,6 +92,7 @@ void milter_chain_abort(struct milter_chain *c)
         if (c->members[i].state != MEMBER_OUT)
             member_finish(&c->members[i]);
     forget_message(c);
+    forget_edits(c);
     loop_not_soon(&c->soon);
 }
 
@@ -114,7 +115,6 @@ void milter_chain_destroy(struct milter_chain **chain)
     *chain = NULL;
     if (c->members != NULL && c->questions != NULL) {
         milter_chain_abort(c);
-        forget_edits(c);
         milters_forget(c->options.milters, c->whom);
     }
     c->is_destroyed = true;
@@ -191,7 +191,6 @@ void milter_chain_mail(struct milter_chain *c, const struct milter_client *clien
     const struct milter_answer no_memory = {
         .verdict = MILTER_REFUSES, .code = 451, .is_failure = true, .reason = "out of memory"};
     milter_chain_abort(c);
-    forget_edits(c);
     set_parameters(&q, parameters, count);
     if (set_client(c, client, helo) < 0) {
         chain_refuse(c, &no_memory, span_of(""));

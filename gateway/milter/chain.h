@@ -105,7 +105,8 @@ void milter_chain_text(struct milter_chain *c, struct fields *fields, struct spo
 void milter_chain_more(struct milter_chain *c);
 void milter_chain_end(struct milter_chain *c);
 
-/* The message is over. Nothing that was asked is answered any more. */
+/* The message is over, and what there is of it forgotten, the edits too. Nothing that was asked is
+ * answered any more; a milter that is in the midst of it hears of that. */
 void milter_chain_abort(struct milter_chain *c);
 
 struct milter_recipient {
@@ -122,7 +123,7 @@ struct milter_edits {
     const char *quarantine, *quarantined_by; /* the first that said so; NULL: none */
 };
 
-/* After MILTER_END; valid until the next message, or the chain's end. */
+/* After MILTER_END; valid until the message is over. */
 const struct milter_edits *milter_chain_edits(const struct milter_chain *c);
 
 /* May any of them change the message? Known once MILTER_MAIL is answered. */

@@ -22,6 +22,7 @@ struct milter_link {
     char *agreed; /* the filter's options: its lists of macros lie there */
     struct milter_link_memory memory;
     bool is_open, is_late, is_closed;
+    bool is_waited_for; /* its owner has set a deadline */
     struct deferred deferred;
     struct error why;
 };
@@ -211,6 +212,8 @@ static void take_input(struct milter_link *l, struct span *in)
         else if (got > 0)
             tell_frame(l, &f);
     }
+    if (!l->is_closed && l->is_open && l->is_waited_for && l->options.config->at.path == NULL)
+        connection_acknowledge(l->connection); /* libmilter's next reply may wait for that */
 }
 
 static void on_event(void *owner, enum connection_event event, struct span *in)
@@ -253,6 +256,7 @@ bool milter_link_is_blocked(const struct milter_link *l)
 
 void milter_link_set_deadline(struct milter_link *l, int64_t at_ns)
 {
+    l->is_waited_for = at_ns != 0;
     if (l->connection != NULL)
         connection_set_deadline(l->connection, at_ns);
 }

@@ -566,6 +566,12 @@ void connection_resume(struct connection *c)
         call_soon(c);
 }
 
+void connection_acknowledge(struct connection *c)
+{
+    const int on = 1;
+    (void)setsockopt(c->socket.fd, IPPROTO_TCP, TCP_QUICKACK, &on, sizeof on); /* else it is slow */
+}
+
 /* ---- writing ---- */
 
 /* Writes from one piece of memory, which another follows at once (`has_more`) or not. Returns what

@@ -3,6 +3,7 @@
 #include "base/spool.h"
 #include "decision/decision.h"
 #include "decision/exchange.h"
+#include "milter/milters.h"
 #include "net/listener.h"
 #include "net/tls_texts.h"
 #include "process/redis_way.h"
@@ -245,6 +246,20 @@ static void furnish_spools(struct worker *w)
         abort(); /* out of memory at the start */
 }
 
+/* Who sees messages before they go on. */
+static void furnish_milters(struct worker *w)
+{
+    const struct milters_options options = {.loop = w->role.loop,
+                                            .config = w->role.config,
+                                            .dialler = w->role.dialler,
+                                            .spools = w->context.spools,
+                                            .log = &w->role.log,
+                                            .counters = w->role.counters};
+    w->context.milters = milters_create(&options);
+    if (w->context.milters == NULL)
+        abort(); /* out of memory at the start */
+}
+
 /* Where it is decided who may do how much. */
 static void furnish_decider(struct worker *w)
 {
@@ -341,11 +356,13 @@ void worker_main(const struct birth *birth)
     furnish(&w);
     furnish_decider(&w);
     furnish_spools(&w);
+    furnish_milters(&w);
     role_run(&w.role);
     close_doors(&w);
     registry_on_empty(w.registry, NULL, NULL);
     loop_on_alone(w.role.loop, NULL, NULL);
     registry_destroy(&w.registry);
+    milters_destroy(&w.context.milters);
     spools_destroy(&w.context.spools);
     exchange_stop(w.bans);
     exchange_stop(w.limits);

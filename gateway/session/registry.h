@@ -24,6 +24,7 @@ struct guessing;
 struct login;
 struct sealed;
 struct senders;
+struct milters;
 struct spools;
 
 struct session_context {
@@ -46,6 +47,7 @@ struct session_context {
     const struct guessing *guessing; /* NULL: nobody counts guesses */
     struct senders *senders;         /* NULL: nobody asks later whose a message was */
     struct spools *spools;
+    struct milters *milters;
 };
 
 struct session;

@@ -291,6 +291,32 @@ START_TEST(another_client_takes_the_connection_only_after_an_end_that_it_has_con
 }
 END_TEST
 
+/* As libmilter writes: each reply by itself, and the next one not before the last has arrived. */
+START_TEST(replies_that_come_one_by_one_are_not_waited_for)
+{
+    const int off = 0;
+    begin(1, "");
+    struct filter *f = at_data();
+    ck_assert_int_eq(setsockopt(f->peer.fd, IPPROTO_TCP, TCP_NODELAY, &off, sizeof off), 0);
+    ends(f, "ccca");
+    int64_t began = clock_monotonic_ns();
+    for (int i = 0; i < 30; i++) {
+        mail("a@example.com");
+        rcpt("b@example.com");
+        hears_all(f, "MR");
+        says(f, "cc");
+        hears_answers("MAIL pass\nRCPT b@example.com pass\n");
+        milter_chain_data(room.chain);
+        hears_all(f, "T");
+        says(f, "c");
+        hears_answers("DATA pass\n");
+        ends(f, "ccca");
+    }
+    ck_assert_int_lt(clock_monotonic_ns() - began, 30 * 40 * CLOCK_MS);
+    end();
+}
+END_TEST
+
 START_TEST(an_old_connection_that_is_dead_is_replaced_unseen)
 {
     begin(1, "");
@@ -780,6 +806,7 @@ SUITE(milter_chain)
     TEST(a_client_that_it_accepts_is_not_told_of_again);
     TEST(the_next_message_of_a_client_goes_over_the_same_connection);
     TEST(another_client_takes_the_connection_only_after_an_end_that_it_has_continued);
+    TEST(replies_that_come_one_by_one_are_not_waited_for);
     TEST(an_old_connection_that_is_dead_is_replaced_unseen);
     TEST(one_that_was_closed_while_it_waited_is_forgotten);
     LOOP_TEST(a_milter_that_is_away_fails_this_message_alone, failures);
