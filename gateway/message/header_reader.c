@@ -1,13 +1,33 @@
 #include "message/header_reader.h"
 
+#include "base/scan.h"
+
 static bool is_white(char c)
 {
     return c == ' ' || c == '\t';
 }
 
-/* Returns whether the name is whole. */
-static bool take_name(struct header_reader *r, char c)
+/* What of a name is there in one piece. */
+static void take_octets(struct header_reader *r, struct span *text)
 {
+    const char *end = scan_field_name(text->data, text->data + text->size);
+    struct span name = span_take(text, (size_t)(end - text->data));
+    if (name.size > HEADER_NAME_MAX - r->name_size) {
+        r->state = IN_REST;
+        return;
+    }
+    memcpy(r->name + r->name_size, name.data, name.size);
+    r->name_size += name.size;
+}
+
+/* Returns whether the name is whole. */
+static bool take_name(struct header_reader *r, struct span *text)
+{
+    if (r->state == IN_NAME)
+        take_octets(r, text);
+    if (text->size == 0 || r->state == IN_REST)
+        return false;
+    const char c = span_take(text, 1).data[0];
     if (c == '\n')
         r->state = AT_LINE; /* that was no field */
     else if (c == ':')
@@ -60,7 +80,7 @@ enum header_event header_reader_next(struct header_reader *r, struct span *text,
             break;
         case IN_NAME:
         case BEHIND_NAME:
-            if (take_name(r, span_take(text, 1).data[0]))
+            if (take_name(r, text))
                 return HEADER_BEGINS;
             break;
         case IN_VALUE: *value = take_line(r, text); return HEADER_VALUE;

@@ -12,7 +12,7 @@ static bool is_white(char c)
 void header_values_init(struct header_values *h, const char *const *names, size_t count)
 {
     assert(count <= HEADER_VALUES_MAX);
-    memset(h, 0, sizeof *h);
+    memset(h, 0, header_values_size(count));
     h->names = names;
     h->count = count;
     h->current = -1;
@@ -58,7 +58,9 @@ static void begin_value(struct header_values *h)
 
 static void add_all(struct header_values *h, struct span piece)
 {
-    for (size_t i = 0; h->current >= 0 && i < piece.size; i++)
+    if (h->current < 0)
+        return;
+    for (size_t i = 0; i < piece.size; i++)
         if (piece.data[i] != '\r')
             add(h, piece.data[i]);
 }

@@ -4,6 +4,8 @@
 
 #include "message/header_reader.h"
 
+#include <stddef.h>
+
 enum { HEADER_VALUES_MAX = 8, HEADER_VALUE_SIZE = 256 };
 
 struct header_values {
@@ -17,6 +19,13 @@ struct header_values {
         char text[HEADER_VALUE_SIZE];
     } values[HEADER_VALUES_MAX];
 };
+
+/* So many octets of it are needed for that many names. */
+static inline size_t header_values_size(size_t count)
+{
+    return offsetof(struct header_values, values) +
+           count * sizeof(((struct header_values *)0)->values[0]);
+}
 
 /* HEADER_VALUES_MAX names at most, which outlive it. */
 void header_values_init(struct header_values *h, const char *const *names, size_t count);

@@ -53,7 +53,7 @@ static int collect_headers(const struct smtp_session *s)
     const struct policy *p = s->base.listener->policy_rules;
     if (p == NULL || p->headers.count == 0)
         return 0;
-    t->header_values = arena_alloc(t->arena, sizeof *t->header_values);
+    t->header_values = arena_alloc(t->arena, header_values_size(p->headers.count));
     if (t->header_values == NULL)
         return -1;
     header_values_init(t->header_values, p->headers.items, p->headers.count);
