@@ -105,6 +105,7 @@ struct policy_facts mail_facts(const struct mail *m)
                                  .set_limits = is_set ? &f->set_limits : NULL,
                                  .recipients = m->recipients,
                                  .bytes = m->bytes,
+                                 .delayed_us = m->delayed_us,
                                  .header = header,
                                  .header_owner = m->header_values,
                                  .credentials = KNOWN_UNSAID,
@@ -250,11 +251,23 @@ void mail_count(struct mail *m, enum policy_after what, const char *recipient, b
     decision_destroy(&x);
 }
 
-void mail_keep(struct mail *m, const char *queue)
+void mail_delayed(struct mail *m, int64_t ns)
 {
-    m->receipts = m->before_last = NULL; /* it is the arena's */
+    m->delayed_us += ns / 1000;
+    m->due_ns = 0;
+}
+
+void mail_leave(struct mail *m)
+{
+    m->receipts = m->before_last = NULL; /* they are the arena's */
     for (const struct accepted *a = m->first; a != NULL; a = a->next)
         mail_count(m, AFTER_MESSAGE, a->address, false);
+    m->first = NULL;
+}
+
+void mail_keep(struct mail *m, const char *queue)
+{
+    mail_leave(m);
     mail_event(m, EVENT_message_accepted, field_text(KEY_message, m->id),
                field_text(KEY_sender, m->sender[0] == '\0' ? "<>" : m->sender),
                field_number(KEY_recipients, (int64_t)m->recipients), field_text(KEY_queue, queue),

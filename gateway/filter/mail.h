@@ -56,8 +56,14 @@ bool mail_wants_header(const struct policy *p, const char *name);
 /* The whole message is there, of so many octets; 0: nobody has counted. */
 void mail_ask_end(struct mail *m, uint64_t bytes, mail_fn *fn, void *owner);
 
+/* The answers were held back so long already. */
+void mail_delayed(struct mail *m, int64_t ns);
+
 /* It has passed, and what it has taken stays taken. `queue` is its id at the MTA, or "". */
 void mail_keep(struct mail *m, const char *queue);
+
+/* The same where nobody tells what became of it. */
+void mail_leave(struct mail *m);
 
 /* The MTA has refused a recipient before it asked, with an enhanced code as "5.1.1". */
 void mail_refused_recipient(struct mail *m, struct span address, struct span status);

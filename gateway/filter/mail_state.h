@@ -21,6 +21,7 @@ struct mail {
     const char *sender;
     uint64_t recipients; /* that have passed */
     uint64_t bytes;
+    int64_t delayed_us;
     int64_t begun_ns, due_ns;            /* due: when it may pass, by the limits so far */
     struct accepted *first;              /* recipients, where they count afterwards */
     struct header_values *header_values; /* NULL: none is a key, or they haven't come */

@@ -7,6 +7,7 @@
 #include "control/log_writer.h"
 #include "decision/exchange.h"
 #include "filter/milter.h"
+#include "filter/policy_service.h"
 #include "net/hkdf.h"
 #include "process/dial.h"
 #include "process/filter_files.h"
@@ -48,6 +49,8 @@ struct process {
     struct exchange *bans, *set_limits;
     struct filter filter;
     struct desk *desk;
+    int service_fd; /* -1: there is none */
+    struct policy_service *service;
     struct timeout *tick, *flush;
     bool is_stopping, is_failed;
     int64_t until_ns; /* when it ends whatever is under way */
@@ -306,7 +309,7 @@ static int watch_life(struct process *p, struct error *why)
 static int drop(struct process *p, struct error *why)
 {
     const struct identity *user = p->prepared->is_root ? &p->prepared->user : NULL;
-    if (filter_socket_open(&p->config->filter, user, why) < 0)
+    if (filter_socket_open(&p->config->filter, user, &p->service_fd, why) < 0)
         return -1;
     if (user != NULL && privileges_drop(user, -1, why) < 0)
         return -1;
@@ -329,6 +332,8 @@ static int start(struct process *p, struct error *why)
         return -1;
     if (p->config->filter.listen[0] != '\0' && milter_start(p->desk, ring_lost, p, why) < 0)
         return -1;
+    if (p->service_fd >= 0)
+        p->service = policy_service_create(&p->filter, p->service_fd);
     on_tick(p);
     log_event(&p->log, EVENT_started, field_number(KEY_pid, getpid()));
     notify_ready();
@@ -339,6 +344,7 @@ static int start(struct process *p, struct error *why)
 /* libmilter's threads may still be there: what they see stays. */
 static void finish(struct process *p)
 {
+    policy_service_destroy(&p->service);
     close_redis(p);
     limits_finish(p->limits, p->state_dir);
     state_save(&p->state, p->state_dir, 0, true);

@@ -2,12 +2,16 @@
 
 #include "base/endpoint.h"
 #include "filter/milter.h"
+#include "net/listener.h"
 
 #include <errno.h>
 #include <grp.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
+
+enum { BACKLOG = 1024 };
 
 /* Returns 0, or -1 and why: there is no such group. */
 static int find_group(const struct filter_config *c, const struct identity *user, gid_t *out,
@@ -35,21 +39,63 @@ static int hand_over(const char *path, const struct identity *user, gid_t group,
     return 0;
 }
 
-int filter_socket_open(const struct filter_config *c, const struct identity *user,
-                       struct error *why)
+/* A socket that was left by one that is no more; anything else is none of ours. */
+static int remove_old(const char *path, struct error *why)
+{
+    struct stat s;
+    if (lstat(path, &s) < 0)
+        return 0;
+    if (!S_ISSOCK(s.st_mode))
+        return error_set(why, "%s: is no socket, and stays", path);
+    return unlink(path) < 0 ? error_set(why, "%s: %s", path, strerror(errno)) : 0;
+}
+
+/* Returns a listening descriptor, or -1 and why. */
+static int listen_at(const char *path, struct error *why)
+{
+    struct sockaddr_un at = {.sun_family = AF_UNIX};
+    (void)span_copy(span_of(path), at.sun_path, sizeof at.sun_path); /* its length was checked */
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd >= 0 && bind(fd, (const struct sockaddr *)&at, sizeof at) == 0 &&
+        listen(fd, BACKLOG) == 0)
+        return fd;
+    (void)error_set(why, "%s: %s", path, strerror(errno));
+    if (fd >= 0)
+        (void)close(fd); /* nothing was written */
+    return -1;
+}
+
+static int open_service(const char *text, const struct endpoint *e, struct error *why)
+{
+    int fd;
+    if (e->path != NULL)
+        return remove_old(e->path, why) < 0 ? -1 : listen_at(e->path, why);
+    fd = listener_bind(&e->to, why);
+    return fd < 0 ? error_prefix(why, "%s", text) : fd;
+}
+
+/* `service`: NULL for libmilter's. */
+static int open_one(const char *text, const struct identity *user, gid_t group, int *service,
+                    struct error *why)
 {
     struct endpoint e;
-    gid_t group;
-    if (find_group(c, user, &group, why) < 0)
-        return -1;
-    if (c->listen[0] == '\0')
+    if (text[0] == '\0')
         return 0;
+    if (endpoint_parse(text, &e, why) < 0)
+        return -1;
     mode_t before = umask(0177); /* until it has its group */
-    int failed = milter_open(c->listen, why);
+    int failed =
+        service == NULL ? milter_open(text, why) : (*service = open_service(text, &e, why)) < 0;
     (void)umask(before);
-    if (failed == 0)
-        failed = endpoint_parse(c->listen, &e, why);
-    if (failed == 0 && e.path != NULL)
-        failed = hand_over(e.path, user, group, why);
-    return failed;
+    return !failed && e.path != NULL ? hand_over(e.path, user, group, why) : -(failed != 0);
+}
+
+int filter_socket_open(const struct filter_config *c, const struct identity *user, int *service,
+                       struct error *why)
+{
+    gid_t group;
+    *service = -1;
+    if (find_group(c, user, &group, why) < 0 || open_one(c->listen, user, group, NULL, why) < 0)
+        return -1;
+    return open_one(c->policy_service, user, group, service, why);
 }
