@@ -14,6 +14,9 @@
 
 struct arena;
 struct authors;
+struct held;
+struct milter_chain;
+struct smtp_filtering;
 struct smtp_session;
 
 /* Goes on when policy has decided, and replies have been held back for as long as it says. */
@@ -25,6 +28,7 @@ enum recipient_state {
     RECIPIENT_ASKED,    /* and has been */
     RECIPIENT_ACCEPTED, /* the client was told 2yz */
     RECIPIENT_REFUSED,
+    RECIPIENT_REMOVED, /* by a milter, after it was accepted */
 };
 
 struct recipient {
@@ -39,17 +43,21 @@ struct recipient {
     int denial_code;
     struct receipt *receipts; /* what its acceptance has taken of limits */
     bool is_tried, is_nobody; /* the server behind has answered; there is no such mailbox */
+    bool is_shown;            /* milters know of it */
 };
 
 /* Where the text of a message stands. */
 enum data_state {
-    DATA_NONE,    /* no DATA yet */
-    DATA_WANTED,  /* the client's is waiting for the recipients' answers */
-    DATA_STARTED, /* the client was told 354, the upstream's is to come */
-    DATA_OPEN,    /* text goes up */
-    DATA_JUDGED,  /* all of it is up but the dot, which waits for policy */
-    DATA_ENDED,   /* the final dot is up */
-    DATA_DROPPED, /* `refusal` will be the answer; the text is read and dropped */
+    DATA_NONE,     /* no DATA yet */
+    DATA_WANTED,   /* the client's is waiting for the recipients' answers */
+    DATA_STARTED,  /* the client was told 354, the upstream's is to come */
+    DATA_OPEN,     /* text goes up */
+    DATA_JUDGED,   /* all of it is up but the dot, or is held; policy has the word */
+    DATA_FILTERED, /* milters have it, of a text that is held */
+    DATA_RESENT,   /* what was held may go up: its envelope does, and DATA */
+    DATA_SENDING,  /* and its text */
+    DATA_ENDED,    /* the final dot is up */
+    DATA_DROPPED,  /* `refusal` will be the answer; the text is read and dropped */
 };
 
 /* From MAIL to the answer to the final dot. Lies in its arena. */
@@ -116,7 +124,10 @@ struct transaction {
     int mail_refusal_code;
 
     enum data_state data;
-    bool is_chunked, is_last_chunk; /* it comes by BDAT; the present one ends it */
+    bool is_chunked, is_last_chunk;   /* it comes by BDAT; the present one ends it */
+    struct held *whole;               /* the text, where somebody must see all of it first */
+    struct smtp_filtering *filtering; /* NULL: no milter sees it */
+    bool is_discarded;                /* nobody is to get it, and the client not to know */
     struct body body;
     struct headers headers;
     struct header_values *header_values; /* that policy goes by; NULL: none */
@@ -148,6 +159,7 @@ struct smtp_session {
     struct address told_destination; /* where that one came to; size 0: not known */
     struct login login;
     struct smtp_own *own;            /* his login at the server behind; NULL: none */
+    struct milter_chain *milters;    /* NULL before the first message that they see */
     struct transaction *transaction; /* NULL between messages */
     struct smtp_link *link; /* of the transaction; one that was told whose it is stays behind it */
 };
@@ -277,6 +289,9 @@ const char *smtp_own_text(struct smtp_session *s, enum smtp_reply_name name, con
 /* While the client is held back others may have the connection; the envelope is repeated. */
 void smtp_envelope_lend(struct smtp_session *s);
 
+/* Says all of it upstream, of a text that was held: smtp_held_envelope_answered follows. */
+void smtp_envelope_repeat(struct smtp_session *s);
+
 /* ---- smtp_policy ---- */
 
 /* Has policy to be asked at that stage? */
@@ -290,6 +305,10 @@ void smtp_policy_ask(struct smtp_session *s, enum policy_stage stage, smtp_judge
 /* Likewise when all of the text is there: about what is left to be asked, which is all that goes by
  * the account where the headers have named it. */
 void smtp_policy_ask_end(struct smtp_session *s, smtp_judged_fn *judged);
+
+/* MAIL has its answer: 250, or what `t->denial` says where it is denied; and a recipient his. */
+void smtp_policy_answer_mail(struct smtp_session *s);
+void smtp_policy_deny(struct transaction *t, struct recipient *r, const char *text, int code);
 
 /* The headers have named the account: what was tried before is its own. */
 void smtp_policy_named(const struct smtp_session *s);
@@ -347,6 +366,12 @@ void smtp_body_data_answered(struct smtp_session *s, const struct smtp_reply *re
 void smtp_body_drained(struct smtp_session *s);
 void smtp_body_lost(struct smtp_session *s, const char *reason);
 
+/* Why no recipient is left for the message, or none can be said of. */
+enum smtp_reply_name smtp_body_trouble(const struct smtp_session *s);
+
+/* A milter has refused the text under way: `t->refusal` is the answer to its end. */
+void smtp_body_filtered(struct smtp_session *s);
+
 /* ---- smtp_text ---- */
 
 /* Writes the trace line, which goes in front. Returns 0, or -1 without memory. */
@@ -362,14 +387,19 @@ void smtp_text_pass_on(struct smtp_session *s, struct span text, enum text_end e
 void smtp_text_judge(struct smtp_session *s, struct span text, smtp_judged_fn *judged);
 void smtp_text_pass_dot(struct smtp_session *s);
 
-/* Abandons it: `t->refusal` will be the answer to its end; or it is more than max_message_size. */
+/* Abandons it: `t->refusal` will be the answer to its end; or that of this name; or it is more than
+ * max_message_size. */
 void smtp_text_denied(struct smtp_session *s);
+void smtp_text_refuse(struct smtp_session *s, enum smtp_reply_name name);
 void smtp_text_too_big(struct smtp_session *s);
 
 /* ---- smtp_end ---- */
 
 /* The upstream has answered the final dot. */
 void smtp_final_answered(struct smtp_session *s, const struct smtp_reply *reply);
+
+/* Nobody gets it, and the client is told 250. */
+void smtp_final_discarded(struct smtp_session *s);
 
 /* The message is not taken: `t->refusal` is the answer to its final dot, or to its DATA. */
 void smtp_final_refused(struct smtp_session *s, const char *reason);

@@ -8,7 +8,8 @@
  * pipelined behind it are out of sequence. */
 #include "base/clock.h"
 #include "session/guard.h"
-#include "session/smtp.h"
+#include "session/smtp_filter.h"
+#include "session/smtp_held.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -28,18 +29,22 @@ static void go_on(struct smtp_session *s)
 
 /* ---- DATA ---- */
 
+enum smtp_reply_name smtp_body_trouble(const struct smtp_session *s)
+{
+    const struct transaction *t = s->transaction;
+    bool is_for_good = t->accepted == 0 && t->lost == t->lost_for_good;
+    if (t->accepted == 0 && t->lost == 0)
+        return SMTP_REPLY_no_recipients;
+    return s->link == NULL ? t->trouble
+           : is_for_good   ? SMTP_REPLY_no_recipients
+                           : SMTP_REPLY_upstream_lost;
+}
+
 /* The answer to DATA itself: there is nobody to take the message for, or nowhere to. */
 static void refuse_data(struct smtp_session *s)
 {
     struct transaction *t = s->transaction;
-    enum smtp_reply_name name = SMTP_REPLY_no_recipients;
-    if (t->accepted > 0 || t->lost > 0) {
-        bool is_for_good = t->accepted == 0 && t->lost == t->lost_for_good;
-        name = s->link == NULL ? t->trouble
-               : is_for_good   ? SMTP_REPLY_no_recipients
-                               : SMTP_REPLY_upstream_lost;
-    }
-    t->refusal = smtp_own_text(s, name, NULL, &t->refusal_code);
+    t->refusal = smtp_own_text(s, smtp_body_trouble(s), NULL, &t->refusal_code);
     smtp_body_refused(s, "no recipient is left");
 }
 
@@ -84,13 +89,29 @@ static void check_chunk(struct smtp_session *s)
         smtp_text_too_big(s);
 }
 
+/* Nothing goes up before all of it is here. */
+static void begin_held(struct smtp_session *s)
+{
+    if (smtp_held_begin(s) < 0 || smtp_text_begin(s) < 0 || begin_text(s, DATA_OPEN) < 0) {
+        give_up(s);
+        return;
+    }
+    check_chunk(s);
+    go_on(s);
+}
+
 void smtp_body_begin(struct smtp_session *s)
 {
     struct transaction *t = s->transaction;
     if (t->accepted == 0 && t->is_data_sent)
         return; /* its reply says whether a lone dot is due (RFC 2920 section 3.1) */
-    if (t->accepted == 0 || t->lost > 0 || s->link == NULL) {
+    bool is_held = smtp_filter_asks(s) || t->is_discarded;
+    if (t->accepted == 0 || t->lost > 0 || (s->link == NULL && !is_held)) {
         refuse_data(s);
+        return;
+    }
+    if (is_held) {
+        begin_held(s);
         return;
     }
     if (!t->is_data_sent &&
@@ -130,6 +151,10 @@ void smtp_body_data_answered(struct smtp_session *s, const struct smtp_reply *re
     static const struct span dot = {".\r\n", 3};
     struct transaction *t = s->transaction;
     t->is_data_sent = false;
+    if (t->data == DATA_RESENT) {
+        smtp_held_data_answered(s, reply);
+        return;
+    }
     if (t->data == DATA_WANTED && reply->code == 354) {
         smtp_link_text(s->link, &dot, 1, TEXT_DOT); /* all recipients refused, and 354 still */
         return;
@@ -158,7 +183,8 @@ static void set_deadline(const struct smtp_session *s)
     const struct listener_config *l = s->base.listener;
     int64_t left_ms = pace_left(&s->pace, loop_now(s->base.context->loop)) / CLOCK_MS + 1;
     bool is_by_pace = l->min_data_rate > 0 && left_ms < l->idle_timeout_ms;
-    session_deadline(&s->base, is_by_pace ? left_ms : l->idle_timeout_ms);
+    int64_t ms = is_by_pace ? left_ms : l->idle_timeout_ms, patience_ms = smtp_held_patience(s);
+    session_deadline(&s->base, patience_ms > 0 && patience_ms < ms ? patience_ms : ms);
 }
 
 bool smtp_body_is_due(const struct smtp_session *s)
@@ -196,6 +222,10 @@ static void text_ended(struct smtp_session *s)
         smtp_final_refused(s, "");
         return;
     }
+    if (t->whole != NULL) {
+        smtp_filter_end_text(s);
+        return;
+    }
     t->data = DATA_ENDED;
     smtp_wait(s, SESSION_FINAL, 0);
 }
@@ -206,11 +236,17 @@ static bool is_dropped_enough(const struct smtp_session *s)
     return s->transaction->dropped > (uint64_t)s->base.listener->max_message_size;
 }
 
+/* Does the server behind take no more of what goes up as it comes? */
+static bool is_blocked(const struct smtp_session *s)
+{
+    return s->transaction->whole == NULL && smtp_link_is_blocked(s->link);
+}
+
 /* What of the client's has come is dealt with: what is there to wait for? */
 static void wait_for_more(struct smtp_session *s)
 {
     const struct transaction *t = s->transaction;
-    if (t->data == DATA_OPEN && smtp_link_is_blocked(s->link))
+    if (t->data == DATA_OPEN && is_blocked(s))
         smtp_wait(s, SESSION_BODY_SEND, 0);
     else if (t->data == DATA_DROPPED && is_dropped_enough(s))
         smtp_final_refused(s, "the client does not stop sending");
@@ -238,7 +274,7 @@ static void text_judged(struct smtp_session *s)
         t->refusal = t->denial;
         t->refusal_code = t->denial_code;
         smtp_text_denied(s);
-    } else if (t->data == DATA_JUDGED && !is_stopped(s)) {
+    } else if (t->data == DATA_JUDGED && !is_stopped(s) && t->whole == NULL) {
         smtp_text_pass_dot(s);
     }
     text_ended(s);
@@ -248,7 +284,7 @@ static void text_judged(struct smtp_session *s)
 static void end_text(struct smtp_session *s, struct span text)
 {
     const struct transaction *t = s->transaction;
-    bool is_asked = smtp_policy_asks(s, STAGE_END) || t->account_header != NULL;
+    bool is_asked = smtp_policy_asks(s, STAGE_END) || t->account_header != NULL || t->whole != NULL;
     if (t->data == DATA_OPEN && is_asked) {
         smtp_text_judge(s, text, text_judged);
         return;
@@ -309,7 +345,7 @@ static bool take_chunk(struct smtp_session *s, struct span *in)
 {
     struct transaction *t = s->transaction;
     struct span text;
-    if (t->data == DATA_STARTED || (t->data == DATA_OPEN && smtp_link_is_blocked(s->link))) {
+    if (t->data == DATA_STARTED || (t->data == DATA_OPEN && is_blocked(s))) {
         smtp_wait(s, t->data == DATA_STARTED ? SESSION_DATA_START : SESSION_BODY_SEND, 0);
         return false;
     }
@@ -355,10 +391,12 @@ void smtp_body_drop_chunk(struct smtp_session *s, enum smtp_reply_name refusal)
 void smtp_body_drained(struct smtp_session *s)
 {
     const struct transaction *t = s->transaction;
-    if (t == NULL || t->data != DATA_OPEN || !s->is_waiting)
-        return;
-    session_state(&s->base, SESSION_BODY);
-    go_on(s);
+    if (t != NULL && t->data == DATA_SENDING) {
+        smtp_held_drained(s);
+    } else if (t != NULL && t->data == DATA_OPEN && s->is_waiting) {
+        session_state(&s->base, SESSION_BODY);
+        go_on(s);
+    }
 }
 
 void smtp_body_lost(struct smtp_session *s, const char *reason)
@@ -374,11 +412,23 @@ void smtp_body_lost(struct smtp_session *s, const char *reason)
         refuse_data(s);
         return;
     }
+    if (t->data == DATA_RESENT || t->data == DATA_SENDING) {
+        smtp_held_lost(s, reason);
+        return;
+    }
     t->refusal = smtp_own_text(s, SMTP_REPLY_upstream_lost, NULL, &t->refusal_code);
     if (is_ended)
         smtp_final_refused(s, reason);
     else if (t->data == DATA_JUDGED)
         t->data = DATA_DROPPED; /* policy's answer is awaited all the same */
+    else
+        begin_dropping(s);
+}
+
+void smtp_body_filtered(struct smtp_session *s)
+{
+    if (s->transaction->data == DATA_JUDGED)
+        s->transaction->data = DATA_DROPPED; /* policy's answer is awaited all the same */
     else
         begin_dropping(s);
 }

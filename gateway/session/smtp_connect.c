@@ -5,7 +5,8 @@
 #include "session/ending.h"
 #include "session/kinds.h"
 #include "session/policy.h"
-#include "session/smtp.h"
+#include "session/smtp_filter.h"
+#include "session/smtp_held.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -78,6 +79,7 @@ void smtp_end(struct smtp_session *s, bool is_polite)
 {
     login_end(&s->login);
     smtp_transaction_end(s);
+    smtp_filter_end(s);
     smtp_own_end(s);
     pool_give_back(s->base.context->pool, &s->link);
     smtp_replies_clear(&s->replies);
@@ -275,7 +277,7 @@ static void tls_timed_out(struct smtp_session *s)
 
 static void timed_out(struct smtp_session *s)
 {
-    if (session_policy_delayed(&s->base))
+    if (session_policy_delayed(&s->base) || smtp_held_lend(s))
         return;
     if (s->base.state == SESSION_AUTH_CHECK || s->base.state == SESSION_MAILBOX_LOGIN)
         smtp_auth_timed_out(s);

@@ -100,8 +100,23 @@ void smtp_final_refused(struct smtp_session *s, const char *reason)
     int failed = text.size == 0 || (is_to_data ? smtp_replies_answer(&s->replies, text)
                                                : buffer_append(&s->replies.ready, text)) < 0;
     /* A client that goes on sending text would have it taken for commands. */
-    if (failed || s->take != smtp_take_commands)
+    if (failed || s->take != smtp_take_commands || t->refusal_code == 421)
         s->is_quitting = true;
+    s->take = smtp_take_commands;
+    smtp_transaction_end(s);
+    smtp_continue(s);
+}
+
+void smtp_final_discarded(struct smtp_session *s)
+{
+    struct transaction *t = s->transaction;
+    t->is_taken = true; /* by who wanted it so */
+    session_event(&s->base, EVENT_message_discarded, field_text(KEY_message, t->id),
+                  field_text(KEY_sender, t->sender[0] == '\0' ? "<>" : t->sender),
+                  field_text(KEY_recipient, only_recipient(t)),
+                  field_number(KEY_recipients, t->accepted), field_number(KEY_code, 250),
+                  field_number(KEY_bytes, (int64_t)t->body.size));
+    smtp_say(s, SMTP_REPLY_discarded, t->id);
     s->take = smtp_take_commands;
     smtp_transaction_end(s);
     smtp_continue(s);

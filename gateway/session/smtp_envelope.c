@@ -7,7 +7,8 @@
 #include "session/access.h"
 #include "session/guard.h"
 #include "session/policy.h"
-#include "session/smtp.h"
+#include "session/smtp_filter.h"
+#include "session/smtp_held.h"
 
 #include "base/clock.h"
 #include "base/utf8.h"
@@ -132,8 +133,12 @@ void smtp_mail(struct smtp_session *s, const struct smtp_event *event)
     }
     assert(s->transaction == NULL);
     s->transaction = begin(s, event);
-    bool is_due = smtp_policy_asks(s, STAGE_MAIL);
-    if (s->transaction == NULL || (is_due && smtp_replies_expect(&s->replies) < 0)) {
+    if (s->transaction == NULL || smtp_filter_begin(s) < 0) {
+        smtp_give_up(s);
+        return;
+    }
+    bool is_due = smtp_policy_asks(s, STAGE_MAIL) || smtp_filter_asks(s);
+    if (is_due && smtp_replies_expect(&s->replies) < 0) {
         smtp_give_up(s);
         return;
     }
@@ -172,7 +177,8 @@ void smtp_rcpt(struct smtp_session *s, const struct smtp_event *event)
     t->count++;
     if (t->first_unanswered == NULL)
         t->first_unanswered = r;
-    if (t->first_unjudged == NULL && (t->is_mail_due || smtp_policy_asks(s, STAGE_RCPT)))
+    if (t->first_unjudged == NULL &&
+        (t->is_mail_due || smtp_policy_asks(s, STAGE_RCPT) || smtp_filter_asks(s)))
         t->first_unjudged = r;
 }
 
@@ -218,6 +224,7 @@ void smtp_transaction_end(struct smtp_session *s)
     decision_destroy(&t->decision);
     if (!t->is_taken)
         smtp_policy_give_back(s, true);
+    smtp_filter_message_ended(s);
     s->transaction = NULL;
     s->errors += t->refused; /* of a message that was taken they are forgiven */
     if (t->is_taking)
@@ -230,6 +237,7 @@ void smtp_transaction_end(struct smtp_session *s)
         pool_give_back(pool, &s->link);
     smtp_trusted_mail_ended(s);
     smtp_server_envelope_ended(&s->server);
+    smtp_held_end(t);
     buffer_clear(&t->held);
     struct arena *arena = t->arena;
     arena_destroy(&arena);
@@ -422,13 +430,42 @@ static void repeat_envelope(struct transaction *t)
     }
 }
 
-/* What the batch brings may go up, as far as policy lets it. */
+void smtp_envelope_repeat(struct smtp_session *s)
+{
+    bool has_link = s->link != NULL;
+    smtp_wait(s, has_link ? SESSION_ENVELOPE : SESSION_UPSTREAM, 0);
+    if (!has_link) {
+        take(s, false);
+        return;
+    }
+    s->transaction->is_link_reused = true;
+    repeat_envelope(s->transaction);
+    send_envelope(s);
+}
+
+/* Nobody is to get the message: its recipients are everybody whom the client names. */
+static void answer_discarded(struct smtp_session *s)
+{
+    struct recipient *r;
+    int code;
+    const char *text = smtp_own_text(s, SMTP_REPLY_recipient_ok, NULL, &code);
+    while ((r = s->transaction->first_unanswered) != NULL) {
+        if (r->state == RECIPIENT_NEW)
+            answer(s, r, text, code);
+        else
+            s->transaction->first_unanswered = r->next;
+    }
+}
+
+/* What the batch brings may go up, as far as policy and milters let it. */
 static void batch_judged(struct smtp_session *s)
 {
     struct transaction *t = s->transaction;
     bool has_link = s->link != NULL;
     t->is_batch_held = false;
     answer_denied(s);
+    if (t->is_discarded)
+        answer_discarded(s);
     if (!has_more(t)) {
         answered(s);
         return;
@@ -444,14 +481,32 @@ static void batch_judged(struct smtp_session *s)
     send_envelope(s);
 }
 
+/* By policy; milters are shown what it has left. */
+static void batch_passed(struct smtp_session *s)
+{
+    struct transaction *t = s->transaction;
+    bool is_shown = t->is_batch_held && !t->is_denied && smtp_filter_asks(s);
+    t->first_unjudged = NULL;
+    if (is_shown)
+        smtp_filter_batch(s, batch_judged);
+    else
+        batch_judged(s);
+}
+
+static bool is_judged_by_policy(const struct smtp_session *s)
+{
+    return (s->transaction->is_mail_due && smtp_policy_asks(s, STAGE_MAIL)) ||
+           smtp_policy_asks(s, STAGE_RCPT);
+}
+
 void smtp_envelope_run(struct smtp_session *s)
 {
     struct transaction *t = s->transaction;
     t->is_batch_held = t->is_mail_due || t->first_unjudged != NULL;
-    if (t->is_batch_held)
-        smtp_policy_ask(s, STAGE_MAIL, batch_judged);
+    if (t->is_batch_held && is_judged_by_policy(s))
+        smtp_policy_ask(s, STAGE_MAIL, batch_passed);
     else
-        batch_judged(s);
+        batch_passed(s);
 }
 
 static void taken(void *owner, struct smtp_link *link, enum pool_failure failure)
@@ -556,7 +611,8 @@ static bool may_send_data(const struct smtp_session *s, bool is_repeated)
 {
     const struct transaction *t = s->transaction;
     return t->data == DATA_WANTED && !t->is_data_sent && !is_repeated && t->accepted + t->due > 0 &&
-           has(s, SMTP_PIPELINING) && !smtp_policy_asks(s, STAGE_DATA);
+           has(s, SMTP_PIPELINING) && !smtp_policy_asks(s, STAGE_DATA) && !smtp_filter_asks(s) &&
+           !t->is_discarded;
 }
 
 static void give_up_link(struct smtp_session *s)
@@ -655,7 +711,7 @@ static void leave_link(struct smtp_session *s)
         pool_give_back(s->base.context->pool, &s->link);
 }
 
-/* Of a batch with DATA: policy has seen all recipients, or had nothing to say. */
+/* Of a batch with DATA: all that can be said before the text was said. */
 static void data_judged(struct smtp_session *s)
 {
     struct transaction *t = s->transaction;
@@ -668,6 +724,16 @@ static void data_judged(struct smtp_session *s)
     smtp_body_refused(s, "policy");
 }
 
+/* Policy has seen all recipients, or had nothing to say. */
+static void data_passed(struct smtp_session *s)
+{
+    struct transaction *t = s->transaction;
+    if (t->denial == NULL && t->accepted > 0 && smtp_filter_asks(s))
+        smtp_filter_data(s, data_judged);
+    else
+        data_judged(s);
+}
+
 /* Every recipient of the batch has its answer. */
 static void answered(struct smtp_session *s)
 {
@@ -677,9 +743,13 @@ static void answered(struct smtp_session *s)
         if (t->is_denied)
             t->denial = smtp_own_text(s, SMTP_REPLY_mail_first, NULL, &t->denial_code);
         if (!t->is_denied && t->accepted > 0 && smtp_policy_asks(s, STAGE_DATA))
-            smtp_policy_ask(s, STAGE_DATA, data_judged);
+            smtp_policy_ask(s, STAGE_DATA, data_passed);
         else
-            data_judged(s);
+            data_passed(s);
+        return;
+    }
+    if (t->data == DATA_RESENT) {
+        smtp_held_envelope_answered(s);
         return;
     }
     leave_link(s);
@@ -702,16 +772,24 @@ static void replace_link(struct smtp_session *s)
     take(s, true);
 }
 
+/* Is nothing of the message with the server behind that it would have to answer? */
+static bool is_idle(const struct transaction *t)
+{
+    bool is_held = t->whole != NULL && t->data != DATA_RESENT && t->data != DATA_SENDING &&
+                   t->data != DATA_ENDED;
+    return (t->data == DATA_NONE && t->due == 0) || is_held;
+}
+
 static void link_lost(struct smtp_session *s, const char *reason)
 {
     struct transaction *t = s->transaction;
     pool_discard(s->base.context->pool, &s->link);
-    if (t == NULL || t->is_batch_held || (t->data == DATA_NONE && t->due == 0)) {
+    if (t == NULL || t->is_batch_held || is_idle(t)) {
         if (t != NULL)
             t->is_mail_sent = false; /* the envelope is repeated when the client goes on */
         return;
     }
-    if (t->data > DATA_WANTED || t->due == 0) {
+    if ((t->data > DATA_WANTED && t->data != DATA_RESENT) || t->due == 0) {
         smtp_body_lost(s, reason);
         return;
     }

@@ -11,7 +11,7 @@
 #include "policy/figures.h"
 #include "policy/limit/siphash.h"
 #include "session/guard.h"
-#include "session/smtp.h"
+#include "session/smtp_filter.h"
 
 static void ask(struct smtp_session *s);
 
@@ -149,8 +149,8 @@ static void suspend(void *owner, const struct verdict *v)
                      : refusal(s, v, &t->stopped_code);
 }
 
-/* The answer to MAIL, which everything else of the batch stands behind. At the end it was given. */
-static void answer_mail(struct smtp_session *s)
+/* Everything else of the batch stands behind it. At the end it was given. */
+void smtp_policy_answer_mail(struct smtp_session *s)
 {
     struct transaction *t = s->transaction;
     int code;
@@ -164,7 +164,7 @@ static void answer_mail(struct smtp_session *s)
 }
 
 /* He is refused; at the end, and with him, all of the message. */
-static void deny(struct transaction *t, struct recipient *r, const char *text, int code)
+void smtp_policy_deny(struct transaction *t, struct recipient *r, const char *text, int code)
 {
     if (t->is_at_end) {
         t->denial = text;
@@ -182,7 +182,8 @@ static void judge_batch(struct smtp_session *s)
     if (t->is_mail_due) {
         t->denial = judge(s, t->group, 0, t->end_take, &t->receipts, "", &t->denial_code);
         t->is_denied = t->denial != NULL;
-        answer_mail(s);
+        if (t->is_denied || !smtp_filter_asks(s))
+            smtp_policy_answer_mail(s); /* else milters have a word in it */
     }
     for (struct recipient *r = t->asked; r != t->first_unjudged; r = r->next) {
         int code = t->denial_code;
@@ -191,7 +192,7 @@ static void judge_batch(struct smtp_session *s)
             denial =
                 judge(s, r->group, r->first_take, r->end_take, &r->receipts, r->address, &code);
         if (denial != NULL)
-            deny(t, r, denial, code);
+            smtp_policy_deny(t, r, denial, code);
     }
 }
 
@@ -209,10 +210,10 @@ static void deny_all(struct smtp_session *s)
     session_event(&s->base, EVENT_decision_failed, field_text(KEY_message, t->id));
     if (t->is_mail_due) {
         t->is_denied = true;
-        answer_mail(s);
+        smtp_policy_answer_mail(s);
     }
     for (struct recipient *r = t->asked; r != NULL; r = r->next)
-        deny(t, r, t->denial, t->denial_code);
+        smtp_policy_deny(t, r, t->denial, t->denial_code);
     t->first_unjudged = NULL;
 }
 

@@ -4,7 +4,7 @@
 #include "base/clock.h"
 #include "message/headers_remove.h"
 #include "message/received.h"
-#include "session/smtp.h"
+#include "session/smtp_held.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -94,7 +94,8 @@ static struct text_parts *take_kept(struct transaction *t)
 void smtp_text_denied(struct smtp_session *s)
 {
     (void)take_kept(s->transaction);
-    pool_discard(s->base.context->pool, &s->link);
+    if (s->transaction->whole == NULL) /* else nothing has */
+        pool_discard(s->base.context->pool, &s->link);
     s->transaction->data = DATA_DROPPED;
     session_state(&s->base, SESSION_BODY_DROP);
 }
@@ -111,6 +112,11 @@ static void refuse_size(struct smtp_session *s, enum smtp_reply_name name, int64
     char max[24];
     (void)snprintf(max, sizeof max, "%" PRId64, most); /* fits */
     abandon(s, name, max);
+}
+
+void smtp_text_refuse(struct smtp_session *s, enum smtp_reply_name name)
+{
+    abandon(s, name, NULL);
 }
 
 void smtp_text_too_big(struct smtp_session *s)
@@ -132,12 +138,19 @@ static void add_part(struct text_parts *p, struct span part)
         p->spans[p->count++] = part;
 }
 
-/* May say whose message it is: nothing of them goes up before all are there. */
+/* They say whose message it is, or are for others to see: nothing of them goes up before all are
+ * there. */
+static bool are_held(const struct transaction *t)
+{
+    return t->account_header != NULL || t->whole != NULL;
+}
+
 static void hold(struct smtp_session *s, struct headers_cut *cut)
 {
     struct transaction *t = s->transaction;
-    t->held.limit = (size_t)s->base.listener->max_header_size;
-    if (t->headers.size > t->held.limit)
+    size_t max = (size_t)s->base.listener->max_header_size;
+    t->held.limit = max + MISSING_MAX;
+    if (t->headers.size > max)
         refuse_size(s, SMTP_REPLY_headers_too_big, s->base.listener->max_header_size);
     else if (buffer_append(&t->held, cut->headers[0]) < 0 ||
              buffer_append(&t->held, cut->headers[1]) < 0)
@@ -160,21 +173,28 @@ static void end_held(struct smtp_session *s, struct text_parts *p)
         smtp_policy_named(s);
     else
         abandon(s, refusal, t->account_header);
-    add_part(p, buffer_bytes(&t->held));
+    if (t->whole == NULL)
+        add_part(p, buffer_bytes(&t->held));
 }
 
-/* What the headers lack stands at their end. Where an empty line is missing, some readers would
- * look for addresses behind it, which nobody has seen. */
-static void add_missing(const struct smtp_session *s, bool needs_line, struct text_parts *p)
+/* What they lack, in `out`. */
+static struct span missing(const struct smtp_session *s, char out[MISSING_MAX])
 {
     const struct headers *h = &s->transaction->headers;
     char from[LITERAL_SIZE], date[CLOCK_RFC5322_SIZE];
-    bool is_completed = s->base.listener->complete_headers;
-    if (is_completed && (h->count[HEADER_DATE] == 0 || h->count[HEADER_MESSAGE_ID] == 0)) {
-        const struct received r = origin(s, from, date);
-        add_part(p, span_make(p->missing, missing_write(h, &r, p->missing)));
-    }
-    if (needs_line && (is_completed || s->transaction->authors != NULL))
+    if (!s->base.listener->complete_headers ||
+        (h->count[HEADER_DATE] > 0 && h->count[HEADER_MESSAGE_ID] > 0))
+        return span_make(out, 0);
+    const struct received r = origin(s, from, date);
+    return span_make(out, missing_write(h, &r, out));
+}
+
+/* It stands at their end. Where an empty line is missing, some readers would look for addresses
+ * behind it, which nobody has seen. */
+static void add_missing(const struct smtp_session *s, bool needs_line, struct text_parts *p)
+{
+    add_part(p, missing(s, p->missing));
+    if (needs_line && (s->base.listener->complete_headers || s->transaction->authors != NULL))
         add_part(p, span_of("\r\n"));
 }
 
@@ -197,7 +217,10 @@ static void end_headers(struct smtp_session *s, bool needs_line, struct text_par
         end_held(s, p);
     if (s->transaction->data == DATA_OPEN)
         judge_senders(s);
-    add_missing(s, needs_line, p);
+    if (s->transaction->whole == NULL)
+        add_missing(s, needs_line, p);
+    else if (s->transaction->data == DATA_OPEN)
+        smtp_held_headers(s, missing(s, p->missing), !needs_line);
 }
 
 /* The headers, as far as they stand in this piece of text, and what stands behind them. */
@@ -210,12 +233,12 @@ static void add_headers(struct smtp_session *s, struct span text, struct text_pa
         header_values_take(t->header_values, cut.headers[0]);
         header_values_take(t->header_values, cut.headers[1]);
     }
-    if (t->account_header != NULL) {
-        hold(s, &cut);
-    } else {
+    if (t->account_header == NULL) {
         smtp_sender_take(s, cut.headers[0]);
         smtp_sender_take(s, cut.headers[1]);
     }
+    if (are_held(t))
+        hold(s, &cut);
     add_part(p, cut.headers[0]);
     add_part(p, cut.headers[1]);
     if (result != HEADERS_MORE)
@@ -231,9 +254,10 @@ static void add_text(struct smtp_session *s, struct span text, enum text_end end
     struct transaction *t = s->transaction;
     p->count = 0;
     p->is_kept = false;
-    if (t->received != NULL)
+    if (t->received != NULL && t->whole == NULL) {
         add_part(p, span_of(t->received));
-    t->received = NULL;
+        t->received = NULL;
+    }
     if (t->headers.is_over)
         add_part(p, text);
     else
@@ -271,7 +295,9 @@ static bool is_good(struct smtp_session *s)
 static void send_up(struct smtp_session *s, const struct text_parts *p, enum text_end end)
 {
     struct transaction *t = s->transaction;
-    if (p->count > 0)
+    if (t->whole != NULL)
+        smtp_held_take(s, p->spans, p->count);
+    else if (p->count > 0)
         smtp_link_text(s->link, p->spans, p->count, end);
     if (t->is_named && t->held.size > 0)
         buffer_clear(&t->held); /* they have gone up */
@@ -296,6 +322,18 @@ void smtp_text_pass_dot(struct smtp_session *s)
     send_up(s, p, TEXT_DOT);
 }
 
+/* Of what is held nothing has to be said upstream yet. */
+static void judge_whole(struct smtp_session *s, const struct text_parts *p, smtp_judged_fn *judged)
+{
+    send_up(s, p, TEXT_WHOLE);
+    if (s->transaction->data != DATA_OPEN) {
+        judged(s);
+        return;
+    }
+    s->transaction->data = DATA_JUDGED;
+    smtp_policy_ask_end(s, judged);
+}
+
 void smtp_text_judge(struct smtp_session *s, struct span text, smtp_judged_fn *judged)
 {
     struct text_parts parts;
@@ -306,6 +344,10 @@ void smtp_text_judge(struct smtp_session *s, struct span text, smtp_judged_fn *j
         return;
     }
     s->base.bytes += text.size;
+    if (t->whole != NULL) {
+        judge_whole(s, &parts, judged);
+        return;
+    }
     t->data = DATA_JUDGED;
     t->kept = &parts;
     parts.is_kept = true;

@@ -1,0 +1,465 @@
+/* A batch is told in one go: MAIL, and behind it the recipients that policy has let pass. Whatever
+ * milters say of it is known before anything of it goes up. Once they have let the message go to
+ * nobody, they hear no more of it; it is taken from the client to its end all the same. */
+#include "session/smtp_filter.h"
+
+#include "base/arena.h"
+#include "session/guard.h"
+#include "session/policy.h"
+#include "session/smtp_held.h"
+
+#include <stdio.h>
+
+enum {
+    PATIENCE_MS = 10000, /* while recipients are asked about: others may have the connection then */
+};
+
+/* What there is of one message; lies in the transaction's arena. */
+struct smtp_filtering {
+    bool is_told; /* MAIL was told, and nothing has ended it since */
+    unsigned due; /* answers to what was asked */
+    smtp_judged_fn *judged;
+    bool uses[];
+};
+
+static void answered(void *owner, const struct milter_event *event);
+
+/* ---- for whom ---- */
+
+/* Out of those that the listener has; returns whether there is any. */
+static bool choose(struct smtp_session *s, bool *uses)
+{
+    const struct listener_config *l = s->base.listener;
+    struct policy_facts f = session_facts(&s->base);
+    bool is_any = false;
+    f.sender = s->transaction->sender;
+    for (size_t i = 0; i < l->milter_count; i++) {
+        const struct milter_config *m = l->milters[i];
+        uses[i] = match_holds(&m->when, &f) &&
+                  (match_is_empty(&m->except) || !match_holds(&m->except, &f));
+        is_any = is_any || uses[i];
+    }
+    return is_any;
+}
+
+int smtp_filter_begin(struct smtp_session *s)
+{
+    const struct listener_config *l = s->base.listener;
+    struct transaction *t = s->transaction;
+    if (l->milter_count == 0)
+        return 0;
+    struct smtp_filtering *f = arena_alloc(t->arena, sizeof *f + l->milter_count * sizeof *f->uses);
+    if (f == NULL)
+        return -1;
+    if (!choose(s, f->uses))
+        return 0;
+    const struct milter_options options = {.milters = s->base.context->milters,
+                                           .listener = l,
+                                           .fn = answered,
+                                           .macro = smtp_filter_macro,
+                                           .owner = s};
+    if (s->milters == NULL)
+        s->milters = milter_chain_create(&options);
+    if (s->milters == NULL)
+        return -1;
+    t->filtering = f;
+    return 0;
+}
+
+bool smtp_filter_asks(const struct smtp_session *s)
+{
+    return s->transaction->filtering != NULL && !s->transaction->is_discarded;
+}
+
+/* Nothing of the message is told any more. */
+static void stop(struct smtp_session *s)
+{
+    struct smtp_filtering *f = s->transaction->filtering;
+    if (f->is_told)
+        milter_chain_abort(s->milters);
+    f->is_told = false;
+    f->due = 0;
+}
+
+void smtp_filter_message_ended(struct smtp_session *s)
+{
+    if (s->transaction->filtering != NULL)
+        stop(s);
+}
+
+void smtp_filter_end(struct smtp_session *s)
+{
+    milter_chain_destroy(&s->milters);
+}
+
+/* ---- what they are told ---- */
+
+/* A parameter as the client wrote it, where it has. */
+static void add(struct transaction *t, const char **list, size_t *count, const char *name,
+                const char *value)
+{
+    const char *text = value[0] == '\0' ? NULL : arena_printf(t->arena, "%s=%s", name, value);
+    if (text != NULL)
+        list[(*count)++] = text;
+}
+
+static void tell_mail(struct smtp_session *s)
+{
+    struct transaction *t = s->transaction;
+    char address[ADDRESS_TEXT_SIZE], name[ADDRESS_TEXT_SIZE + 8], size[24] = "";
+    const char *parameters[MILTER_PARAMETERS_MAX];
+    size_t count = 0;
+    address_format_host(&s->base.client_address, address);
+    (void)snprintf(name, sizeof name, "[%s]", address); /* fits */
+    const struct milter_client client = {.name = s->told_name == NULL ? name : s->told_name,
+                                         .address = s->base.client_address,
+                                         .port = address_port(&s->base.client_address)};
+    if (t->declared_size > 0)
+        (void)snprintf(size, sizeof size, "%llu", (unsigned long long)t->declared_size); /* fits */
+    add(t, parameters, &count, "SIZE", size);
+    add(t, parameters, &count, "BODY", t->body_type);
+    add(t, parameters, &count, "RET", t->ret);
+    add(t, parameters, &count, "ENVID", t->envid);
+    if (t->is_smtputf8)
+        parameters[count++] = "SMTPUTF8";
+    t->filtering->is_told = true;
+    t->filtering->due++;
+    milter_chain_mail(s->milters, &client, smtp_client_name(s), t->sender, parameters, count,
+                      t->filtering->uses);
+}
+
+/* Nobody has memory to ask. */
+static void deny_unasked(struct smtp_session *s, struct recipient *r)
+{
+    int code;
+    const char *text = smtp_own_text(s, SMTP_REPLY_filter_away, NULL, &code);
+    smtp_policy_deny(s->transaction, r, text, code);
+}
+
+static void tell_recipient(struct smtp_session *s, struct recipient *r)
+{
+    const char *parameters[MILTER_PARAMETERS_MAX];
+    size_t count = 0;
+    r->is_shown = true;
+    if (r->state == RECIPIENT_DENIED) {
+        milter_chain_rcpt_refused(s->milters, r->address, r->denial);
+        return;
+    }
+    add(s->transaction, parameters, &count, "NOTIFY", r->notify);
+    add(s->transaction, parameters, &count, "ORCPT", r->orcpt);
+    if (milter_chain_rcpt(s->milters, r, r->address, parameters, count) == 0)
+        s->transaction->filtering->due++;
+    else
+        deny_unasked(s, r);
+}
+
+/* ---- what they say ---- */
+
+static void log_answer(const struct smtp_session *s, const struct milter_answer *a,
+                       const char *recipient, const char *reply)
+{
+    static const char *const verdicts[] = {[MILTER_PASSES] = "pass",
+                                           [MILTER_REFUSES] = "reject",
+                                           [MILTER_DISCARDS] = "discard",
+                                           [MILTER_CLOSES] = "close"};
+    bool is_deferred = a->verdict == MILTER_REFUSES && a->code < 500;
+    session_event(&s->base, EVENT_filtered, field_text(KEY_message, s->transaction->id),
+                  field_text(KEY_sender, s->transaction->sender),
+                  field_text(KEY_recipient, recipient), field_text(KEY_milter, a->milter),
+                  field_text(KEY_verdict, is_deferred ? "defer" : verdicts[a->verdict]),
+                  field_number(KEY_code, a->verdict == MILTER_DISCARDS ? 250 : a->code),
+                  field_span(KEY_reply, smtp_without_end(reply)),
+                  field_text(KEY_reason, a->reason == NULL ? "" : a->reason));
+}
+
+/* The client's answer, in the transaction's arena; NULL without memory. */
+static const char *text_of(struct smtp_session *s, const struct milter_answer *a, int *code)
+{
+    enum smtp_reply_name name = SMTP_REPLY_filter_closes;
+    *code = a->code;
+    if (a->text != NULL)
+        return arena_copy(s->transaction->arena, span_of(a->text));
+    if (a->verdict == MILTER_REFUSES && a->is_failure)
+        name = a->code < 500 ? SMTP_REPLY_filter_away : SMTP_REPLY_filter_missed;
+    else if (a->verdict == MILTER_REFUSES)
+        name = a->code < 500 ? SMTP_REPLY_filter_defers : SMTP_REPLY_filter_rejects;
+    return smtp_own_text(s, name, NULL, code);
+}
+
+/* Nobody is to get it: the client goes on, and hears nothing of that. */
+static void discard(struct smtp_session *s)
+{
+    stop(s);
+    s->transaction->is_discarded = true;
+}
+
+/* `denial` and its code are set by what refuses; returns whether it was that. */
+static bool is_refused(struct smtp_session *s, const struct milter_answer *a, const char *recipient,
+                       const char **denial, int *code)
+{
+    if (a->verdict == MILTER_PASSES)
+        return false;
+    if (a->verdict == MILTER_DISCARDS) {
+        log_answer(s, a, recipient, "");
+        discard(s);
+        return false;
+    }
+    *denial = text_of(s, a, code);
+    log_answer(s, a, recipient, *denial);
+    return true;
+}
+
+/* Goes on when nothing is awaited any more. */
+static void go_on(struct smtp_session *s)
+{
+    if (s->transaction->filtering->due == 0)
+        s->transaction->filtering->judged(s);
+}
+
+/* 421 is the last that the session says. */
+static void note_close(struct smtp_session *s, const struct milter_answer *a)
+{
+    s->is_quitting = s->is_quitting || a->verdict == MILTER_CLOSES;
+}
+
+static void mail_answered(struct smtp_session *s, const struct milter_answer *a)
+{
+    struct transaction *t = s->transaction;
+    t->is_denied = is_refused(s, a, "", &t->denial, &t->denial_code);
+    smtp_policy_answer_mail(s);
+    if (!t->is_denied)
+        return;
+    stop(s);
+    note_close(s, a);
+    for (struct recipient *r = t->first_unanswered; r != NULL; r = r->next)
+        if (r->state == RECIPIENT_NEW)
+            smtp_policy_deny(t, r, t->denial, t->denial_code);
+}
+
+static void recipient_answered(struct smtp_session *s, struct recipient *r,
+                               const struct milter_answer *a)
+{
+    const char *denial;
+    int code;
+    if (!is_refused(s, a, r->address, &denial, &code))
+        return;
+    smtp_policy_deny(s->transaction, r, denial, code);
+    note_close(s, a);
+}
+
+/* The text is refused before it is all there, or while policy looks at the whole of it. */
+static void text_refused(struct smtp_session *s, const struct milter_answer *a)
+{
+    struct transaction *t = s->transaction;
+    if (!is_refused(s, a, "", &t->refusal, &t->refusal_code))
+        return;
+    stop(s);
+    smtp_body_filtered(s);
+}
+
+static bool is_edited(const struct milter_edits *e)
+{
+    return e->sender != NULL || e->recipient_count > 0;
+}
+
+/* In front of all else, so that readers and rules find it. */
+static void mark_quarantined(struct smtp_session *s, const struct milter_edits *e)
+{
+    char value[VERDICT_TEXT_SIZE];
+    (void)snprintf(value, sizeof value, "%s: %s", e->quarantined_by,
+                   e->quarantine); /* may be cut */
+    (void)fields_insert(s->transaction->whole->fields, 0, span_of("X-Porteiro-Quarantine"),
+                        span_of(value), false); /* without room it goes on unmarked, as logged */
+    session_event(&s->base, EVENT_quarantined, field_text(KEY_message, s->transaction->id),
+                  field_text(KEY_milter, e->quarantined_by), field_text(KEY_reason, e->quarantine));
+}
+
+static bool is_same(const char *a, const char *b)
+{
+    const char *at = strrchr(a, '@');
+    size_t local = at == NULL ? strlen(a) : (size_t)(at - a);
+    return strncmp(a, b, local) == 0 && span_equals_nocase(span_of(a + local), b + local);
+}
+
+static void remove_recipient(struct transaction *t, const char *address)
+{
+    for (struct recipient *r = t->first; r != NULL; r = r->next)
+        if (r->state == RECIPIENT_ACCEPTED && is_same(r->address, address)) {
+            r->state = RECIPIENT_REMOVED;
+            t->accepted--;
+        }
+}
+
+static bool has_recipient(const struct transaction *t, const char *address)
+{
+    for (const struct recipient *r = t->first; r != NULL; r = r->next)
+        if (r->state == RECIPIENT_ACCEPTED && is_same(r->address, address))
+            return true;
+    return false;
+}
+
+/* Of parameters as a milter gives them, the value of one; "" where there is none. */
+static const char *parameter(struct transaction *t, const char *parameters, const char *name)
+{
+    struct span rest = span_of(parameters == NULL ? "" : parameters);
+    while (rest.size > 0) {
+        struct span value = span_split(&rest, ' '), key = span_split(&value, '=');
+        if (span_equals_nocase(key, name))
+            return arena_copy(t->arena, value);
+    }
+    return "";
+}
+
+/* It counts as accepted, and is asked upstream with the others: refused there, it fails the
+ * message. Returns 0, or -1 without memory. */
+static int add_recipient(struct transaction *t, const struct milter_recipient *m)
+{
+    if (has_recipient(t, m->address))
+        return 0;
+    struct recipient *r = arena_alloc(t->arena, sizeof *r);
+    if (r == NULL)
+        return -1;
+    r->state = RECIPIENT_ACCEPTED;
+    r->address = arena_copy(t->arena, span_of(m->address));
+    r->notify = parameter(t, m->parameters, "NOTIFY");
+    r->orcpt = parameter(t, m->parameters, "ORCPT");
+    if (r->address == NULL || r->notify == NULL || r->orcpt == NULL)
+        return -1;
+    *t->last = r;
+    t->last = &r->next;
+    t->accepted++;
+    return 0;
+}
+
+/* Returns 0, or -1 without memory. */
+static int change_envelope(struct transaction *t, const struct milter_edits *e)
+{
+    int failed = 0;
+    if (e->sender != NULL) {
+        t->sender = arena_copy(t->arena, span_of(e->sender));
+        failed |= t->sender == NULL ? -1 : 0;
+    }
+    for (size_t i = 0; !failed && i < e->recipient_count; i++) {
+        const struct milter_recipient *m = &e->recipients[i];
+        if (m->is_removed)
+            remove_recipient(t, m->address);
+        else
+            failed = add_recipient(t, m);
+    }
+    return failed;
+}
+
+static void give_up(struct smtp_session *s)
+{
+    smtp_give_up(s);
+    smtp_continue(s);
+}
+
+/* All of them let it pass. */
+static void message_passed(struct smtp_session *s)
+{
+    struct transaction *t = s->transaction;
+    const struct milter_edits *e = milter_chain_edits(s->milters);
+    if (e->quarantine != NULL)
+        mark_quarantined(s, e);
+    if (change_envelope(t, e) < 0)
+        give_up(s);
+    else if (t->accepted == 0)
+        smtp_final_discarded(s); /* they have taken away all whom it was for */
+    else
+        smtp_held_send(s, e->body, is_edited(e));
+}
+
+static void message_answered(struct smtp_session *s, const struct milter_answer *a)
+{
+    struct transaction *t = s->transaction;
+    s->take = smtp_take_commands;
+    if (is_refused(s, a, "", &t->refusal, &t->refusal_code))
+        smtp_final_refused(s, "milter");
+    else if (t->is_discarded)
+        smtp_final_discarded(s);
+    else
+        message_passed(s);
+}
+
+static void data_answered(struct smtp_session *s, const struct milter_answer *a)
+{
+    struct transaction *t = s->transaction;
+    (void)is_refused(s, a, "", &t->denial, &t->denial_code);
+}
+
+static void answered(void *owner, const struct milter_event *event)
+{
+    struct smtp_session *s = owner;
+    struct smtp_filtering *f = s->transaction->filtering;
+    if (event->kind == MILTER_TEXT && s->transaction->data != DATA_FILTERED) {
+        text_refused(s, event->answer);
+        return;
+    }
+    f->due--;
+    switch (event->kind) {
+    case MILTER_MAIL: mail_answered(s, event->answer); break;
+    case MILTER_RCPT: recipient_answered(s, event->recipient, event->answer); break;
+    case MILTER_DATA: data_answered(s, event->answer); break;
+    case MILTER_TEXT:
+    case MILTER_END: message_answered(s, event->answer); return;
+    }
+    go_on(s);
+}
+
+/* ---- when they are asked ---- */
+
+static void wait_for_answers(struct smtp_session *s, smtp_judged_fn *judged)
+{
+    struct smtp_filtering *f = s->transaction->filtering;
+    f->judged = judged;
+    if (f->due == 0) {
+        judged(s);
+        return;
+    }
+    smtp_wait(s, SESSION_MILTER, PATIENCE_MS);
+}
+
+void smtp_filter_batch(struct smtp_session *s, smtp_judged_fn *judged)
+{
+    struct transaction *t = s->transaction;
+    if (t->is_mail_due)
+        tell_mail(s);
+    for (struct recipient *r = t->first_unanswered; r != NULL; r = r->next)
+        if (!r->is_shown && (r->state == RECIPIENT_NEW || r->state == RECIPIENT_DENIED))
+            tell_recipient(s, r);
+    wait_for_answers(s, judged);
+}
+
+void smtp_filter_data(struct smtp_session *s, smtp_judged_fn *judged)
+{
+    s->transaction->denial = NULL;
+    s->transaction->filtering->due++;
+    milter_chain_data(s->milters);
+    wait_for_answers(s, judged);
+}
+
+void smtp_filter_text(struct smtp_session *s)
+{
+    const struct held *h = s->transaction->whole;
+    if (smtp_filter_asks(s))
+        milter_chain_text(s->milters, h->fields, h->body);
+}
+
+void smtp_filter_more(struct smtp_session *s)
+{
+    if (smtp_filter_asks(s) && s->transaction->whole->fields != NULL)
+        milter_chain_more(s->milters);
+}
+
+void smtp_filter_end_text(struct smtp_session *s)
+{
+    if (!smtp_filter_asks(s)) {
+        smtp_final_discarded(s);
+        return;
+    }
+    s->transaction->data = DATA_FILTERED;
+    s->transaction->filtering->due++;
+    milter_chain_end(s->milters);
+    smtp_wait(s, SESSION_MILTER, smtp_held_patience(s));
+}
