@@ -40,7 +40,8 @@ def output(*command, **options):
 
 def version(program):
     """Of a program that tells it, each in its way."""
-    said = subprocess.run([program, "--version" if "redis" in program else "-v"],
+    asked = {"redis-server": ["--version"], "postconf": ["-dh", "mail_version"]}
+    said = subprocess.run([program, *asked.get(program, ["-v"])],
                           capture_output=True, text=True, check=True)
     return f"{program} {re.search(r'[0-9]+(?:[.][0-9]+)+', said.stdout + said.stderr)[0]}"
 
@@ -89,11 +90,12 @@ class Tree:
 
     def __init__(self, command, log, **options):
         self.process = subprocess.Popen(command, start_new_session=True, stderr=log, **options)
+        self.leader = self.process.pid
 
     def pids(self):
         for entry in os.listdir("/proc"):
             with contextlib.suppress(OSError, ValueError):
-                if os.getsid(int(entry)) == self.process.pid:
+                if os.getsid(int(entry)) == self.leader:
                     yield int(entry)
 
     def cpu_ns(self):
@@ -155,6 +157,7 @@ class Place:
         self.dir = pathlib.Path(tempfile.mkdtemp(prefix="porteiro-bench-"))
         stack.callback(shutil.rmtree, self.dir, ignore_errors=True)
         self.dir.chmod(0o755)    # the gateway's users look in
+        self.build = build
         self.log = open(self.dir / "log", "ab")
         stack.callback(self.log.close)
         self.loadgen = find(build, "bench-loadgen")
@@ -164,6 +167,9 @@ class Place:
         self.users = self.find_users()
         self.make_certificate()
         self.make_accounts()
+
+    def find(self, name):
+        return find(self.build, name)
 
     def find_version(self):
         revision = subprocess.run(["git", "--no-optional-locks", "-C", ROOT, "describe", "--always",
@@ -264,19 +270,30 @@ outbound = {{ base = "hosting" limits = {{
 '''
 
 
+def start_milter(place, stack):
+    """The filter: its port, and what it is."""
+    port = free_port()
+    tree = place.start(stack, [place.find("bench-milter"), f"inet:{port}@127.0.0.1"],
+                       stdout=place.log)
+    wait_for(port, tree.process, "bench-milter")
+    return port, tree
+
+
 class Gateway:
     """porteirod as users have it, but for the ports: its log is on, at the level info."""
     name = "gateway"
     policies = redis = ""  # what limits add to the file; the listeners name "outbound"
+    milters = ""           # likewise a milter, "bench"
     beside = None          # what runs for it without being part of it
 
     def __init__(self, place, stack, sink, clients, is_told):
         self.ports = {"smtp": free_port(), "pop3": free_port()}
         policy = 'policy = "outbound"' if self.policies else ""
+        milter = 'milters = ["bench"]' if self.milters else ""
         doors = "\n".join(
             f'  {protocol} = {{ bind = ["127.0.0.1:{self.ports[protocol]}"] role = "{role}"'
             f' tls = "implicit" upstream = "{protocol}"'
-            f' {policy if role == "submission" else ""} }}'
+            f' {f"{policy} {milter}" if role == "submission" else ""} }}'
             for protocol, role in (("smtp", "submission"), ("pop3", "pop3")))
         behind = "\n".join(
             f'  {protocol} = {{ protocol = "{protocol}" tls = "none" identity = "{identity}"'
@@ -306,6 +323,7 @@ policies = {{
 {self.policies}
 }}
 {self.redis}
+{self.milters}
 ''')
         self.tree = place.start(stack, [place.porteirod, "-c", config], stdout=place.log)
         wait_for(self.ports["smtp"], self.tree.process, "the gateway")
@@ -335,6 +353,75 @@ class GatewayProfile(Gateway):
     """With what hosting providers begin with, but for figures that are reached."""
     name = "hosting"
     policies = HOSTING
+
+
+class GatewayMilter(Gateway):
+    """With a filter that is shown everything and wants nothing."""
+    name = "milter"
+
+    def __init__(self, place, stack, sink, clients, is_told):
+        port, self.beside = start_milter(place, stack)
+        self.milters = f'milters = {{ bench = {{ address = "inet:127.0.0.1:{port}" }} }}'
+        super().__init__(place, stack, sink, clients, is_told)
+
+
+class PostfixMilter:
+    """Postfix 3.7 in the gateway's place, with the same filter, TLS and logins by libsasl2. It has a
+    queue, on a disk."""
+    name = "Postfix"
+
+    def __init__(self, place, stack, sink, clients, _is_told):
+        milter, self.beside = start_milter(place, stack)
+        self.ports = {"smtp": free_port()}
+        d, own = place.dir, pathlib.Path(tempfile.mkdtemp(prefix="postfix-", dir=place.dir))
+        own.chmod(0o755)
+        for path in (own / "queue", own / "data", own / "sasl"):
+            path.mkdir(mode=0o755)
+        shutil.chown(own / "data", "postfix")
+        shutil.copy(d / "sasldb2", own / "sasl" / "sasldb2")
+        shutil.chown(own / "sasl" / "sasldb2", "postfix")
+        (own / "sasl" / "smtpd.conf").write_text(
+            f"pwcheck_method: auxprop\nauxprop_plugin: sasldb\nmech_list: PLAIN\n"
+            f"sasldb_path: {own}/sasl/sasldb2\n")
+        (own / "main.cf").write_text(f'''\
+compatibility_level = 3.6
+myhostname = mail.example.com
+mydestination =
+inet_interfaces = 127.0.0.1
+queue_directory = {own}/queue
+data_directory = {own}/data
+command_directory = /usr/sbin
+daemon_directory = /usr/lib/postfix/sbin
+maillog_file = {own}/log
+maillog_file_prefixes = /
+alias_maps =
+default_process_limit = {2 * clients + 20}
+smtpd_client_connection_count_limit = 0
+relayhost = [127.0.0.1]:{sink.ports["smtp"]}
+default_destination_concurrency_limit = {clients}
+smtpd_tls_cert_file = {d}/cert.pem
+smtpd_tls_key_file = {d}/key.pem
+smtpd_sasl_auth_enable = yes
+cyrus_sasl_config_path = {own}/sasl
+smtpd_relay_restrictions = permit_sasl_authenticated, reject
+smtpd_milters = inet:127.0.0.1:{milter}
+milter_default_action = tempfail
+''')
+        services = ["pickup unix n - n 60 1 pickup", "cleanup unix n - n - 0 cleanup",
+                    "qmgr unix n - n 300 1 qmgr", "rewrite unix - - n - - trivial-rewrite",
+                    "bounce unix - - n - 0 bounce", "defer unix - - n - 0 bounce",
+                    "trace unix - - n - 0 bounce", "smtp unix - - n - - smtp",
+                    "error unix - - n - - error", "retry unix - - n - - error",
+                    "anvil unix - - n - 1 anvil", "scache unix - - n - 1 scache",
+                    "tlsmgr unix - - n 1000? 1 tlsmgr", "proxymap unix - - n - - proxymap",
+                    "postlog unix-dgram n - n - 1 postlogd"]
+        (own / "master.cf").write_text("\n".join(
+            [f"127.0.0.1:{self.ports['smtp']} inet n - n - - smtpd -o smtpd_tls_wrappermode=yes",
+             *services]) + "\n")
+        self.tree = place.start(stack, ["postfix", "-c", own, "start-fg"], stdout=place.log)
+        stack.callback(subprocess.run, ["postfix", "-c", own, "stop"], stderr=place.log, check=False)
+        wait_for(self.ports["smtp"], self.tree.process, "Postfix")
+        self.tree.leader = int(read(own / "queue" / "pid" / "master.pid"))    # of its own session
 
 
 class HAProxy:
