@@ -230,7 +230,10 @@ static inline void text(const char *header, const char *body_text)
 /* The session has been told this, and no more. */
 static inline void hears_answers(const char *expected)
 {
-    UNTIL(room.told.size >= strlen(expected));
+    turns_wait_for(expected, __FILE__, __LINE__);
+    while (room.told.size < strlen(expected))
+        turns_look();
+    (void)turns_were_enough();
     ck_assert_msg(span_equals(buffer_bytes(&room.told), expected), "\"%.*s\" instead of \"%s\"",
                   (int)room.told.size, room.told.data, expected);
     buffer_empty(&room.told);
