@@ -795,8 +795,7 @@ END_TEST
 
 SUITE(milter_chain)
 {
-    tcase_add_unchecked_fixture(tests, folder_make, folder_remove);
-    tcase_add_checked_fixture(tests, findings_begin, findings_end);
+    filters_use(tests);
     TEST(a_message_is_told_stage_by_stage);
     TEST(edits_take_place_when_it_lets_the_message_pass);
     LOOP_TEST(whatever_it_says_of_the_envelope_is_the_answer, refusals);

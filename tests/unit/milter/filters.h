@@ -287,6 +287,12 @@ static inline size_t frame_size(struct filter *f)
     return p->size < size ? 0 : size;
 }
 
+static inline void filters_use(TCase *tests)
+{
+    tcase_add_unchecked_fixture(tests, folder_make, folder_remove);
+    tcase_add_checked_fixture(tests, findings_begin, findings_end);
+}
+
 /* The next frame is this. */
 static inline void hears_bytes(struct filter *f, char code, struct span data)
 {

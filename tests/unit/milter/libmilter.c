@@ -228,8 +228,7 @@ END_TEST
 
 SUITE(milter_libmilter)
 {
-    tcase_add_unchecked_fixture(tests, folder_make, folder_remove);
-    tcase_add_checked_fixture(tests, findings_begin, findings_end);
+    filters_use(tests);
     TEST(a_client_after_an_end_that_was_continued_comes_over_the_same_connection);
     TEST(a_client_after_an_end_that_was_accepted_is_told_of_over_another_one);
     TEST(a_message_after_one_that_was_given_up_is_taken);
