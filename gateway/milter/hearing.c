@@ -28,6 +28,7 @@ void member_command_done(struct member *m, char command)
 /* The oldest command has its answer, and those behind it that need none. */
 static void answered(struct member *m)
 {
+    member_begin_wait(m);
     do {
         char command = first_told(m)->command;
         pop(m);
@@ -35,15 +36,20 @@ static void answered(struct member *m)
     } while (m->told_count > 0 && !first_told(m)->is_answered);
 }
 
+void member_begin_wait(struct member *m)
+{
+    m->patience_ns = loop_now(m->chain->worker->loop) + m->config->message_timeout_ms * CLOCK_MS;
+}
+
 void member_set_deadline(struct member *m)
 {
-    int64_t now = loop_now(m->chain->worker->loop), at = 0;
+    int64_t at = loop_now(m->chain->worker->loop) + m->config->reply_timeout_ms * CLOCK_MS;
     if (m->link == NULL || !milter_link_is_open(m->link))
         return;
-    if (m->told_count > 0 || milter_link_is_blocked(m->link))
-        at = now + m->config->reply_timeout_ms * CLOCK_MS;
-    if (m->state == MEMBER_END && m->end_deadline_ns < at)
-        at = m->end_deadline_ns;
+    if (m->told_count > 0 && m->patience_ns < at)
+        at = m->patience_ns;
+    if (m->told_count == 0 && !milter_link_is_blocked(m->link))
+        at = 0;
     milter_link_set_deadline(m->link, at);
 }
 

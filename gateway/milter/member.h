@@ -42,11 +42,11 @@ struct member {
     size_t next_field;  /* to be told */
     uint64_t body_at;   /* likewise */
     bool skips_body, skips_header;
-    int64_t end_deadline_ns; /* for its verdict */
-    uint64_t accepted_whom;  /* it wants to hear no more of this client */
-    struct buffer edits;     /* frames, as they came */
-    struct spool *body;      /* the new one */
-    bool holds;              /* it wants the message held */
+    int64_t patience_ns;    /* until the next answer, whatever progress it reports */
+    uint64_t accepted_whom; /* it wants to hear no more of this client */
+    struct buffer edits;    /* frames, as they came */
+    struct spool *body;     /* the new one */
+    bool holds;             /* it wants the message held */
     struct error why;
 };
 
@@ -118,6 +118,9 @@ void member_command_done(struct member *m, char command);
 /* It hears no more of this message: its link is kept, or closed where that isn't safe. */
 void member_finish(struct member *m);
 void member_set_deadline(struct member *m);
+
+/* Something is asked of it, or answered: it has message_timeout from now on. */
+void member_begin_wait(struct member *m);
 
 /* ---- hearing.c ---- */
 

@@ -1,6 +1,5 @@
 /* What a milter is told, stage by stage, macros before each command. All that can be told now goes
  * in one write; replies are awaited afterwards, in the order of the commands. */
-#include "base/clock.h"
 #include "base/spool.h"
 #include "config/config.h"
 #include "message/fields.h"
@@ -26,6 +25,8 @@ static void push(struct member *m, char command, bool is_answered)
     } else if (last != NULL && last->command == command && last->is_answered == is_answered) {
         last->count++;
     } else {
+        if (m->told_count == 0)
+            member_begin_wait(m);
         assert(m->told_count < TOLD_MAX); /* there are fewer changes of kind in one message */
         m->told_commands[(m->first_told + m->told_count++) % TOLD_MAX] =
             (struct told){command, is_answered, 1};
@@ -322,8 +323,7 @@ static void tell_text(struct member *m)
     if (m->state != MEMBER_BODY || !tell_body(m) || !may_go_on(m))
         return;
     m->state = MEMBER_END;
-    m->end_deadline_ns =
-        loop_now(m->chain->worker->loop) + m->config->message_timeout_ms * CLOCK_MS;
+    member_begin_wait(m);
     tell(m, MILTER_COMMAND_END, NULL, NULL, NULL);
 }
 

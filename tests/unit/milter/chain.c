@@ -428,6 +428,21 @@ START_TEST(one_that_is_too_slow_has_failed_and_progress_gives_it_time)
 }
 END_TEST
 
+START_TEST(progress_is_not_believed_for_ever)
+{
+    begin(1, "reply_timeout = \"100ms\" message_timeout = \"250ms\"");
+    mail("a@example.com");
+    struct filter *f = COMES(0, PLAIN);
+    hears_all(f, "CHM");
+    for (int i = 0; i < 10 && room.told.size == 0; i++) {
+        says(f, "p");
+        turns_for(50);
+    }
+    hears_answers("MAIL failure 451 m0\n");
+    end();
+}
+END_TEST
+
 START_TEST(what_it_wants_beyond_the_offer_fails_it)
 {
     begin(1, "");
@@ -811,6 +826,7 @@ SUITE(milter_chain)
     LOOP_TEST(a_milter_that_is_away_fails_this_message_alone, failures);
     LOOP_TEST(one_that_dies_in_the_text_leaves_nothing_half_done, failures);
     TEST(one_that_is_too_slow_has_failed_and_progress_gives_it_time);
+    TEST(progress_is_not_believed_for_ever);
     TEST(what_it_wants_beyond_the_offer_fails_it);
     TEST(what_it_does_not_want_to_hear_or_answer_is_not_waited_for);
     TEST(spaces_are_the_filters_where_it_wants_them);
