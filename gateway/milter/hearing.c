@@ -274,6 +274,10 @@ static void take_reply(struct member *m, const struct milter_frame *f)
     case MILTER_REPLY_REJECT: refuse_plainly(m, command, MILTER_REFUSES, 550, "rejected"); return;
     case MILTER_REPLY_TEMPFAIL: refuse_plainly(m, command, MILTER_REFUSES, 451, "not now"); return;
     case MILTER_REPLY_DISCARD:
+        if (is_of_client(command)) {
+            go_on(m, command); /* of a client there is nothing to discard: as Postfix takes it */
+            return;
+        }
         refuse_plainly(m, command, MILTER_DISCARDS, 250, "discarded");
         return;
     case MILTER_REPLY_SHUTDOWN:
