@@ -11,8 +11,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-enum { TEXT_MAX = 1024, QUEUE_MAX = 64 };
-#define PATIENCE_NS (5 * CLOCK_SECOND) /* and redis.timeout */
+enum { TEXT_MAX = 1024, QUEUE_MAX = 64, DESK_TURN = 1000 };
 
 struct visitor {
     struct desk *desk;
@@ -34,6 +33,7 @@ struct visitor {
 
 struct desk {
     struct filter *filter;
+    int64_t patience_ns;
     struct watch *watch;
     int bell;
     pthread_mutex_t lock;
@@ -46,31 +46,37 @@ struct desk {
 
 /* ---- the queue, under the lock ---- */
 
+static void ring(const struct desk *d)
+{
+    const uint64_t one = 1;
+    (void)!write(d->bell, &one, sizeof one); /* full: it rings already */
+}
+
 static void enqueue(struct visitor *v)
 {
     struct desk *d = v->desk;
-    const uint64_t one = 1;
     if (v->is_queued)
         return;
     v->is_queued = true;
     v->next = NULL;
     *d->last = v;
     d->last = &v->next;
-    (void)!write(d->bell, &one, sizeof one); /* full: it rings already */
+    ring(d);
 }
 
-static struct visitor *take_queue(struct desk *d)
+/* The first in the queue, who may come again at once; NULL: there is none. */
+static struct visitor *take_first(struct desk *d)
 {
-    uint64_t rung;
-    (void)!read(d->bell, &rung, sizeof rung); /* how often doesn't matter */
     (void)pthread_mutex_lock(&d->lock);
-    struct visitor *all = d->first;
-    d->first = NULL;
-    d->last = &d->first;
-    for (struct visitor *v = all; v != NULL; v = v->next)
+    struct visitor *v = d->first;
+    if (v != NULL) {
         v->is_queued = false;
+        d->first = v->next;
+        if (d->first == NULL)
+            d->last = &d->first;
+    }
     (void)pthread_mutex_unlock(&d->lock);
-    return all;
+    return v;
 }
 
 /* ---- the loop ---- */
@@ -170,22 +176,27 @@ static void hear(struct visitor *v)
         free_visitor(v);
 }
 
+/* Whoever comes again meanwhile rings again. */
 static void on_bell(void *owner, bool is_readable, bool is_writable)
 {
-    struct visitor *next;
+    struct desk *d = owner;
+    struct visitor *v;
+    uint64_t rung;
     (void)is_readable, (void)is_writable;
-    for (struct visitor *v = take_queue(owner); v != NULL; v = next) {
-        next = v->next;
+    (void)!read(d->bell, &rung, sizeof rung); /* how often doesn't matter */
+    for (size_t i = 0; i <= DESK_TURN && (v = take_first(d)) != NULL; i++)
         hear(v);
-    }
+    if (v != NULL)
+        ring(d); /* more of them come in the next turn */
 }
 
-struct desk *desk_create(struct filter *f, struct error *why)
+struct desk *desk_create(struct filter *f, int64_t patience_ns, struct error *why)
 {
     struct desk *d = calloc(1, sizeof *d);
     if (d == NULL)
         abort(); /* out of memory at the start */
     d->filter = f;
+    d->patience_ns = patience_ns;
     d->last = &d->first;
     (void)pthread_mutex_init(&d->lock, NULL); /* a plain one can't fail */
     d->bell = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
@@ -267,8 +278,7 @@ struct visitor *desk_enter(struct desk *d, const struct address *address)
 /* Until it is answered, under the lock. */
 static bool wait_for_answer(struct visitor *v)
 {
-    const struct config *c = v->desk->filter->config;
-    int64_t until_ns = clock_monotonic_ns() + PATIENCE_NS + c->redis.timeout_ms * CLOCK_MS;
+    int64_t until_ns = clock_monotonic_ns() + v->desk->patience_ns;
     const struct timespec until = {until_ns / CLOCK_SECOND, until_ns % CLOCK_SECOND};
     while (!v->is_answered)
         if (pthread_cond_timedwait(&v->answered, &v->desk->lock, &until) == ETIMEDOUT)

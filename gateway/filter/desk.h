@@ -32,8 +32,8 @@ struct errand {
 
 /* ---- the loop's ---- */
 
-/* NULL and why. */
-struct desk *desk_create(struct filter *f, struct error *why);
+/* Who brings something waits so long for the answer. NULL and why. */
+struct desk *desk_create(struct filter *f, int64_t patience_ns, struct error *why);
 
 /* No thread comes any more. */
 void desk_destroy(struct desk **desk);

@@ -17,6 +17,7 @@
 #include "process/state.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <signal.h>
 #include <stdio.h>
@@ -26,7 +27,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define TICK_NS CLOCK_SECOND
+#define TICK_NS     CLOCK_SECOND
+#define PATIENCE_NS (5 * CLOCK_SECOND) /* beside that of Redis */
+#define STATE_DIR   "."                /* see enter_state_dir */
 
 enum { ENDED_WELL = 1, ENDED_BADLY }; /* of libmilter */
 
@@ -41,7 +44,6 @@ struct process {
     struct log_writer *writer;
     struct event_log log;
     struct counters *counters;
-    char state_dir[PATH_MAX];
     struct limits *limits;
     struct state state;
     struct redis *redis; /* NULL: none is configured */
@@ -121,13 +123,22 @@ static void end_log(struct process *p)
 
 /* ---- what is kept ---- */
 
-static int make_state_dir(struct process *p, struct error *why)
+/* The folder is the user's, who may not be able to go where it is: so it is gone to before. A link
+ * that somebody has put there isn't followed. */
+static int enter_state_dir(const struct process *p, struct error *why)
 {
-    (void)snprintf(p->state_dir, sizeof p->state_dir, "%s/milter",
-                   p->config->state_dir); /* cut: mkdir says so */
-    if (mkdir(p->state_dir, 0700) < 0 && errno != EEXIST)
-        return error_set(why, "%s: %s", p->state_dir, strerror(errno));
-    return 0;
+    const struct identity *user = &p->prepared->user;
+    char path[PATH_MAX];
+    (void)snprintf(path, sizeof path, "%s/milter", p->config->state_dir); /* cut: mkdir says so */
+    int failed = mkdir(path, 0700) < 0 && errno != EEXIST;
+    int fd = failed ? -1 : open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    failed =
+        fd < 0 || (p->prepared->is_root && fchown(fd, user->uid, user->gid) < 0) || fchdir(fd) < 0;
+    if (failed)
+        (void)error_set(why, "%s: %s", path, strerror(errno));
+    if (fd >= 0)
+        (void)close(fd); /* we are there */
+    return failed ? -1 : 0;
 }
 
 static int begin_counting(struct process *p, struct error *why)
@@ -142,8 +153,8 @@ static int begin_counting(struct process *p, struct error *why)
     secret_forget(&p->prepared->secret);
     if (rules_claim(map->labels, p->limits, p->prepared->config, 1) < 0)
         return error_set(why, "policies: more rules than there is room for");
-    limits_load(p->limits, p->state_dir);
-    state_load(&p->state, p->state_dir);
+    limits_load(p->limits, STATE_DIR);
+    state_load(&p->state, STATE_DIR);
     return 0;
 }
 
@@ -247,8 +258,8 @@ static void on_tick(void *owner)
     struct process *p = owner;
     int64_t now = loop_now(p->loop);
     filter_files_look(p->prepared, &p->log, now);
-    limits_turn(p->limits, p->state_dir, now);
-    state_save(&p->state, p->state_dir, now, false);
+    limits_turn(p->limits, STATE_DIR, now);
+    state_save(&p->state, STATE_DIR, now, false);
     timeout_set(p->tick, now + (p->is_stopping ? CLOCK_SECOND / 20 : TICK_NS));
     look_whether_over(p);
 }
@@ -322,12 +333,12 @@ static int start(struct process *p, struct error *why)
     if (p->loop == NULL ||
         mapping_create(&p->mapping, (size_t)p->config->max_connections, why) < 0 ||
         secret_keep(&p->prepared->secret, p->config, why) < 0 || begin_log(p, why) < 0 ||
-        drop(p, why) < 0 || make_state_dir(p, why) < 0 || begin_counting(p, why) < 0 ||
+        enter_state_dir(p, why) < 0 || drop(p, why) < 0 || begin_counting(p, why) < 0 ||
         watch_life(p, why) < 0)
         return -1;
     open_redis(p);
     furnish(p);
-    p->desk = desk_create(&p->filter, why);
+    p->desk = desk_create(&p->filter, PATIENCE_NS + p->config->redis.timeout_ms * CLOCK_MS, why);
     if (p->desk == NULL)
         return -1;
     if (p->config->filter.listen[0] != '\0' && milter_start(p->desk, ring_lost, p, why) < 0)
@@ -346,8 +357,8 @@ static void finish(struct process *p)
 {
     policy_service_destroy(&p->service);
     close_redis(p);
-    limits_finish(p->limits, p->state_dir);
-    state_save(&p->state, p->state_dir, 0, true);
+    limits_finish(p->limits, STATE_DIR);
+    state_save(&p->state, STATE_DIR, 0, true);
     log_event(&p->log, EVENT_stopped, field_number(KEY_pid, getpid()));
     end_log(p);
 }

@@ -184,11 +184,6 @@ static void find_filter_user(struct prepared *p, struct errors *errors)
         find_user(p, "user", p->config->user, &p->user, errors);
 }
 
-static int try_folder(const void *path, struct error *why)
-{
-    return access(path, R_OK | W_OK | X_OK) < 0 ? error_set(why, "%s", strerror(errno)) : 0;
-}
-
 static int try_file(const void *path, struct error *why)
 {
     return access(path, R_OK) < 0 ? error_set(why, "%s", strerror(errno)) : 0;
@@ -199,13 +194,7 @@ static void try_as_user(const struct prepared *p, struct errors *errors)
 {
     const struct config *c = p->config;
     const struct identity *who = p->is_root ? &p->user : NULL;
-    const struct place at = config_place(c, "state_dir");
     struct error why;
-    if (privileges_try(who, try_folder, c->state_dir, &why) < 0)
-        errors_add_at(errors, &at,
-                      "state_dir: %s: porteiro-milter keeps its counters there as user \"%s\": %s; "
-                      "chown %s %s",
-                      c->state_dir, c->user, why.text, c->user, c->state_dir);
     for (size_t i = 0; i < c->watched_count; i++)
         if (privileges_try(who, try_file, c->watched[i].path, &why) < 0)
             errors_add_at(errors, &c->watched[i].place,
@@ -243,6 +232,7 @@ struct prepared *prepare_filter(const char *file, struct errors *errors)
     find_filter_user(p, errors);
     if (errors_count(errors) == 0)
         try_as_user(p, errors);
+    check_folder(p, "state_dir", p->config->state_dir, errors);
     check_log(p->config, errors);
     secret_prepare(p->config, &p->secret, errors);
     p->tls_watch = file_watch_create();

@@ -343,7 +343,8 @@ def test_what_was_counted_in_memory_holds_over_a_restart(new_judge, postfix_filt
     ({"filter": None}, "filter.listen: is missing"),
     ({"filter": {"policy": "other"}}, 'filter.policy: "other" isn\'t one of policies'),
     ({"filter": {"listen": "10.0.0.1"}}, "must be inet:HOST:PORT or unix:/PATH"),
-    ({"state_dir": "/root"}, "state_dir: /root: porteiro-milter keeps its counters there as user"),
+    ({"state_dir": "/nowhere"}, "state_dir: /nowhere: No such file or directory"),
+    ({"groups": {"shop": {"file": "/proc/1/environ"}}}, "groups.shop.file: /proc/1/environ: porteiro-milter reads it as user"),
     ({"log": {"target": "/nowhere/log"}}, "log.target: /nowhere/log: "),
 ])
 def test_t_tells_what_is_wrong_and_where(new_judge, changes, said):
