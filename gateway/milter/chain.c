@@ -14,6 +14,8 @@
 
 enum { FIRST_ROOM = 8 };
 
+static const char no_memory[] = "out of memory";
+
 static void move(void *owner);
 
 void chain_move(struct milter_chain *c)
@@ -61,14 +63,27 @@ static void drop_question(struct question *q)
     free(q->own);
 }
 
+/* A message of many recipients leaves its room to no idle session. */
+static void shrink(struct milter_chain *c)
+{
+    struct question *few =
+        c->room == FIRST_ROOM ? NULL : realloc(c->questions, FIRST_ROOM * sizeof *few);
+    if (few == NULL)
+        return;
+    c->questions = few;
+    c->room = FIRST_ROOM;
+}
+
 /* What there is of a message. */
 static void forget_message(struct milter_chain *c)
 {
     for (size_t i = c->first; i < c->asked; i++)
         drop_question(chain_question(c, i));
     c->base = c->first = c->asked = 0;
+    shrink(c);
     free(c->refusal_text);
-    c->refusal_text = NULL;
+    free(c->refusal_reason);
+    c->refusal_text = c->refusal_reason = NULL;
     c->refusal = (struct milter_answer){.verdict = MILTER_PASSES};
     c->fields = NULL;
     c->body = NULL;
@@ -100,6 +115,8 @@ static void destroy(void *owner)
 {
     struct milter_chain *c = owner;
     arena_destroy(&c->arena);
+    for (size_t i = 0; c->members != NULL && i < c->count; i++)
+        free(c->members[i].why);
     free(c->members);
     free(c->questions);
     free(c->client_name);
@@ -188,12 +205,12 @@ void milter_chain_mail(struct milter_chain *c, const struct milter_client *clien
                        const bool *uses)
 {
     struct question q = {.kind = MILTER_MAIL, .address = sender};
-    const struct milter_answer no_memory = {
-        .verdict = MILTER_REFUSES, .code = 451, .is_failure = true, .reason = "out of memory"};
+    const struct milter_answer failure = {
+        .verdict = MILTER_REFUSES, .code = 451, .is_failure = true, .reason = no_memory};
     milter_chain_abort(c);
     set_parameters(&q, parameters, count);
     if (set_client(c, client, helo) < 0) {
-        chain_refuse(c, &no_memory, span_of(""));
+        chain_refuse(c, &failure, span_of(""));
         (void)ask(c, &q);
         return;
     }
@@ -297,6 +314,8 @@ void chain_refuse(struct milter_chain *c, const struct milter_answer *a, struct 
         return;
     c->refusal = *a;
     c->refusal.text = c->refusal_text = copy_lines(lines);
+    c->refusal_reason = strdup(a->reason);
+    c->refusal.reason = c->refusal_reason == NULL ? no_memory : c->refusal_reason;
     size_t all_passed = passed(c, c->count);
     for (size_t i = all_passed > c->first ? all_passed : c->first; i < c->asked; i++) {
         struct question *q = chain_question(c, i);
@@ -335,7 +354,7 @@ static void move_members(struct milter_chain *c)
         if (m->state == MEMBER_OUT)
             continue;
         if (m->link == NULL)
-            member_failed(m, m->why.text); /* it could not even begin */
+            member_failed(m, m->why == NULL ? no_memory : m->why); /* it could not even begin */
         else if (m->state != MEMBER_PASSING)
             member_tell(m, passed(c, i), may_see_text(c, i));
         else if (may_pass(c, i))

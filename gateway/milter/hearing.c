@@ -5,6 +5,8 @@
 #include "config/config.h"
 #include "milter/member.h"
 
+#include <stdlib.h>
+
 static struct told *first_told(struct member *m)
 {
     return &m->told_commands[m->first_told];
@@ -57,12 +59,15 @@ void member_set_deadline(struct member *m)
 
 void member_take_link(struct member *m)
 {
+    struct error why;
     struct milter_chain *c = m->chain;
     m->first_told = m->told_count = 0;
     m->taken_at = m->told = m->heard;
     m->is_in_message = m->has_continued = false;
     m->link = milters_take(c->options.milters, m->config, c->whom, &m->may_be_dead, member_heard, m,
-                           &m->why);
+                           &why);
+    free(m->why);
+    m->why = m->link == NULL ? strdup(why.text) : NULL;
 }
 
 /* What is to be said of a message that is over for it. */
@@ -111,15 +116,13 @@ void member_failed(struct member *m, const char *reason)
 {
     struct milter_chain *c = m->chain;
     const int on_failure = m->config->on_failure;
-    if (reason != m->why.text)
-        (void)error_set(&m->why, "%s", reason);
-    milters_failed(c->options.milters, m->config, m->why.text);
+    milters_failed(c->options.milters, m->config, reason);
     if (on_failure != MILTER_FAILURE_ACCEPT) {
         const struct milter_answer a = {.verdict = MILTER_REFUSES,
                                         .code = on_failure == MILTER_FAILURE_REJECT ? 550 : 451,
                                         .is_failure = true,
                                         .milter = m->config->name,
-                                        .reason = m->why.text};
+                                        .reason = reason};
         chain_refuse(c, &a, span_of(""));
     }
     milter_link_close(&m->link);
@@ -146,6 +149,7 @@ static bool is_of_client(char command)
 
 void member_pass(struct member *m)
 {
+    struct error why;
     struct milter_answer a = {.verdict = MILTER_REFUSES,
                               .code = 451,
                               .milter = m->config->name,
@@ -153,10 +157,10 @@ void member_pass(struct member *m)
                                   "it wants the message held, and there is no place for that"};
     if (m->holds && m->config->quarantine == MILTER_QUARANTINE_TEMPFAIL) {
         chain_refuse(m->chain, &a, span_of(""));
-    } else if (edits_apply(m, &m->why) < 0) {
+    } else if (edits_apply(m, &why) < 0) {
         a.is_failure = true;
-        a.reason = m->why.text;
-        milters_failed(m->chain->options.milters, m->config, m->why.text);
+        a.reason = why.text;
+        milters_failed(m->chain->options.milters, m->config, why.text);
         chain_refuse(m->chain, &a, span_of(""));
     }
     be_out(m, true);
@@ -249,8 +253,9 @@ static void skip(struct member *m, char command)
 
 static void take_edit(struct member *m, const struct milter_frame *f, const struct milter_reply *r)
 {
-    if (edits_keep(m, f, r, &m->why) < 0)
-        member_failed(m, m->why.text);
+    struct error why;
+    if (edits_keep(m, f, r, &why) < 0)
+        member_failed(m, why.text);
     else
         member_set_deadline(m);
 }
@@ -258,10 +263,11 @@ static void take_edit(struct member *m, const struct milter_frame *f, const stru
 static void take_reply(struct member *m, const struct milter_frame *f)
 {
     struct milter_reply r;
+    struct error why;
     char command = first_told(m)->command;
     if (milter_reply_parse(f, milter_link_terms(m->link)->actions, command == MILTER_COMMAND_END,
-                           &r, &m->why) < 0) {
-        member_failed(m, m->why.text);
+                           &r, &why) < 0) {
+        member_failed(m, why.text);
         return;
     }
     m->may_be_dead = false;

@@ -47,7 +47,7 @@ struct member {
     struct buffer edits;    /* frames, as they came */
     struct spool *body;     /* the new one */
     bool holds;             /* it wants the message held */
-    struct error why;
+    char *why;              /* it has no link; NULL: no memory */
 };
 
 struct question {
@@ -77,7 +77,7 @@ struct milter_chain {
     struct question *questions;
     size_t base, first, asked, room; /* base: the number of questions[0]; first: not answered yet */
     struct milter_answer refusal;    /* of all of the message; PASSES: none */
-    char *refusal_text;
+    char *refusal_text, *refusal_reason;
 
     struct fields *fields; /* NULL: there is no text yet */
     struct spool *body;
@@ -99,7 +99,8 @@ struct milter_chain {
 void chain_move(struct milter_chain *c);
 struct question *chain_question(const struct milter_chain *c, size_t number);
 
-/* This one's answer to a question, or to all of the message. `lines` may be empty. */
+/* This one's answer to a question, or to all of the message. `lines` may be empty. The reason that
+ * a question is stopped for is a constant. */
 void chain_stop_question(struct milter_chain *c, size_t number, const struct milter_answer *a,
                          struct span lines);
 void chain_refuse(struct milter_chain *c, const struct milter_answer *a, struct span lines);
