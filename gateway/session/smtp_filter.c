@@ -18,7 +18,10 @@ enum {
 struct smtp_filtering {
     bool is_told; /* MAIL was told, and nothing has ended it since */
     unsigned due; /* answers to what was asked */
-    smtp_judged_fn *judged;
+    smtp_judged_fn *judged, *data_judged;
+    bool is_data_told;       /* behind recipients of its batch, or alone */
+    const char *data_denial; /* what was said of it; NULL: nothing against it */
+    int data_code;
     bool uses[];
 };
 
@@ -384,8 +387,8 @@ static void message_answered(struct smtp_session *s, const struct milter_answer 
 
 static void data_answered(struct smtp_session *s, const struct milter_answer *a)
 {
-    struct transaction *t = s->transaction;
-    (void)is_refused(s, a, "", &t->denial, &t->denial_code);
+    struct smtp_filtering *f = s->transaction->filtering;
+    (void)is_refused(s, a, "", &f->data_denial, &f->data_code);
 }
 
 static void answered(void *owner, const struct milter_event *event)
@@ -420,6 +423,15 @@ static void wait_for_answers(struct smtp_session *s, smtp_judged_fn *judged)
     smtp_wait(s, SESSION_MILTER, PATIENCE_MS);
 }
 
+static void tell_data(struct smtp_session *s)
+{
+    s->transaction->filtering->is_data_told = true;
+    s->transaction->filtering->due++;
+    milter_chain_data(s->milters);
+}
+
+/* Where DATA stands behind the recipients it goes with them: where none of them is taken in the
+ * end, milters hear that it was given up. */
 void smtp_filter_batch(struct smtp_session *s, smtp_judged_fn *judged)
 {
     struct transaction *t = s->transaction;
@@ -428,15 +440,26 @@ void smtp_filter_batch(struct smtp_session *s, smtp_judged_fn *judged)
     for (struct recipient *r = t->first_unanswered; r != NULL; r = r->next)
         if (!r->is_shown && (r->state == RECIPIENT_NEW || r->state == RECIPIENT_DENIED))
             tell_recipient(s, r);
+    if (t->data == DATA_WANTED)
+        tell_data(s);
     wait_for_answers(s, judged);
+}
+
+static void data_known(struct smtp_session *s)
+{
+    struct transaction *t = s->transaction;
+    t->denial = t->filtering->data_denial;
+    t->denial_code = t->filtering->data_code;
+    t->filtering->data_judged(s);
 }
 
 void smtp_filter_data(struct smtp_session *s, smtp_judged_fn *judged)
 {
-    s->transaction->denial = NULL;
-    s->transaction->filtering->due++;
-    milter_chain_data(s->milters);
-    wait_for_answers(s, judged);
+    struct smtp_filtering *f = s->transaction->filtering;
+    if (!f->is_data_told)
+        tell_data(s);
+    f->data_judged = judged;
+    wait_for_answers(s, data_known);
 }
 
 void smtp_filter_text(struct smtp_session *s)
