@@ -64,14 +64,9 @@ static int at_dot(struct body *b, struct span *in, struct output *o)
  * doesn't begin with a dot. */
 static char *skip_plain_lines(char *at, const char *end)
 {
-    char *next = at;
-    while (end - next > 2) {
-        char *stop = next + (scan_line_break(next, end) - next);
-        if (end - stop < 3 || stop[0] != '\r' || stop[1] != '\n' || stop[2] == '.')
-            break;
-        next = stop + 2;
-    }
-    return next;
+    size_t size = (size_t)(scan_plain_lines(at, end) - at);
+    char *feed = size == 0 || *at == '\n' ? NULL : memrchr(at, '\n', size);
+    return feed == NULL ? at : feed + 1;
 }
 
 /* Takes up to the end of a line: most often of many. Returns -1 when more must be seen. */

@@ -25,6 +25,17 @@ static const char *naive_pair(const char *at, const char *end, char a, char b)
     return end;
 }
 
+/* RFC 5321 section 2.3.8: CR and LF come together; section 4.5.2: what begins with a dot. */
+static const char *naive_plain_lines(const char *at, const char *end)
+{
+    for (; at != end && at + 1 != end; at++) {
+        bool is_cr = at[0] == 13, is_before_lf = at[1] == 10, is_lf = at[0] == 10;
+        if ((is_cr && !is_before_lf) || (is_before_lf && !is_cr) || (is_lf && at[1] == 46))
+            return at;
+    }
+    return at;
+}
+
 static const char *naive_field_name(const char *at, const char *end)
 {
     while (at != end && (unsigned char)*at >= 33 && (unsigned char)*at <= 126 && *at != 58)
@@ -189,8 +200,28 @@ START_TEST(scanning_agrees_with_a_loop_over_single_bytes)
                     ck_abort_msg("ascii: start %zu, length %zu", start, length);
                 if (scan_control(at, end) != naive_control(at, end))
                     ck_abort_msg("control: start %zu, length %zu", start, length);
+                if (scan_plain_lines(at, end) != naive_plain_lines(at, end))
+                    ck_abort_msg("plain lines: start %zu, length %zu", start, length);
                 if (scan_pair(at, end, a, b) != naive_pair(at, end, a, b))
                     ck_abort_msg("pair: start %zu, length %zu", start, length);
+            }
+}
+END_TEST
+
+START_TEST(lines_are_plain_up_to_what_is_put_between_them)
+{
+    static const char lines[] = "\r\n12345\r\n1234567890123456789\r\n\r\nab\r\n123456\r\n";
+    static const char *const pairs[] = {"\r\r", "\n\n", "x\n", "\rx", "\n.", "\r.", "\n\r"};
+    char area[sizeof lines + 2];
+    for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++)
+        for (size_t start = 0; start < sizeof lines; start++)
+            for (size_t place = start; place < sizeof lines; place++) {
+                memcpy(area, lines, place);
+                memcpy(area + place, pairs[i], 2);
+                memcpy(area + place + 2, lines + place, sizeof lines - place);
+                const char *end = area + sizeof area;
+                ck_assert(scan_plain_lines(area + start, end) ==
+                          naive_plain_lines(area + start, end));
             }
 }
 END_TEST
@@ -207,6 +238,7 @@ START_TEST(no_byte_at_the_end_or_behind_it_is_read)
     for (size_t length = 0; length <= LENGTH_MAX; length++) {
         ck_assert(scan_line_break(end - length, end) == end);
         ck_assert(scan_pair(end - length, end, 'x', '.') == end);
+        ck_assert(scan_plain_lines(end - length, end) == (length == 0 ? end : end - 1));
         ck_assert(scan_field_name(end - length, end) == end);
         ck_assert(scan_word(end - length, end) == end);
         ck_assert(scan_key(end - length, end) == end);
@@ -226,5 +258,6 @@ SUITE(scan)
     TEST(a_pair_across_either_end_is_not_found);
     TEST(a_byte_that_ends_what_is_scanned_ends_it_wherever_it_stands);
     TEST(scanning_agrees_with_a_loop_over_single_bytes);
+    TEST(lines_are_plain_up_to_what_is_put_between_them);
     TEST(no_byte_at_the_end_or_behind_it_is_read);
 }
