@@ -10,6 +10,13 @@ struct buffer {
     size_t limit;
 };
 
+/* An empty one in memory of the caller's, for a text of his: it never takes other memory, and isn't
+ * cleared. */
+static inline struct buffer buffer_on(char *memory, size_t size)
+{
+    return (struct buffer){.data = memory, .capacity = size, .limit = size};
+}
+
 static inline struct span buffer_bytes(const struct buffer *b)
 {
     return b->data == NULL ? span_make("", 0) : span_make(b->data + b->start, b->size);

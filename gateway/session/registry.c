@@ -410,11 +410,12 @@ void session_deadline(const struct session *s, int64_t ms)
 
 void session_event_fields(const struct session *s, enum event event, const struct field *fields)
 {
-    struct field all[FIELDS_MAX] = {field_text(KEY_session, s->id),
-                                    field_text(KEY_listener, s->listener->name)};
-    size_t count = 2;
+    struct field all[FIELDS_MAX];
+    size_t count = 0;
     if (!event_is_logged(s->context->log, event))
         return;
+    all[count++] = field_text(KEY_session, s->id);
+    all[count++] = field_text(KEY_listener, s->listener->name);
     all[count++] = field_text(KEY_client, s->address);
     if (fields->kind == FIELD_END || fields->key != KEY_account) /* else it is about another */
         all[count++] = field_text(KEY_account, session_account(s));

@@ -24,8 +24,9 @@ enum {
     ARENA_RECIPIENT = 1400, /* the longest address with the longest parameters */
     ARENA_RECEIPT = sizeof(struct receipt) + STORE_KEY_MAX, /* of a limit, for each recipient */
     LINE_MAX_SIZE = 2200,
-    RCPT_AT_ONCE = 200, /* below what a link keeps in order */
-    OVERSHOOT = 1000,   /* a client may not know the limit; past it, it doesn't listen */
+    TEXT_MAX_SIZE = 1024, /* of a reply */
+    RCPT_AT_ONCE = 200,   /* below what a link keeps in order */
+    OVERSHOOT = 1000,     /* a client may not know the limit; past it, it doesn't listen */
 };
 
 static void on_link(void *owner, struct smtp_link *l, const struct smtp_link_event *event);
@@ -245,28 +246,23 @@ void smtp_transaction_end(struct smtp_session *s)
 
 /* ---- texts for the client ---- */
 
-static const char *in_arena(struct transaction *t, struct buffer *text)
-{
-    const char *copy = arena_copy(t->arena, buffer_bytes(text));
-    buffer_clear(text);
-    return copy;
-}
-
 const char *smtp_own_text(struct smtp_session *s, enum smtp_reply_name name, const char *argument,
                           int *code)
 {
-    struct buffer text = {.limit = 1024};
+    char memory[TEXT_MAX_SIZE];
+    struct buffer text = buffer_on(memory, sizeof memory);
     char reference[SESSION_REFERENCE_SIZE];
     *code = smtp_reply_code(name);
     if (smtp_reply_append(name, argument, session_reference(&s->base, reference), &text) < 0)
         return NULL;
-    return in_arena(s->transaction, &text);
+    return keep(s->transaction, buffer_bytes(&text));
 }
 
 const char *smtp_upstream_text(struct smtp_session *s, enum smtp_command command,
                                const struct smtp_reply *reply, int *code)
 {
-    struct buffer text = {.limit = 1024};
+    char memory[TEXT_MAX_SIZE];
+    struct buffer text = buffer_on(memory, sizeof memory);
     enum smtp_reply_name instead;
     bool is_admins;
     if (!smtp_replies_pass(command, reply->code, &instead, &is_admins)) {
@@ -279,7 +275,7 @@ const char *smtp_upstream_text(struct smtp_session *s, enum smtp_command command
     *code = reply->code;
     if (smtp_reply_pass(reply, &text) < 0)
         return NULL;
-    return in_arena(s->transaction, &text);
+    return keep(s->transaction, buffer_bytes(&text));
 }
 
 /* ---- answers to recipients ---- */

@@ -62,9 +62,10 @@ static int append_line(int code, char mark, const char *enhanced, struct span te
 int smtp_reply_append(enum smtp_reply_name name, const char *argument, const char *id,
                       struct buffer *out)
 {
-    char filled[2048], ending[REPLY_ENDING_MAX + 4] = "";
+    char filled[2048], ending[REPLY_ENDING_MAX + 4];
     int code = replies[name].code, failed = 0;
     struct span text = fill_in(replies[name].text, argument, filled, sizeof filled);
+    ending[0] = '\0';
     if (id != NULL && code >= 400)
         (void)snprintf(ending, sizeof ending, " (%.*s)", REPLY_ENDING_MAX, id); /* fits */
     while (memchr(text.data, '\n', text.size) != NULL)
