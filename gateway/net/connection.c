@@ -15,6 +15,7 @@
 #include <openssl/ssl.h>
 #include <openssl/sslerr.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -420,7 +421,7 @@ static void handshake(struct connection *c)
  * having failed. */
 static ssize_t read_plain(struct connection *c, char *at, size_t room)
 {
-    ssize_t got = read(c->socket.fd, at, room);
+    ssize_t got = recv(c->socket.fd, at, room, 0);
     if (got == 0)
         c->is_eof = true;
     if (got < 0 && (errno == EAGAIN || errno == EINTR))
@@ -606,10 +607,9 @@ static ssize_t write_plain(struct connection *c, const struct span *parts, size_
     struct iovec vector[PARTS_MAX];
     for (size_t i = 0; i < count; i++)
         vector[i] = (struct iovec){(void *)(uintptr_t)parts[i].data, parts[i].size};
-    const struct msghdr more = {.msg_iov = vector, .msg_iovlen = count};
-    ssize_t taken = c->expects_more ? sendmsg(c->socket.fd, &more, MSG_MORE | MSG_NOSIGNAL)
-                    : count == 1    ? write(c->socket.fd, parts[0].data, parts[0].size)
-                                    : writev(c->socket.fd, vector, (int)count);
+    const struct msghdr message = {.msg_iov = vector, .msg_iovlen = count};
+    ssize_t taken =
+        sendmsg(c->socket.fd, &message, MSG_NOSIGNAL | (c->expects_more ? MSG_MORE : 0));
     if (taken < 0 && (errno == EAGAIN || errno == EINTR))
         return 0;
     if (taken < 0)
