@@ -180,8 +180,9 @@ int loop_run(struct loop *loop)
 {
     loop->now_ns = 0;
     while (!loop->is_stopped) {
-        int waits = is_soon_empty(loop) ? EVLOOP_ONCE : EVLOOP_NONBLOCK;
-        if (event_base_loop(loop->base, waits | EVLOOP_NO_EXIT_ON_EMPTY) < 0)
+        /* Alone, EVLOOP_NONBLOCK goes on for as long as there is something to be read. */
+        int waits = is_soon_empty(loop) ? 0 : EVLOOP_NONBLOCK;
+        if (event_base_loop(loop->base, EVLOOP_ONCE | waits | EVLOOP_NO_EXIT_ON_EMPTY) < 0)
             return -1;
         run_soon(loop);
         run_deferred(loop);

@@ -485,6 +485,27 @@ START_TEST(a_watch_sees_what_it_wants_until_it_wants_it_no_more)
 }
 END_TEST
 
+static void note_soon(void *owner)
+{
+    *(unsigned *)owner = seen.readable;
+}
+
+START_TEST(a_turn_ends_although_there_is_always_something_to_read)
+{
+    int ends[2];
+    unsigned read_before = 0;
+    struct entry soon = {.next = NULL};
+    open_pair(ends);
+    watch_it(ends[0]);
+    ck_assert_int_eq(write(ends[1], "x", 1), 1);
+    ck_assert_int_eq(watch_want(seen.watch, true, false), 0);
+    loop_soon(turns.loop, &soon, note_soon, &read_before);
+    UNTIL(seen.readable > 2);
+    ck_assert_uint_eq(read_before, 1);
+    close_pair(ends);
+}
+END_TEST
+
 START_TEST(a_watch_can_be_destroyed_within_its_callback)
 {
     int ends[2];
@@ -677,6 +698,7 @@ SUITE(loop)
     TEST(what_is_adopted_goes_before_the_loop);
     TEST(a_watch_waits_for_nothing_at_first);
     TEST(a_watch_sees_what_it_wants_until_it_wants_it_no_more);
+    TEST(a_turn_ends_although_there_is_always_something_to_read);
     TEST(a_watch_can_be_destroyed_within_its_callback);
     TEST(what_can_not_be_watched_is_told_each_time);
     TEST(each_process_that_shares_an_eventfd_has_an_edge_for_each_write);
