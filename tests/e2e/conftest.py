@@ -25,6 +25,7 @@ pytest_plugins = [
     "fixtures.scripted",
     "fixtures.judge",
     "fixtures.milter",
+    "fixtures.milter_peer",
     "fixtures.filters",
 ]
 

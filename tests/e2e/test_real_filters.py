@@ -3,8 +3,9 @@ import re
 
 import pytest
 
-from fixtures.clients import Smtp, stuffed, token
+from fixtures.clients import Smtp, smtp, stuffed, token
 from fixtures.postfix import Postfix
+from fixtures.processes import free_port
 
 GTUBE = "XJS*C4JDBQADN1.NSBN3*2IDNEN*GTUBE-STANDARD-ANTI-UBE-TEST-EMAIL*C.34X"
 
@@ -13,8 +14,14 @@ GTUBE = "XJS*C4JDBQADN1.NSBN3*2IDNEN*GTUBE-STANDARD-ANTI-UBE-TEST-EMAIL*C.34X"
 AWKWARD = ("two  blanks \t\r\n\r\n.\r\n..\r\n.dot\r\n" + "x" * 900 + "\r\n\u00e9t\u00e9 =\r\n \r\nend\r\n\r\n\r\n")
 
 
-class Fronts:
-    """Postfix with a filter on each of its doors."""
+# What may stand between a client and the mailbox.
+CHAINS = [("rspamd",), ("signer", "verifier"), ("spamass",), ("clamav",),
+          ("rspamd", "spamass", "clamav", "signer", "verifier")]
+
+
+class Front:
+    """Postfix with a chain of filters on each of its doors."""
+    who = "nobody"
 
     def __init__(self, filters, server):
         self.filters, self.server = filters, server
@@ -22,27 +29,55 @@ class Fronts:
     def client(self, *names):
         for name in names:
             self.filters[name].start()
-        client = Smtp(self.server.doors["-".join(names)], tls=None)
+        return self.connect("-".join(names))
+
+    def connect(self, door):
+        client = Smtp(self.server.doors[door], tls=None)
         client.expect("220 ")
         client.hello()
         return client
 
 
-CHAINS = [("rspamd",), ("signer", "verifier"), ("spamass",), ("clamav",)]
+class GatewayFront(Front):
+    """The gateway with the same filters, but for the one that verifies: the server behind has that."""
+    who = "alice@example.com"
+
+    def __init__(self, filters, server, gateway):
+        super().__init__(filters, server)
+        self.gateway = gateway
+
+    def connect(self, door):
+        return smtp(self.gateway, door=door)
 
 
 @pytest.fixture(scope="session")
 def postfix_chains(base_folder, filters):
-    doors = {"-".join(names): ["smtpd_milters = " + " ".join(filters[name].address for name in names)]
-             for names in CHAINS}
-    server = Postfix(base_folder / "postfix-chains", doors=doors).start()
+    chains = {"-".join(names): [filters[name].address for name in names] for names in CHAINS}
+    chains["verifier"] = [filters["verifier"].address]
+    door_settings = {name: [f"smtpd_milters = {' '.join(addresses)}"] for name, addresses in chains.items()}
+    server = Postfix(base_folder / "postfix-chains", doors=door_settings).start()
     yield server
     server.stop()
 
 
-@pytest.fixture
-def front(filters, postfix_chains):
-    return Fronts(filters, postfix_chains)
+@pytest.fixture(scope="session")
+def gateway_chains(long_gateway, filters, postfix_chains):
+    filters["verifier"].start()
+    listeners = {"-".join(names): {"bind": [f"127.0.0.1:{free_port()}"], "tls": "implicit", "upstream": "smtp",
+                                   "milters": [name for name in names if name != "verifier"]} for names in CHAINS}
+    with long_gateway("gateway-chains", postfix_chains.doors["verifier"], listeners=listeners,
+                      milters={name: {"address": one.address} for name, one in filters.items()}) as gateway:
+        yield gateway
+
+
+@pytest.fixture(params=["postfix", "gateway"])
+def front(request, filters, postfix_chains):
+    if request.param == "postfix":
+        yield Front(filters, postfix_chains)
+    else:
+        gateway = request.getfixturevalue("gateway_chains")
+        yield GatewayFront(filters, postfix_chains, gateway)
+        gateway.inspect()
 
 
 def said_of(front, names, subject="test", body="hello", head="", sender="alice@example.com"):
@@ -77,7 +112,7 @@ def test_rspamd_marks_what_is_suspect(front):
 def test_rspamd_is_told_who_sends(front):
     _, arrived = said_of(front, ["rspamd"], "suspect")
     to = re.search(r"^To: (.*)$", arrived, re.M)[1]
-    assert f"[nobody/127.0.0.1/client.example.net/alice@example.com/{to}]" in re.sub(r"\n\t", "", arrived)
+    assert f"[{front.who}/127.0.0.1/client.example.net/alice@example.com/{to}]" in re.sub(r"\n\t", "", arrived)
 
 
 @pytest.mark.parametrize("body", [AWKWARD, "", "\r\n\r\n", "no end"], ids=["awkward", "empty", "blank", "short"])
@@ -105,3 +140,11 @@ def test_clamav_refuses_a_virus(front):
 
 def test_clamav_lets_pass_what_is_clean(front):
     assert "\nX-Virus-Status: Clean\n\nhello\n" in said_of(front, ["clamav"])[1]
+
+
+def test_each_filter_sees_what_those_before_it_have_changed(front):
+    chain = ["rspamd", "spamass", "clamav", "signer", "verifier"]
+    _, arrived = said_of(front, chain, "suspect", body="suspect words")
+    for mark in ("X-Spamd-Result: ", "X-Spam-Flag: YES", "X-Virus-Status: Clean", "This is a multi-part message"):
+        assert f"\n{mark}" in arrived
+    assert "\n\tdkim=pass " in arrived  # of the body that another had put in place of the first

@@ -70,7 +70,9 @@ static int replace_body_big(SMFICTX *ctx, char **w)
     }
     for (long left = atol(w[0]); left > 0; left -= (long)sizeof(block)) {
         long size = left < (long)sizeof(block) ? left : (long)sizeof(block);
-        done("bigbody", smfi_replacebody(ctx, block, (int)size));
+        if (smfi_replacebody(ctx, block, (int)size) == MI_FAILURE) {
+            return SMFIS_TEMPFAIL; /* nobody listens any more */
+        }
     }
     return ACTION_GOES_ON;
 }
@@ -95,10 +97,11 @@ static int quarantine(SMFICTX *ctx, char **w)
     return done("quarantine", smfi_quarantine(ctx, w[0]));
 }
 
+/* Where that can't be said, nobody listens any more. */
 static int progress(SMFICTX *ctx, char **w)
 {
     (void)w;
-    return done("progress", smfi_progress(ctx));
+    return smfi_progress(ctx) == MI_FAILURE ? SMFIS_TEMPFAIL : ACTION_GOES_ON;
 }
 
 /* sleep MILLISECONDS: this session alone. */

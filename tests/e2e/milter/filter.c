@@ -212,14 +212,24 @@ static sfsistat on_eoh(SMFICTX *ctx)
     return told(ctx, "eoh", (char *[]){NULL}, SMFIP_NR_EOH);
 }
 
+static unsigned crc_table[256];
+
+static void make_crc_table(void)
+{
+    for (unsigned octet = 0; octet < 256; octet++) {
+        unsigned crc = octet;
+        for (int bit = 0; bit < 8; bit++) {
+            crc = crc >> 1 ^ (crc & 1 ? 0xedb88320 : 0);
+        }
+        crc_table[octet] = crc;
+    }
+}
+
 static unsigned long crc32(const unsigned char *octets, size_t size)
 {
     unsigned crc = ~0U;
     for (size_t i = 0; i < size; i++) {
-        crc ^= octets[i];
-        for (int bit = 0; bit < 8; bit++) {
-            crc = crc >> 1 ^ (crc & 1 ? 0xedb88320 : 0);
-        }
+        crc = crc >> 8 ^ crc_table[(crc ^ octets[i]) & 255];
     }
     return ~crc;
 }
@@ -269,6 +279,7 @@ int main(int argc, char **argv)
         errx(2, "usage: test-filter SOCKET SCRIPT RECORD [LARGEST]");
     }
     script_file = argv[2];
+    make_crc_table();
     record_open(argv[3]);
     if (argc > 4) {
         smfi_setmaxdatasize((size_t)atol(argv[4]));
