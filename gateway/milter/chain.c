@@ -28,6 +28,7 @@ void chain_move(struct milter_chain *c)
 
 struct question *chain_question(const struct milter_chain *c, size_t number)
 {
+    assert(number >= c->base && number - c->base < c->room);
     return &c->questions[number - c->base];
 }
 
@@ -292,6 +293,8 @@ static char *copy_lines(struct span lines)
 void chain_stop_question(struct milter_chain *c, size_t number, const struct milter_answer *a,
                          struct span lines)
 {
+    if (number < c->first)
+        return; /* another one has answered it, for all of the message */
     struct question *q = chain_question(c, number);
     if (q->is_stopped || q->is_refused)
         return;

@@ -97,6 +97,16 @@ static bool is_clean(struct span text)
     return true;
 }
 
+/* It stands in brackets in a line of SMTP: nothing in it may end that, or begin a parameter. */
+static bool is_path(struct span address)
+{
+    bool is_quoted = address.size > 0 && address.data[0] == '"';
+    for (size_t i = 0; i < address.size; i++)
+        if (strchr(is_quoted ? "<>" : "<> ", address.data[i]) != NULL)
+            return false;
+    return is_clean(address);
+}
+
 static int parse_address(struct span data, bool may_have_more, struct milter_reply *out)
 {
     if (take_text(&data, &out->name) < 0)
@@ -106,7 +116,7 @@ static int parse_address(struct span data, bool may_have_more, struct milter_rep
     if (out->name.size >= 2 && out->name.data[0] == '<' &&
         out->name.data[out->name.size - 1] == '>')
         out->name = span_make(out->name.data + 1, out->name.size - 2);
-    return data.size == 0 && is_clean(out->name) && is_clean(out->value) ? 0 : -1;
+    return data.size == 0 && is_path(out->name) && is_clean(out->value) ? 0 : -1;
 }
 
 static int parse_text(struct span data, struct milter_reply *out)

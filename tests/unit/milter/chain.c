@@ -680,6 +680,26 @@ START_TEST(the_first_refusal_ends_it_for_all)
 }
 END_TEST
 
+START_TEST(a_refusal_that_comes_after_the_answer_is_passed_over)
+{
+    begin(2, "");
+    mail("a@example.com");
+    struct filter *f = COMES(0, PLAIN), *g = COMES(1, PLAIN);
+    hears_all(f, "CHM");
+    says(f, "ccc");
+    hears_all(g, "CHM");
+    says(g, "ccc");
+    hears_answers("MAIL pass\n");
+    rcpt("b@example.com");
+    hears_all(f, "R");
+    peer_reset(&g->peer);
+    hears_answers("RCPT b@example.com failure 451 m1\n");
+    says(f, "r");
+    hears_no_answer();
+    end();
+}
+END_TEST
+
 START_TEST(one_that_fails_and_may_is_left_out)
 {
     struct filter *f, *g;
@@ -852,6 +872,7 @@ SUITE(milter_chain)
     TEST(each_sees_what_those_before_it_have_changed);
     TEST(those_behind_one_that_changes_nothing_are_told_at_the_same_time);
     TEST(the_first_refusal_ends_it_for_all);
+    TEST(a_refusal_that_comes_after_the_answer_is_passed_over);
     TEST(one_that_fails_and_may_is_left_out);
     TEST(a_milter_that_is_not_for_the_message_is_not_asked);
     TEST(without_any_all_passes);

@@ -82,6 +82,9 @@ START_TEST(what_makes_no_sense_is_no_reply)
     ck_assert_int_eq(AT_END('+', "b@example.com\0NOTIFY=NEVER\0"), -1);
     ck_assert_int_eq(AT_END('+', "b@example.com>\r\nDATA\0"), -1);
     ck_assert_int_eq(AT_END('e', "b@example.com\0SIZE=1\r\n\0"), -1);
+    ck_assert_int_eq(AT_END('+', "b@example.com> NOTIFY=NEVER\0"), -1);
+    ck_assert_int_eq(AT_END('+', "b@example.com NOTIFY=NEVER\0"), -1);
+    ck_assert_int_eq(AT_END('+', "<\"b c\"@example.com>\0"), 0);
     ck_assert_int_eq(AT_END('q', "a\0b\0"), -1);
 }
 END_TEST
