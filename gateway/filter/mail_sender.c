@@ -2,6 +2,7 @@
 #include "filter/mail_state.h"
 
 #include "auth/authors.h"
+#include "base/clock.h"
 #include "policy/verdict_text.h"
 
 #include <stdio.h>
@@ -27,6 +28,38 @@ bool mail_is_free(struct mail *m)
     mail_event(m, EVENT_message_refused, field_text(KEY_message, m->id),
                field_text(KEY_sender, m->sender), field_number(KEY_code, m->answer.code),
                field_text(KEY_reason, "suspended"));
+    return false;
+}
+
+/* Who has logged in is spared where a rule has banned his address for what strangers did there; not
+ * where it is his own account there: he may be who has guessed its password. */
+static bool is_banned(const struct mail *m, struct ban_verdict *out)
+{
+    const struct guessing *g = &m->filter->guessing;
+    const struct address *client = &m->client->address;
+    const char *account = mail_account(m);
+    int64_t now = clock_wall_ns();
+    if (client->size == 0)
+        return false;
+    if (!networks_hold(&m->filter->config->shared, client) &&
+        bans_hold(g->bans, client, 0, now, out) && (account == NULL || !out->spares_known))
+        return true;
+    return account != NULL &&
+           bans_hold(g->bans, client, guessing_account(g->key, account), now, out);
+}
+
+/* Sent away as at the gateway's door. */
+static bool is_not_banned(struct mail *m)
+{
+    struct ban_verdict ban;
+    char text[BAN_TEXT_SIZE];
+    if (!is_banned(m, &ban))
+        return true;
+    ban_format(&m->client->address, ban.until_ns, text);
+    mail_say(m, SMTP_REPLY_greeting_banned, text);
+    mail_event(m, EVENT_message_refused, field_text(KEY_message, m->id),
+               field_text(KEY_sender, m->sender), field_number(KEY_code, m->answer.code),
+               field_text(KEY_reason, "banned"));
     return false;
 }
 
@@ -95,7 +128,7 @@ static bool is_own(struct mail *m)
 
 bool mail_is_welcome(struct mail *m)
 {
-    return is_named(m) && mail_is_free(m) && is_let_in(m) && is_own(m);
+    return is_named(m) && is_not_banned(m) && mail_is_free(m) && is_let_in(m) && is_own(m);
 }
 
 bool mail_has_good_authors(struct mail *m, struct span headers)

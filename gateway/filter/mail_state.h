@@ -59,8 +59,8 @@ void mail_begin(struct mail *m, const char *recipient, mail_fn *fn, void *owner)
 void mail_ask(struct mail *m, enum policy_stage stage);
 void mail_tell(struct mail *m);
 
-/* May it be begun: by its account's name, its suspension, access, and the sender's address? Else it
- * is refused, and logged. */
+/* May it be begun: by its account's name, bans, its suspension, access, and the sender's address?
+ * Else it is refused, and logged. */
 bool mail_is_welcome(struct mail *m);
 
 /* Is its account suspended by now? Then it is refused, and logged. */

@@ -6,7 +6,7 @@ import pytest
 from fixtures.clients import message
 from fixtures.judge import smtp
 from fixtures.processes import free_port
-from fixtures.waiting import PATIENCE
+from fixtures.waiting import PATIENCE, until
 
 ALICE = "alice@example.com"
 
@@ -96,6 +96,23 @@ def test_what_it_does_not_understand_it_closes_without_an_answer(new_service, sa
     postfix.socket.sendall(said)
     assert postfix.said.read() == b""
     judge.wait_event("command_refused", listener="filter")
+
+
+def test_who_is_banned_at_a_gateway_is_sent_away_here(new_service, new_gateway, postfix, new_redis, folder):
+    redis = {"address": [f"127.0.0.1:{new_redis().port}"]}
+    gateway = new_gateway(smtp=postfix, redis=redis)
+    judge, asker = new_service({}, redis=redis)
+
+    def ask(number, **more):
+        return asker.ask("RCPT", instance=str(number), recipient="a@dest.example", **more)
+
+    assert ask(1) == "DUNNO"
+    gateway.ctl("ban", "192.0.2.0/24", "--reason", "ticket 4711")
+    numbers = iter(range(2, 10000))
+    until(lambda: ask(next(numbers)) != "DUNNO", "the ban")
+    assert ask("x").startswith("421 4.7.0 No connections from 192.0.2.9 until 20")
+    assert ask("y", client_address="198.51.100.9") == "DUNNO"
+    judge.wait_event("message_refused", reason="banned", code=421)
 
 
 def test_a_postfix_asks_at_rcpt_and_at_the_end(new_judge, postfix_asking):

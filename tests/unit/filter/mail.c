@@ -1,5 +1,7 @@
 #include "filter/mail.h"
 
+#include "base/clock.h"
+
 #include "filter/engine.h"
 
 static struct mail_client client;
@@ -116,6 +118,39 @@ START_TEST(a_login_that_can_be_no_account_is_refused)
 }
 END_TEST
 
+static void ban(const char *network, const char *account, bool spares_nobody)
+{
+    struct error why;
+    struct ban b = {.since_ns = clock_wall_ns(),
+                    .until_ns = clock_wall_ns() + 60 * CLOCK_SECOND,
+                    .account =
+                        account[0] == '\0' ? 0 : guessing_account(engine.guessing.key, account),
+                    .rule = "guessing",
+                    .spares_nobody = spares_nobody};
+    ck_assert_int_eq(network_parse(network, &b.network, NULL), 0);
+    ck_assert_msg(bans_put(engine.guessing.bans, 0, &b, b.since_ns, &why) == 0, "%s", why.text);
+}
+
+START_TEST(who_is_banned_is_sent_away_unless_it_is_for_strangers)
+{
+    engine_begin("");
+    ban("192.0.2.0/24", "", false);
+    ck_assert_int_eq(sender("", "ana@example.com"), 421);
+    ck_assert_int_eq(sender("ana@example.com", "ana@example.com"), 0);
+    ban("192.0.2.9/32", "bia@example.com", false);
+    ck_assert_int_eq(sender("bia@example.com", "bia@example.com"), 421);
+    clear();
+    engine_begin("");
+    ban("192.0.2.9/32", "bia@example.com", false);
+    ck_assert_int_eq(sender("bia@example.com", "bia@example.com"), 421);
+    ck_assert_int_eq(sender("ana@example.com", "ana@example.com"), 0);
+    ban("192.0.2.0/24", "", true);
+    ck_assert_int_eq(sender("ana@example.com", "ana@example.com"), 421);
+    ck_assert_int_eq(sender("", "ana@example.com"), 421);
+    clear();
+}
+END_TEST
+
 START_TEST(a_message_says_that_it_is_the_accounts)
 {
     engine_begin("sender = { envelope = \"own\" header = \"own\" }");
@@ -186,6 +221,7 @@ SUITE(mail)
     TEST(what_nobody_has_heard_is_given_back_alone);
     TEST(without_a_login_nothing_goes_by_the_account);
     TEST(a_login_that_can_be_no_account_is_refused);
+    TEST(who_is_banned_is_sent_away_unless_it_is_for_strangers);
     TEST(a_message_says_that_it_is_the_accounts);
     TEST(headers_are_keys_and_octets_are_counted);
     TEST(several_that_are_due_wait_once);
