@@ -95,7 +95,13 @@ static bool put_escaped(struct line *l, struct span text)
     return has_room(l, HEX_SIZE);
 }
 
-/* Most texts are words, and where they have been copied to may be read past their end. */
+/* Does each octet stand for itself within quotes? */
+static bool is_plain(struct span text)
+{
+    const char *end = text.data + text.size;
+    return scan_quoted(text.data, end) == end && scan_ascii(text.data, end) == end;
+}
+
 /* Most texts are words, and where they have been copied to may be read past their end. */
 static void put_text(struct line *l, enum log_key key, struct span text)
 {
@@ -106,6 +112,10 @@ static void put_text(struct line *l, enum log_key key, struct span text)
     if (scan_is_word(l->text + l->used - text.size - l->is_json, text.size))
         return;
     l->used = before;
+    if (is_plain(text)) {
+        put_bare(l, key, text, true);
+        return;
+    }
     put_key(l, key);
     put_byte(l, '"');
     if (put_escaped(l, text))
