@@ -37,6 +37,7 @@ struct member {
     size_t told, heard; /* so many questions of this message were told, and passed by it */
     size_t taken_at;    /* `heard` when it got its link */
     bool may_be_dead;   /* the link is an old one, and nothing has been heard on it */
+    bool has_recipient; /* it was told of one */
     bool is_in_message; /* ABORT would mean something */
     bool has_continued; /* at the end of its last message */
     size_t next_field;  /* to be told */

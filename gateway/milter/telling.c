@@ -191,19 +191,24 @@ static void tell_question(struct member *m, const struct question *q)
     case MILTER_MAIL:
         tell_client(m);
         m->is_in_message = true;
+        m->has_recipient = false;
         if (m->link != NULL)
             tell(m, MILTER_COMMAND_MAIL, q, put_path, q);
         return;
-    case MILTER_RCPT: tell(m, MILTER_COMMAND_RCPT, q, put_path, q); return;
+    case MILTER_RCPT:
+        m->has_recipient = true;
+        tell(m, MILTER_COMMAND_RCPT, q, put_path, q);
+        return;
     default: tell(m, MILTER_COMMAND_DATA, q, NULL, NULL); return;
     }
 }
 
-/* Is it none of this one's business? */
+/* Is it none of this one's business? DATA without a recipient libmilter passes over in silence. */
 static bool is_passed_over(const struct member *m, const struct question *q)
 {
     bool wants_refused = (terms(m)->protocol & MILTER_WANTS_REFUSED_RCPT) != 0;
-    return q->is_stopped || (q->is_refused && !wants_refused);
+    return q->is_stopped || (q->is_refused && !wants_refused) ||
+           (q->kind == MILTER_DATA && !m->has_recipient);
 }
 
 static void tell_questions(struct member *m, size_t limit)

@@ -502,10 +502,13 @@ START_TEST(spaces_are_the_filters_where_it_wants_them)
 {
     begin(1, "");
     mail("a@example.com");
+    rcpt("b@example.com");
     struct filter *f =
         COMES(0, "\0\0\0\6\0\0\0\1\0\x10\0\x7\0\0\0\0\0\0\0\0\1\0\0\0\0\2\0\0\0\0\3\0"
                  "\0\0\0\4\0\0\0\0\5\0\0\0\0\6\0");
-    hears_answers("MAIL pass\n");
+    hears_all(f, "R");
+    says(f, "c");
+    hears_answers("MAIL pass\nRCPT b@example.com pass\n");
     milter_chain_data(room.chain);
     hears(f, "T:");
     says(f, "c");
@@ -601,13 +604,14 @@ END_TEST
 static void both_at_data(struct filter **f, struct filter **g, const char *options, size_t size)
 {
     mail("a@example.com");
+    rcpt("b@example.com");
     *f = comes_with(0, options, size);
     *g = COMES(1, PLAIN);
-    hears_all(*f, "CHM");
-    says(*f, "ccc");
-    hears_all(*g, "CHM");
-    says(*g, "ccc");
-    hears_answers("MAIL pass\n");
+    hears_all(*f, "CHMR");
+    says(*f, "cccc");
+    hears_all(*g, "CHMR");
+    says(*g, "cccc");
+    hears_answers("MAIL pass\nRCPT b@example.com pass\n");
     milter_chain_data(room.chain);
     hears_all(*f, "T");
     says(*f, "c");
@@ -696,6 +700,26 @@ START_TEST(a_refusal_that_comes_after_the_answer_is_passed_over)
     hears_answers("RCPT b@example.com failure 451 m1\n");
     says(f, "r");
     hears_no_answer();
+    end();
+}
+END_TEST
+
+START_TEST(without_a_recipient_there_is_no_data)
+{
+    begin(2, "");
+    mail("a@example.com");
+    milter_chain_rcpt_refused(room.chain, "x@example.com", "550 5.7.1 no\r\n");
+    rcpt("b@example.com");
+    milter_chain_data(room.chain);
+    struct filter *f = COMES(0, PLAIN), *g = COMES(1, PLAIN);
+    hears_all(f, "CHM");
+    says(f, "ccc");
+    hears_all(f, "RT");
+    says(f, "rc");
+    hears_all(g, "CHM");
+    says(g, "ccc");
+    hears_answers("MAIL pass\nRCPT b@example.com refuse 550 m0\nDATA pass\n");
+    hears_nothing(g);
     end();
 }
 END_TEST
@@ -873,6 +897,7 @@ SUITE(milter_chain)
     TEST(those_behind_one_that_changes_nothing_are_told_at_the_same_time);
     TEST(the_first_refusal_ends_it_for_all);
     TEST(a_refusal_that_comes_after_the_answer_is_passed_over);
+    TEST(without_a_recipient_there_is_no_data);
     TEST(one_that_fails_and_may_is_left_out);
     TEST(a_milter_that_is_not_for_the_message_is_not_asked);
     TEST(without_any_all_passes);
