@@ -10,6 +10,7 @@
 #include "policy/limit/store.h"
 #include "policy/overrides.h"
 #include "policy/rules/access.h"
+#include "policy/rules/delegate.h"
 #include "policy/rules/limit.h"
 #include "policy/rules/sender.h"
 #include "policy/verdict.h"
@@ -56,6 +57,8 @@ struct policy {
     size_t limit_count;
     struct access_rule *access;
     size_t access_count;
+    struct delegate_rule *delegates;
+    size_t delegate_count;
     unsigned stages;          /* a bit for each enum policy_stage at which something is asked */
     unsigned counts;          /* likewise for each enum limit_count */
     struct text_list headers; /* names of fields that are keys */
@@ -72,6 +75,11 @@ static inline bool policy_is_monitored(const struct policy *p, const struct limi
 }
 
 static inline bool access_is_monitored(const struct policy *p, const struct access_rule *r)
+{
+    return p->mode == RULE_MONITOR || r->mode == RULE_MONITOR;
+}
+
+static inline bool delegate_is_monitored(const struct policy *p, const struct delegate_rule *r)
 {
     return p->mode == RULE_MONITOR || r->mode == RULE_MONITOR;
 }

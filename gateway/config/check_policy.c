@@ -66,6 +66,36 @@ static void check_limits(struct config *c, struct policy *p, struct errors *erro
     }
 }
 
+/* The place of the server at that address, which several rules may name; a new one is added. */
+static size_t policy_server_at(struct config *c, const char *address)
+{
+    size_t count = c->policy_server_count, size = (count + 1) * sizeof *c->policy_servers;
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(c->policy_servers[i].text, address) == 0)
+            return i;
+    struct policy_server *servers = arena_alloc(c->arena, size);
+    if (servers == NULL)
+        abort(); /* out of memory at the start */
+    if (count > 0)
+        memcpy(servers, c->policy_servers, size - sizeof *servers);
+    servers[count].text = address;
+    (void)endpoint_parse(address, &servers[count].at, NULL); /* one that won't do was told */
+    c->policy_servers = servers;
+    return c->policy_server_count++;
+}
+
+static void check_delegates(struct config *c, struct policy *p)
+{
+    for (size_t i = 0; i < p->delegate_count; i++) {
+        struct delegate_rule *r = &p->delegates[i];
+        delegate_rule_prepare(r);
+        if (!r->enabled)
+            continue;
+        r->server = policy_server_at(c, r->address);
+        p->stages |= r->stages;
+    }
+}
+
 static void watch_overrides(struct config *c, struct policy *p, struct errors *errors)
 {
     const char *key = arena_printf(c->arena, "policies.%s.overrides", p->name);
@@ -195,6 +225,9 @@ static bool has_hours(const struct config *c)
             has = has || p->limits[n].when.hours.count > 0 || p->limits[n].except.hours.count > 0;
         for (size_t n = 0; n < p->access_count; n++)
             has = has || access_has_hours(&p->access[n]);
+        for (size_t n = 0; n < p->delegate_count; n++)
+            has = has || p->delegates[n].when.hours.count > 0 ||
+                  p->delegates[n].except.hours.count > 0;
     }
     for (size_t i = 0; i < c->milter_count; i++)
         has = has || c->milters[i].when.hours.count > 0 || c->milters[i].except.hours.count > 0;
@@ -232,6 +265,7 @@ void config_check_policies(struct config *c, struct errors *errors)
     for (size_t i = 0; i < c->policy_count; i++) {
         check_limits(c, &c->policies[i], errors);
         config_check_access(c, &c->policies[i], errors);
+        check_delegates(c, &c->policies[i]);
         watch_overrides(c, &c->policies[i], errors);
         check_sender(c, &c->policies[i], errors);
     }

@@ -236,6 +236,12 @@ struct filter_config {
     const struct policy *policy_rules; /* `policy`; NULL: there is none */
 };
 
+/* A server that rules delegate to, at whichever stages and by whichever policy. */
+struct policy_server {
+    const char *text; /* as it stands in the configuration */
+    struct endpoint at;
+};
+
 enum { CONTACT_MAX = 128 };
 
 struct config {
@@ -271,6 +277,8 @@ struct config {
     size_t milter_count;
     struct policy *policies;
     size_t policy_count;
+    struct policy_server *policy_servers; /* one for each address */
+    size_t policy_server_count;
     unsigned policy_counts; /* what any of them counts: bits of enum limit_count */
     struct account_groups groups;
     struct time_zone zone;    /* of hours, where a rule names none */

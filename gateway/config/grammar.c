@@ -422,6 +422,8 @@ const struct section section_sender = {"sender", sender_settings, "Who may send 
 const struct section section_limit = {"limits", limit_settings, "How much one key may do"};
 const struct section section_access = {"access", access_settings,
                                        "From where and at which hours somebody is let in"};
+const struct section section_delegate = {"delegate", delegate_settings,
+                                         "Which policy servers are asked, by Postfix's protocol"};
 const struct section section_when = {"when", match_settings, "Whom a rule is for"};
 const struct section section_except = {"except", match_settings, "Whom a rule is not for"};
 const struct section section_group = {"groups", account_group_settings,

@@ -13,8 +13,8 @@ struct section {
 
 extern const struct section section_top, section_log, section_redis, section_tls, section_listener,
     section_auth, section_guessing, section_upstream, section_server, section_trusted,
-    section_milter, section_policy, section_sender, section_limit, section_access, section_when,
-    section_except, section_group, section_notify, section_filter;
+    section_milter, section_policy, section_sender, section_limit, section_access, section_delegate,
+    section_when, section_except, section_group, section_notify, section_filter;
 
 /* "header:", of account_from. */
 extern const char header_prefix[];

@@ -138,6 +138,20 @@ static void put_access(struct printer *p, const struct policy *policy)
     put_close(p);
 }
 
+static void put_delegates(struct printer *p, const struct policy *policy)
+{
+    put_open(p, section_delegate.name);
+    for (size_t i = 0; i < policy->delegate_count; i++) {
+        const struct delegate_rule *rule = &policy->delegates[i];
+        put_open(p, rule->name);
+        put_settings(p, &section_delegate, rule);
+        put_match(p, &section_when, &rule->when);
+        put_match(p, &section_except, &rule->except);
+        put_close(p);
+    }
+    put_close(p);
+}
+
 static void put_sender(struct printer *p, const struct sender_rule *rule)
 {
     put_open(p, section_sender.name);
@@ -157,6 +171,7 @@ static void put_policies(struct printer *p, const struct config *c)
         put_sender(p, &c->policies[i].sender);
         put_access(p, &c->policies[i]);
         put_limits(p, &c->policies[i]);
+        put_delegates(p, &c->policies[i]);
         put_close(p);
     }
     put_close(p);
@@ -265,6 +280,9 @@ static const struct {
     {&section_limit,
      "policies.NAME.limits.NAME.",
      {"policies", "outbound", "limits", "account-hour"}},
+    {&section_delegate,
+     "policies.NAME.delegate.NAME.",
+     {"policies", "outbound", "delegate", "quota"}},
     {&section_when, "policies.NAME.KIND.NAME.when.", {NULL}},
     {&section_except, "policies.NAME.KIND.NAME.except.", {NULL}},
     {&section_filter, "filter.", {"filter", NULL}},

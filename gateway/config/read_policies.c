@@ -45,7 +45,8 @@ struct rule_head {
 };
 
 _Static_assert(offsetof(struct limit_rule, place) == offsetof(struct rule_head, place) &&
-                   offsetof(struct access_rule, place) == offsetof(struct rule_head, place),
+                   offsetof(struct access_rule, place) == offsetof(struct rule_head, place) &&
+                   offsetof(struct delegate_rule, place) == offsetof(struct rule_head, place),
                "rules have the same head");
 
 /* A kind of rules: a group of the policy. */
@@ -120,6 +121,14 @@ static void read_access(struct reader *r, const config_setting_t *at, const char
     prepare_match(r, at, path, &access->inside);
 }
 
+static void read_delegate(struct reader *r, const config_setting_t *at, const char *path,
+                          void *rule)
+{
+    const struct delegate_rule *delegate = rule;
+    if (delegate->address[0] == '\0' && config_setting_get_member(at, "address") == NULL)
+        reader_complain_missing(r, at, path, section_find(&section_delegate, span_of("address")));
+}
+
 static void read_kinds(struct reader *r, const config_setting_t *at, const char *path,
                        struct policy *p)
 {
@@ -129,14 +138,21 @@ static void read_kinds(struct reader *r, const config_setting_t *at, const char 
     static const struct kind access = {&section_access, sizeof(struct access_rule),
                                        offsetof(struct access_rule, when),
                                        offsetof(struct access_rule, except), read_access};
+    static const struct kind delegate = {&section_delegate, sizeof(struct delegate_rule),
+                                         offsetof(struct delegate_rule, when),
+                                         offsetof(struct delegate_rule, except), read_delegate};
     struct rules limits = {&limit, (char *)p->limits, p->limit_count};
     struct rules accesses = {&access, (char *)p->access, p->access_count};
+    struct rules delegates = {&delegate, (char *)p->delegates, p->delegate_count};
     read_rules(r, at, path, &limits);
     read_rules(r, at, path, &accesses);
+    read_rules(r, at, path, &delegates);
     p->limits = (void *)limits.items;
     p->limit_count = limits.count;
     p->access = (void *)accesses.items;
     p->access_count = accesses.count;
+    p->delegates = (void *)delegates.items;
+    p->delegate_count = delegates.count;
 }
 
 static void read_sender(struct reader *r, const config_setting_t *policy, const char *path,
@@ -157,7 +173,7 @@ static void read_sender(struct reader *r, const config_setting_t *policy, const 
 static void read_policy(struct reader *r, const config_setting_t *all, const config_setting_t *at,
                         struct policy *p, int depth)
 {
-    static const char *const groups[] = {"sender", "limits", "access", NULL};
+    static const char *const groups[] = {"sender", "limits", "access", "delegate", NULL};
     const char *path = arena_printf(r->config->arena, "policies.%s", config_setting_name(at));
     const char *base = NULL;
     const config_setting_t *base_at = config_setting_get_member(at, "base");

@@ -84,7 +84,7 @@ struct message_auth_done {
     uint32_t outcome; /* enum auth_outcome */
 };
 
-enum dial_kind { DIAL_REDIS, DIAL_MILTER };
+enum dial_kind { DIAL_REDIS, DIAL_MILTER, DIAL_POLICY_SERVER };
 
 /* A path, by its place among those of its kind in the configuration. */
 struct message_dial {

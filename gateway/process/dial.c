@@ -39,6 +39,9 @@ static const char *path_of(const struct config *c, const struct message_dial *wh
     switch (which->kind) {
     case DIAL_REDIS: return path_of_redis(&c->redis, which->index);
     case DIAL_MILTER: return path_of_milter(c, which->index);
+    case DIAL_POLICY_SERVER:
+        return which->index < c->policy_server_count ? c->policy_servers[which->index].at.path
+                                                     : NULL;
     default: return NULL;
     }
 }

@@ -505,6 +505,48 @@ START_TEST(what_is_printed_is_read_as_the_same)
 }
 END_TEST
 
+START_TEST(rules_at_one_address_share_a_policy_server)
+{
+    const struct config *c = config_of(GATEWAY(
+        "b", "a = { delegate = { quota = { address = \"inet:127.0.0.1:10031\" at = [\"rcpt\", "
+             "\"eom\"] on_failure = \"accept\" } } }\n"
+             "b = { base = \"a\" delegate = { quota = { timeout = \"3s\" } more = { address = "
+             "\"unix:/run/p\" } off = { address = \"unix:/run/q\" enabled = false } } }"));
+    ck_assert_uint_eq(errors_count(findings), 0);
+    const struct policy *a = config_find_policy(c, "a"), *b = config_find_policy(c, "b");
+    ck_assert_uint_eq(b->delegate_count, 3);
+    ck_assert_int_eq(b->delegates[0].timeout_ms, 3000);
+    ck_assert_int_eq(b->delegates[0].on_failure, DELEGATE_ACCEPT);
+    ck_assert_int_eq(b->delegates[1].on_failure, DELEGATE_TEMPFAIL);
+    ck_assert_uint_eq(c->policy_server_count, 2);
+    ck_assert_uint_eq(a->delegates[0].server, b->delegates[0].server);
+    ck_assert_str_eq(c->policy_servers[b->delegates[1].server].at.path, "/run/p");
+    ck_assert_uint_eq(a->stages, 1u << STAGE_RCPT | 1u << STAGE_END);
+}
+END_TEST
+
+static const struct {
+    const char *rule, *message;
+} wrong_delegates[] = {
+    {"{ }", "policies.a.delegate.x.address: is missing"},
+    {"{ address = \"127.0.0.1:1\" }", "must be inet:HOST:PORT or unix:/PATH"},
+    {"{ address = \"inet:policy:1\" }", "names are not looked up"},
+    {"{ address = \"unix:/p\" at = [\"ehlo\"] }", "policies.a.delegate.x.at: \"ehlo\""},
+    {"{ address = \"unix:/p\" at = [] }", "policies.a.delegate.x.at"},
+    {"{ address = \"unix:/p\" on_failure = \"dunno\" }", "policies.a.delegate.x.on_failure"},
+};
+
+START_TEST(a_delegation_that_can_not_be_is_refused)
+{
+    char text[2048];
+    (void)snprintf(text, sizeof text, GATEWAY("a", "a = { delegate = { x = %s } }"),
+                   wrong_delegates[_i].rule);
+    (void)config_of(text);
+    ck_assert_uint_eq(errors_count(findings), 1);
+    error_is("porteiro.conf:", wrong_delegates[_i].message);
+}
+END_TEST
+
 SUITE(read_policies)
 {
     folder_use(tests);
@@ -528,4 +570,6 @@ SUITE(read_policies)
     TEST(what_can_be_right_but_seldom_is_gets_a_warning);
     TEST(a_limit_that_one_message_can_never_pass_gets_a_warning);
     TEST(what_is_printed_is_read_as_the_same);
+    TEST(rules_at_one_address_share_a_policy_server);
+    LOOP_TEST(a_delegation_that_can_not_be_is_refused, wrong_delegates);
 }
