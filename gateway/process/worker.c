@@ -2,6 +2,7 @@
 #include "base/clock.h"
 #include "base/spool.h"
 #include "decision/decision.h"
+#include "decision/delegate.h"
 #include "decision/exchange.h"
 #include "milter/milters.h"
 #include "net/listener.h"
@@ -278,7 +279,13 @@ static void furnish_decider(struct worker *w)
                                     .log = &w->role.log,
                                     .process = b->slot};
     memcpy(w->guessing.key, m->guessing_key, sizeof w->guessing.key);
-    if (w->context.decider == NULL)
+    const struct delegates_options delegates = {.loop = w->role.loop,
+                                                .config = w->role.config,
+                                                .dialler = w->role.dialler,
+                                                .log = &w->role.log,
+                                                .counters = w->role.counters};
+    w->context.delegates = delegates_create(&delegates);
+    if (w->context.decider == NULL || w->context.delegates == NULL)
         abort(); /* out of memory at the start */
     if (w->redis.redis == NULL || b->index != 1)
         return;
@@ -370,6 +377,7 @@ void worker_main(const struct birth *birth)
     exchange_destroy(&w.bans);
     exchange_destroy(&w.limits);
     decider_destroy(&w.context.decider);
+    delegates_destroy(&w.context.delegates);
     auth_client_destroy(&w.context.auth);
     pool_destroy(&w.context.pool);
     tokens_destroy(&w.tokens);

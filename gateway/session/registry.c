@@ -307,6 +307,7 @@ void session_logout(struct session *s)
     s->is_let_in = false;
     free(s->account);
     s->account = NULL;
+    s->mechanism = NULL;
     session_show(s);
 }
 
@@ -339,6 +340,7 @@ int session_name(struct session *s, struct span account)
 void session_logged_in(struct session *s, const char *mechanism)
 {
     char certificate[CERTIFICATE_NAME_SIZE];
+    s->mechanism = mechanism;
     session_event(s, EVENT_login, field_text(KEY_country, s->country),
                   field_text(KEY_mechanism, mechanism),
                   field_text(KEY_tls_version, connection_tls_version(s->client)),

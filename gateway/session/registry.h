@@ -20,6 +20,7 @@
 /* What sessions work with; all of it outlives them. */
 struct bans;
 struct decider;
+struct delegates;
 struct guessing;
 struct login;
 struct sealed;
@@ -44,6 +45,7 @@ struct session_context {
     const struct sealed *aliases;   /* other names of accounts, or NULL */
     const struct sealed *countries; /* see policy/country; NULL: nobody knows */
     struct decider *decider;
+    struct delegates *delegates;     /* policy servers */
     const struct guessing *guessing; /* NULL: nobody counts guesses */
     struct senders *senders;         /* NULL: nobody asks later whose a message was */
     struct spools *spools;
@@ -92,6 +94,7 @@ struct session {
     struct connection *client;
     struct address client_address; /* of the connection, or of whom a trusted client speaks for */
     char *account;                 /* canonical; NULL before the login */
+    const char *mechanism;         /* with which it has logged in; NULL: without one */
     uint32_t credential;           /* that it has logged in with; see decision/guessing */
     char *sends_for;               /* the account whose message it is, where it is another's */
     char *last_word;               /* what the client is told of its ending; NULL: nothing */

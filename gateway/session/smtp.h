@@ -17,6 +17,7 @@ struct authors;
 struct held;
 struct milter_chain;
 struct smtp_filtering;
+struct outside;
 struct smtp_session;
 
 /* Goes on when policy has decided, and replies have been held back for as long as it says. */
@@ -65,7 +66,7 @@ struct transaction {
     struct arena *arena;
     char id[ID_SIZE];
     int64_t started_ns;
-    const char *sender, *body_type, *ret, *envid; /* "" when not given */
+    const char *sender, *body_type, *ret, *envid, *auth; /* "" when not given */
     bool is_smtputf8;
     uint64_t declared_size;
     struct recipient *first, **last;
@@ -86,7 +87,10 @@ struct transaction {
     int64_t delayed_us;        /* and have been, in this message */
     const char *denial;        /* the answer, where it is refused */
     int denial_code;
-    const char *stopped; /* the same, where a rule that suspends has said so */
+    struct outside *outside; /* questions to policy servers under way, or NULL */
+    smtp_judged_fn *told;    /* goes on after them */
+    struct buffer prepended; /* headers that they have put in front of the message */
+    const char *stopped;     /* the same, where a rule that suspends has said so */
     int stopped_code;
     struct {
         const struct limit_rule *rule; /* NULL: none has counted it */
@@ -202,6 +206,9 @@ void smtp_end(struct smtp_session *s, bool is_polite);
 /* Fills in the transaction's values for XCLIENT. */
 void smtp_identity_fill_in(struct smtp_session *s);
 
+/* Where the client came to: here, or at who speaks for it. */
+struct address smtp_identity_destination(const struct smtp_session *s);
+
 /* What a connection of the client's own begins with, in the transaction's arena. */
 struct span smtp_identity_header(struct smtp_session *s);
 
@@ -286,6 +293,9 @@ const char *smtp_upstream_text(struct smtp_session *s, enum smtp_command command
 const char *smtp_own_text(struct smtp_session *s, enum smtp_reply_name name, const char *argument,
                           int *code);
 
+/* Likewise one that somebody else has worded. */
+const char *smtp_worded_text(struct smtp_session *s, const struct smtp_reply *reply);
+
 /* While the client is held back others may have the connection; the envelope is repeated. */
 void smtp_envelope_lend(struct smtp_session *s);
 
@@ -306,9 +316,16 @@ void smtp_policy_ask(struct smtp_session *s, enum policy_stage stage, smtp_judge
  * the account where the headers have named it. */
 void smtp_policy_ask_end(struct smtp_session *s, smtp_judged_fn *judged);
 
-/* MAIL has its answer: 250, or what `t->denial` says where it is denied; and a recipient his. */
+/* What is known of the message. */
+struct policy_facts smtp_policy_facts(const struct smtp_session *s);
+
+/* MAIL has its answer: 250, or what `t->denial` says where it is denied; and a recipient his: he is
+ * refused, at the end with all of the message. */
 void smtp_policy_answer_mail(struct smtp_session *s);
 void smtp_policy_deny(struct transaction *t, struct recipient *r, const char *text, int code);
+
+/* Nobody could be asked: for now nothing passes. */
+void smtp_policy_fail(struct smtp_session *s);
 
 /* The headers have named the account: what was tried before is its own. */
 void smtp_policy_named(const struct smtp_session *s);
@@ -323,6 +340,12 @@ void smtp_policy_taken(const struct smtp_session *s);
 
 /* What recipients that were refused after all have taken is given back; or all of it. */
 void smtp_policy_give_back(struct smtp_session *s, bool is_all);
+
+/* ---- smtp_delegate ---- */
+
+/* Asks policy servers about what the stage has let pass so far, and then calls `told`, at once or
+ * later: what they refuse is denied as by policy itself. */
+void smtp_delegate_ask(struct smtp_session *s, smtp_judged_fn *told);
 
 /* ---- smtp_sender ---- */
 

@@ -275,6 +275,11 @@ static void text_judged(struct smtp_session *s)
         t->refusal_code = t->denial_code;
         smtp_text_denied(s);
     } else if (t->data == DATA_JUDGED && !is_stopped(s) && t->whole == NULL) {
+        if (t->is_discarded) { /* at the end */
+            smtp_text_denied(s);
+            smtp_final_discarded(s);
+            return;
+        }
         smtp_text_pass_dot(s);
     }
     text_ended(s);

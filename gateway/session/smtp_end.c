@@ -111,6 +111,7 @@ void smtp_final_discarded(struct smtp_session *s)
 {
     struct transaction *t = s->transaction;
     t->is_taken = true; /* by who wanted it so */
+    session_add(&s->base, COUNTER_messages_discarded, 1);
     session_event(&s->base, EVENT_message_discarded, field_text(KEY_message, t->id),
                   field_text(KEY_sender, t->sender[0] == '\0' ? "<>" : t->sender),
                   field_text(KEY_recipient, only_recipient(t)),

@@ -4,6 +4,7 @@
  * Where the connection is lost or given away in between, the envelope is repeated on another one,
  * unseen by the client. */
 #include "base/arena.h"
+#include "decision/outside.h"
 #include "session/access.h"
 #include "session/guard.h"
 #include "session/policy.h"
@@ -62,6 +63,7 @@ static struct transaction *begin(struct smtp_session *s, const struct smtp_event
     t->body_type = keep(t, p->body);
     t->ret = keep(t, p->ret);
     t->envid = keep(t, p->envid);
+    t->auth = keep(t, p->auth);
     t->is_smtputf8 = p->is_smtputf8;
     t->declared_size = p->size;
     t->trouble = SMTP_REPLY_upstream_lost;
@@ -223,6 +225,7 @@ void smtp_transaction_end(struct smtp_session *s)
     if (t == NULL)
         return;
     decision_destroy(&t->decision);
+    outside_destroy(&t->outside);
     if (!t->is_taken)
         smtp_policy_give_back(s, true);
     smtp_filter_message_ended(s);
@@ -240,6 +243,7 @@ void smtp_transaction_end(struct smtp_session *s)
     smtp_server_envelope_ended(&s->server);
     smtp_held_end(t);
     buffer_clear(&t->held);
+    buffer_clear(&t->prepended);
     struct arena *arena = t->arena;
     arena_destroy(&arena);
 }
@@ -261,8 +265,6 @@ const char *smtp_own_text(struct smtp_session *s, enum smtp_reply_name name, con
 const char *smtp_upstream_text(struct smtp_session *s, enum smtp_command command,
                                const struct smtp_reply *reply, int *code)
 {
-    char memory[TEXT_MAX_SIZE];
-    struct buffer text = buffer_on(memory, sizeof memory);
     enum smtp_reply_name instead;
     bool is_admins;
     if (!smtp_replies_pass(command, reply->code, &instead, &is_admins)) {
@@ -273,9 +275,14 @@ const char *smtp_upstream_text(struct smtp_session *s, enum smtp_command command
         return smtp_own_text(s, instead, NULL, code);
     }
     *code = reply->code;
-    if (smtp_reply_pass(reply, &text) < 0)
-        return NULL;
-    return keep(s->transaction, buffer_bytes(&text));
+    return smtp_worded_text(s, reply);
+}
+
+const char *smtp_worded_text(struct smtp_session *s, const struct smtp_reply *reply)
+{
+    char memory[TEXT_MAX_SIZE];
+    struct buffer text = buffer_on(memory, sizeof memory);
+    return smtp_reply_pass(reply, &text) < 0 ? NULL : keep(s->transaction, buffer_bytes(&text));
 }
 
 /* ---- answers to recipients ---- */

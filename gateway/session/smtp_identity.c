@@ -12,8 +12,7 @@ static const char *told_address(struct transaction *t, const struct address *a)
     return arena_printf(t->arena, address_is_v6(a) ? "IPV6:%s" : "%s", host);
 }
 
-/* Where the client came to: here, or at who speaks for it. */
-static struct address destination(const struct smtp_session *s)
+struct address smtp_identity_destination(const struct smtp_session *s)
 {
     struct address local = s->told_destination;
     if (local.size == 0)
@@ -24,7 +23,7 @@ static struct address destination(const struct smtp_session *s)
 void smtp_identity_fill_in(struct smtp_session *s)
 {
     struct transaction *t = s->transaction;
-    const struct address *client = &s->base.client_address, local = destination(s);
+    const struct address *client = &s->base.client_address, local = smtp_identity_destination(s);
     t->values = (struct xclient_values){
         .value = {[XCLIENT_NAME] = s->told_name == NULL ? "[UNAVAILABLE]" : s->told_name,
                   [XCLIENT_PROTO] = "ESMTP",
@@ -59,7 +58,7 @@ int smtp_identity_forward(struct smtp_session *s)
 
 struct span smtp_identity_header(struct smtp_session *s)
 {
-    const struct address local = destination(s);
+    const struct address local = smtp_identity_destination(s);
     char certificate[CERTIFICATE_NAME_SIZE];
     const struct proxy_client client = {
         .from = &s->base.client_address,

@@ -26,7 +26,7 @@ static const char *header(const void *owner, const char *name)
     return owner == NULL ? NULL : header_values_find(owner, name);
 }
 
-static struct policy_facts facts_of(const struct smtp_session *s)
+struct policy_facts smtp_policy_facts(const struct smtp_session *s)
 {
     struct policy_facts f = session_facts(&s->base);
     const struct transaction *t = s->transaction;
@@ -49,7 +49,7 @@ static int ask_recipients(struct smtp_session *s, uint16_t needs)
     struct transaction *t = s->transaction;
     struct policy_call *call = &t->decision->call;
     const struct policy *p = s->base.listener->policy_rules;
-    struct policy_facts f = facts_of(s);
+    struct policy_facts f = smtp_policy_facts(s);
     while (t->first_unjudged != NULL) {
         struct recipient *r = t->first_unjudged;
         if (!policy_has_room(call, p))
@@ -69,7 +69,7 @@ static int ask_recipients(struct smtp_session *s, uint16_t needs)
 static int ask_batch(struct smtp_session *s)
 {
     struct transaction *t = s->transaction;
-    const struct policy_facts f = facts_of(s);
+    const struct policy_facts f = smtp_policy_facts(s);
     t->group = POLICY_NOTHING;
     if (t->is_mail_due)
         t->group = policy_ask(&t->decision->call, s->base.listener->policy_rules, STAGE_MAIL, &f,
@@ -83,7 +83,7 @@ static int ask_batch(struct smtp_session *s)
 static int ask_message(struct smtp_session *s)
 {
     struct transaction *t = s->transaction;
-    const struct policy_facts f = facts_of(s);
+    const struct policy_facts f = smtp_policy_facts(s);
     t->group = policy_ask(&t->decision->call, s->base.listener->policy_rules, t->stage, &f,
                           STORE_NO_GROUP);
     t->end_take = t->decision->call.count;
@@ -182,8 +182,6 @@ static void judge_batch(struct smtp_session *s)
     if (t->is_mail_due) {
         t->denial = judge(s, t->group, 0, t->end_take, &t->receipts, "", &t->denial_code);
         t->is_denied = t->denial != NULL;
-        if (t->is_denied || !smtp_filter_asks(s))
-            smtp_policy_answer_mail(s); /* else milters have a word in it */
     }
     for (struct recipient *r = t->asked; r != t->first_unjudged; r = r->next) {
         int code = t->denial_code;
@@ -202,16 +200,12 @@ static void judge_message(struct smtp_session *s)
     t->denial = judge(s, t->group, 0, t->end_take, &t->receipts, "", &t->denial_code);
 }
 
-/* Nobody could be asked: for now nothing passes. */
-static void deny_all(struct smtp_session *s)
+void smtp_policy_fail(struct smtp_session *s)
 {
     struct transaction *t = s->transaction;
     t->denial = smtp_own_text(s, SMTP_REPLY_policy_away, NULL, &t->denial_code);
     session_event(&s->base, EVENT_decision_failed, field_text(KEY_message, t->id));
-    if (t->is_mail_due) {
-        t->is_denied = true;
-        smtp_policy_answer_mail(s);
-    }
+    t->is_denied = t->is_denied || (t->is_mail_due && !t->is_at_end);
     for (struct recipient *r = t->asked; r != NULL; r = r->next)
         smtp_policy_deny(t, r, t->denial, t->denial_code);
     t->first_unjudged = NULL;
@@ -290,6 +284,18 @@ static void note_tightest(struct smtp_session *s)
     t->tightest.share_used = share_used;
 }
 
+/* All who are asked have had a say. */
+static void decided(struct smtp_session *s)
+{
+    const struct transaction *t = s->transaction;
+    if (t->is_mail_due && (t->is_denied || !smtp_filter_asks(s)))
+        smtp_policy_answer_mail(s); /* else milters have a word in it */
+    if (t->first_unjudged != NULL)
+        ask(s); /* more recipients than one call has room for */
+    else
+        finish(s);
+}
+
 static void answered(void *owner, enum decision_outcome outcome)
 {
     struct smtp_session *s = owner;
@@ -297,7 +303,7 @@ static void answered(void *owner, enum decision_outcome outcome)
     if (outcome == DECISION_ANSWERED)
         policy_suspending(&t->decision->call, s->base.listener->policy_rules, suspend, s);
     if (outcome == DECISION_FAILED)
-        deny_all(s);
+        smtp_policy_fail(s);
     else if (t->stage == STAGE_MAIL)
         judge_batch(s);
     else
@@ -308,10 +314,7 @@ static void answered(void *owner, enum decision_outcome outcome)
         policy_near(&t->decision->call, log_near, s);
     }
     decision_destroy(&t->decision);
-    if (t->first_unjudged != NULL)
-        ask(s); /* more recipients than one call has room for */
-    else
-        finish(s);
+    smtp_delegate_ask(s, decided);
 }
 
 static void ask(struct smtp_session *s)
@@ -391,7 +394,7 @@ static uint64_t taker(const struct smtp_session *s)
 
 static void count_attempt(const struct smtp_session *s, const struct recipient *r)
 {
-    struct policy_facts f = facts_of(s);
+    struct policy_facts f = smtp_policy_facts(s);
     f.recipient = r->address;
     session_after(&s->base, AFTER_ATTEMPT, &f, r->is_nobody);
 }
@@ -437,7 +440,7 @@ void smtp_policy_taken(const struct smtp_session *s)
         note_sender(s);
     if (p == NULL || (p->counts >> LIMIT_DISTINCT_RECIPIENTS & 1) == 0)
         return;
-    struct policy_facts f = facts_of(s);
+    struct policy_facts f = smtp_policy_facts(s);
     for (const struct recipient *r = s->transaction->first; r != NULL; r = r->next) {
         f.recipient = r->address;
         if (r->state == RECIPIENT_ACCEPTED)

@@ -66,7 +66,9 @@ int smtp_text_begin(struct smtp_session *s)
     char text[RECEIVED_MAX], from[LITERAL_SIZE], date[CLOCK_RFC5322_SIZE];
     const struct received r = origin(s, from, date);
     size_t size = received_write(&r, text);
-    t->received = arena_copy(t->arena, span_make(text, size));
+    const struct span prepended = buffer_bytes(&t->prepended);
+    t->received =
+        arena_printf(t->arena, "%.*s%.*s", (int)prepended.size, prepended.data, (int)size, text);
     return t->received == NULL || smtp_sender_begin(s) < 0 ? -1 : collect_headers(s);
 }
 

@@ -24,14 +24,15 @@ pytest_plugins = [
     "fixtures.redis",
     "fixtures.scripted",
     "fixtures.judge",
+    "fixtures.policy_server",
     "fixtures.milter",
     "fixtures.milter_peer",
     "fixtures.filters",
 ]
 
 PROGRAMS = ["clamav-milter", "clamd", "curl", "dovecot", "fetchmail", "gsasl", "mpop", "miltertest", "msmtp", "mutt", "node", "opendkim",
-            "openssl", "perl", "php", "postfix", "redis-cli", "redis-sentinel", "redis-server", "rspamd", "saslpasswd2",
-            "setpriv", "spamass-milter", "spamd", "swaks"]
+            "openssl", "perl", "php", "postfix", "postgrey", "redis-cli", "redis-sentinel", "redis-server", "rspamd",
+            "saslpasswd2", "setpriv", "spamass-milter", "spamd", "swaks"]
 
 
 def pytest_addoption(parser):
