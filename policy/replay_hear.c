@@ -167,8 +167,8 @@ static void hear_decision(struct replay *r, const struct record_line *l, struct 
     bool is_delay = record_is(l, "verdict", "delay"), is_watch = record_is(l, "verdict", "monitor");
     const char *account = text_of(r, l, "account"), *recipient = text_of(r, l, "recipient");
     if (record_value(l, "tries").size > 0 || record_value(l, "rule").size == 0 ||
-        record_value(l, "reason").size > 0)
-        return; /* of failed logins, or of who may send as whom, from where */
+        record_value(l, "reason").size > 0 || record_value(l, "action").size > 0)
+        return; /* of failed logins, of who may send as whom, from where, or a policy server's */
     struct replay_row *row =
         replay_row_of(r, record_value(l, "rule"), account == NULL ? "" : account);
     if (row != NULL)

@@ -365,12 +365,18 @@ void explaining_tell(struct explanation *e, const struct policy_call *call,
     tell_stage(e, STAGE_FAILURE, false, call, &t);
     if (is_mail)
         explaining_tell_mail(e, &t);
-    for (int stage = STAGE_MAIL; stage < STAGE_END; stage++)
+    for (int stage = STAGE_MAIL; stage < STAGE_END; stage++) {
         tell_stage(e, (enum policy_stage)stage, false, call, &t);
+        if (is_mail && !is_named_late)
+            explaining_tell_delegates(e, &t, (enum policy_stage)stage);
+    }
     if (is_mail)
         explaining_tell_headers(e, &t);
-    for (int stage = is_named_late ? STAGE_MAIL : STAGE_END; stage <= STAGE_END; stage++)
+    for (int stage = is_named_late ? STAGE_MAIL : STAGE_END; stage <= STAGE_END; stage++) {
         tell_stage(e, (enum policy_stage)stage, is_named_late, call, &t);
+        if (is_mail)
+            explaining_tell_delegates(e, &t, (enum policy_stage)stage);
+    }
     if (is_mail && is_named_late)
         explaining_tell_end(e, &t);
 }

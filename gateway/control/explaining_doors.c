@@ -310,3 +310,26 @@ void explaining_tell_end(const struct explanation *e, struct explaining_teller *
     const char *const who[2] = {e->account, e->account};
     tell_suspension(e, t, who, "end");
 }
+
+/* ---- policy servers ---- */
+
+void explaining_tell_delegates(const struct explanation *e, struct explaining_teller *t,
+                               enum policy_stage stage)
+{
+    const struct policy *p = e->listener->policy_rules;
+    for (size_t i = 0; p != NULL && i < p->delegate_count; i++) {
+        const struct delegate_rule *r = &p->delegates[i];
+        bool is_asked = match_holds(&r->when, &e->facts);
+        bool is_excepted = !match_is_empty(&r->except) && match_holds(&r->except, &e->facts);
+        if (!r->enabled || (r->stages >> stage & 1) == 0)
+            continue;
+        const struct looked_at f = {.rule = r->name,
+                                    .stage = delegate_state(stage),
+                                    .verdict = is_asked && !is_excepted ? "ask" : "skip",
+                                    .why = !is_asked     ? "when"
+                                           : is_excepted ? "except"
+                                                         : r->address,
+                                    .place = &r->place};
+        tell(e, t, &f);
+    }
+}

@@ -21,4 +21,7 @@ void explaining_tell_door(const struct explanation *e, struct explaining_teller 
 void explaining_tell_login(const struct explanation *e, struct explaining_teller *t);
 void explaining_tell_mail(const struct explanation *e, struct explaining_teller *t);
 void explaining_tell_headers(const struct explanation *e, struct explaining_teller *t);
+/* Policy servers, which would be asked at that stage, and aren't. */
+void explaining_tell_delegates(const struct explanation *e, struct explaining_teller *t,
+                               enum policy_stage stage);
 void explaining_tell_end(const struct explanation *e, struct explaining_teller *t);

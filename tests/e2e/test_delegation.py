@@ -1,4 +1,6 @@
 """Policy servers are asked as Postfix asks them, and their word counts."""
+import json
+
 import pytest
 
 from fixtures.clients import id_of, message, smtp
@@ -305,3 +307,33 @@ def test_postgrey_defers_first_and_prepends_when_the_mail_comes_again(new_gatewa
         until(passes, "postgrey lets it pass")
         client.text(message())
     assert behind.messages[0].data.startswith(b"X-Greylist: delayed ")
+
+
+# ---- for people ----
+
+def test_explain_says_that_a_server_would_be_asked_and_asks_nobody(new_gateway, behind, policy):
+    gateway = new_gateway(behind, **delegate(policy, "rcpt", "eom", more={
+        "never": {"address": policy.address, "when": {"accounts": ["bob@example.com"]}},
+        "spared": {"address": policy.address, "except": {"accounts": ["@example.com"]}}}))
+    rows = json.loads(gateway.ctl("--json", "explain", "--account", "alice", "--to", BOB).stdout)
+    told = [(r["rule"], r["stage"], r["verdict"], r["why"]) for r in rows if r["rule"] in ("quota", "never", "spared")]
+    assert told == [("quota", "RCPT", "ask", policy.address), ("never", "RCPT", "skip", "when"), ("spared", "RCPT", "skip", "except"),
+                    ("quota", "END-OF-MESSAGE", "ask", policy.address)]
+    file, line = next(r for r in rows if r["rule"] == "quota")["where"].rsplit(":", 1)
+    assert "quota" in open(file, encoding="utf-8").read().splitlines()[int(line) - 1]
+    assert not policy.asked()
+
+
+def test_replay_passes_over_what_servers_have_decided(new_gateway, behind, policy):
+    config = delegate(policy)
+    config["policies"]["outbound"]["limits"] = {"few": {"key": ["account"], "rate": "1/1h", "action": "defer"}}
+    gateway = new_gateway(behind, **config)
+    policy.on("RCPT", "REJECT", "DUNNO")
+    with smtp(gateway) as client:
+        client.ask(f"MAIL FROM:<{ALICE}>", "250 ")
+        for name, reply in ((BOB, "554 "), (CAROL, "250 "), (BOB, "451 ")):
+            client.ask(f"RCPT TO:<{name}>", reply)
+        client.text(message())
+    gateway.wait_event("session_ended")
+    said = gateway.ctl("replay", str(gateway.log_file), "--config", str(gateway.config_file)).stdout
+    assert said == "nothing would have been decided differently\n"
