@@ -212,24 +212,50 @@ static int copy_mailbox(const X509 *certificate, char *out)
     return outcome;
 }
 
-static int copy_common_name(const X509 *certificate, char *out)
+static int copy_common_name(const X509_NAME *whose, char *out)
 {
-    const X509_NAME *subject = X509_get_subject_name(certificate);
-    int at = X509_NAME_get_index_by_NID(subject, NID_commonName, -1);
-    if (at < 0 || X509_NAME_get_index_by_NID(subject, NID_commonName, at) >= 0)
+    int at = X509_NAME_get_index_by_NID(whose, NID_commonName, -1);
+    if (at < 0 || X509_NAME_get_index_by_NID(whose, NID_commonName, at) >= 0)
         return -1; /* none, or nobody can say which */
     unsigned char *text = NULL;
-    int size =
-        ASN1_STRING_to_UTF8(&text, X509_NAME_ENTRY_get_data(X509_NAME_get_entry(subject, at)));
+    int size = ASN1_STRING_to_UTF8(&text, X509_NAME_ENTRY_get_data(X509_NAME_get_entry(whose, at)));
     int outcome = copy(text, size, out);
     OPENSSL_free(text);
     return outcome;
 }
 
+/* As Postfix has it: of the key with its algorithm, in DER. */
+static void key_fingerprint(const X509 *certificate, char out[TLS_FINGERPRINT_SIZE])
+{
+    unsigned char *der = NULL, digest[EVP_MAX_MD_SIZE];
+    unsigned digest_size = 0;
+    int size = i2d_X509_PUBKEY(X509_get_X509_PUBKEY(certificate), &der);
+    if (size > 0 && EVP_Digest(der, (size_t)size, digest, &digest_size, EVP_sha256(), NULL) == 1)
+        tls_format_digest(digest, digest_size, out);
+    OPENSSL_free(der);
+}
+
+void client_certificate_describe(const struct x509_st *certificate,
+                                 struct client_certificate_texts *out)
+{
+    unsigned char digest[EVP_MAX_MD_SIZE];
+    unsigned size = 0;
+    *out = (struct client_certificate_texts){.subject = ""};
+    if (copy_common_name(X509_get_subject_name(certificate), out->subject) < 0)
+        out->subject[0] = '\0';
+    if (copy_common_name(X509_get_issuer_name(certificate), out->issuer) < 0)
+        out->issuer[0] = '\0';
+    if (X509_digest(certificate, EVP_sha256(), digest, &size) == 1)
+        tls_format_digest(digest, size, out->fingerprint);
+    key_fingerprint(certificate, out->key_fingerprint);
+    ERR_clear_error();
+}
+
 const char *client_certificate_name(const struct x509_st *certificate, char *out)
 {
     int mailbox = copy_mailbox(certificate, out);
-    if (mailbox < 0 || (mailbox == 0 && copy_common_name(certificate, out) < 0))
+    if (mailbox < 0 ||
+        (mailbox == 0 && copy_common_name(X509_get_subject_name(certificate), out) < 0))
         out[0] = '\0';
     ERR_clear_error();
     return out;

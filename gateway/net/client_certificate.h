@@ -2,6 +2,7 @@
 #pragma once
 
 #include "config/config.h"
+#include "net/tls.h"
 
 struct client_authorities; /* a listener's client_ca and client_crl */
 struct ssl_st;
@@ -27,3 +28,12 @@ int client_authorities_keep(const struct client_authorities *a, struct ssl_st *s
  * UTF-8, longer than any address. `out` has room for CERTIFICATE_NAME_SIZE. Returns `out`. */
 enum { CERTIFICATE_NAME_SIZE = 320 };
 const char *client_certificate_name(const struct x509_st *certificate, char *out);
+
+/* What else is told of it: the common names of subject and issuer, "" where there is none that can
+ * be one, as above; the SHA-256 of it and of its key, as "AB:CD:...". */
+struct client_certificate_texts {
+    char subject[CERTIFICATE_NAME_SIZE], issuer[CERTIFICATE_NAME_SIZE];
+    char fingerprint[TLS_FINGERPRINT_SIZE], key_fingerprint[TLS_FINGERPRINT_SIZE];
+};
+void client_certificate_describe(const struct x509_st *certificate,
+                                 struct client_certificate_texts *out);

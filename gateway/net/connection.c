@@ -784,6 +784,19 @@ const char *connection_tls_cipher(const struct connection *c)
     return c->ssl == NULL ? "" : SSL_get_cipher_name(c->ssl);
 }
 
+unsigned connection_tls_key_bits(const struct connection *c)
+{
+    const SSL_CIPHER *cipher = c->ssl == NULL ? NULL : SSL_get_current_cipher(c->ssl);
+    return cipher == NULL ? 0 : (unsigned)SSL_CIPHER_get_bits(cipher, NULL);
+}
+
+const char *connection_tls_server_name(const struct connection *c)
+{
+    const char *name =
+        c->ssl == NULL ? NULL : SSL_get_servername(c->ssl, TLSEXT_NAMETYPE_host_name);
+    return name == NULL ? "" : name;
+}
+
 /* That was verified; NULL: none. */
 static const X509 *client_certificate(const struct connection *c)
 {
@@ -804,6 +817,14 @@ const char *connection_certificate_name(const struct connection *c, char *out)
     const X509 *certificate = client_certificate(c);
     out[0] = '\0';
     return certificate == NULL ? out : client_certificate_name(certificate, out);
+}
+
+void connection_certificate(const struct connection *c, struct client_certificate_texts *out)
+{
+    const X509 *certificate = client_certificate(c);
+    *out = (struct client_certificate_texts){.subject = ""};
+    if (certificate != NULL)
+        client_certificate_describe(certificate, out);
 }
 
 void connection_tls_fingerprint(const struct connection *c, char out[TLS_FINGERPRINT_SIZE])

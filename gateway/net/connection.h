@@ -82,12 +82,20 @@ void connection_local(const struct connection *c, struct address *out);
 const char *connection_tls_version(const struct connection *c);
 const char *connection_tls_cipher(const struct connection *c);
 
+/* How many bits of its key keep a secret; 0 without TLS. The name that the client has asked for in
+ * the handshake (SNI, any octets but NUL); "": none. */
+unsigned connection_tls_key_bits(const struct connection *c);
+const char *connection_tls_server_name(const struct connection *c);
+
 /* Has the client shown a certificate that was verified? */
 bool connection_has_certificate(const struct connection *c);
 
 /* Whose certificate the client has shown, and was verified: see client_certificate_name; "" without
  * one. `out` has room for CERTIFICATE_NAME_SIZE. Returns `out`. */
 const char *connection_certificate_name(const struct connection *c, char *out);
+
+/* What is told of it: all "" without one. */
+void connection_certificate(const struct connection *c, struct client_certificate_texts *out);
 
 /* The SHA-256 of the peer's certificate, as "AB:CD:..."; "" where it has shown none. */
 void connection_tls_fingerprint(const struct connection *c, char out[TLS_FINGERPRINT_SIZE]);

@@ -60,6 +60,9 @@ const struct tls_context *tls_redis_context(const struct tls_contexts *contexts)
 enum { TLS_FINGERPRINT_SIZE = 3 * 32 };
 void tls_peer_fingerprint(const struct ssl_st *ssl, char out[TLS_FINGERPRINT_SIZE]);
 
+/* A digest of up to 32 octets, written so. */
+void tls_format_digest(const unsigned char *digest, size_t size, char out[TLS_FINGERPRINT_SIZE]);
+
 /* An SSL on `socket`, which must outlive it, ready for its handshake with who is at that address,
  * or NULL without memory. For net/connection. */
 struct ssl_st *tls_new(const struct tls_context *context, struct tls_socket *socket,

@@ -18,11 +18,14 @@ static void format_fingerprint(const X509 *leaf, char out[TLS_FINGERPRINT_SIZE])
     unsigned char digest[EVP_MAX_MD_SIZE];
     unsigned size = 0;
     out[0] = '\0';
-    if (X509_digest(leaf, EVP_sha256(), digest, &size) != 1)
-        return;
-    for (unsigned i = 0; i < size; i++)
-        (void)snprintf(out + 3 * (size_t)i, 4, i + 1 < size ? "%02X:" : "%02X",
-                       digest[i]); /* fits */
+    if (X509_digest(leaf, EVP_sha256(), digest, &size) == 1)
+        tls_format_digest(digest, size, out);
+}
+
+void tls_format_digest(const unsigned char *digest, size_t size, char out[TLS_FINGERPRINT_SIZE])
+{
+    for (size_t i = 0; i < size; i++)
+        (void)snprintf(out + 3 * i, 4, i + 1 < size ? "%02X:" : "%02X", digest[i]); /* fits */
 }
 
 void tls_peer_fingerprint(const SSL *ssl, char out[TLS_FINGERPRINT_SIZE])

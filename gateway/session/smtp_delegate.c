@@ -4,14 +4,12 @@
 #include "decision/outside.h"
 #include "message/header_line.h"
 #include "protocol/delegation/request.h"
-#include "protocol/smtp/xtext.h"
 #include "session/policy.h"
 #include "session/smtp.h"
 
 #include <stdio.h>
 
 enum {
-    ADDRESS_ROOM = 320,
     PREPENDED_MAX = 8 * 1024, /* of a message */
     SAID_MAX = 300,           /* what is told of a server's words, with the id behind them */
 };
@@ -27,14 +25,6 @@ static const char *only_recipient(const struct transaction *t)
     return t->accepted == 1 && r != NULL ? r->address : "";
 }
 
-/* AUTH= of MAIL (RFC 4954 section 5). "<>" is nobody. */
-static const char *told_sender(const struct transaction *t, char out[ADDRESS_ROOM])
-{
-    ssize_t size = xtext_decode(span_of(t->auth), out, ADDRESS_ROOM - 1);
-    out[size > 0 ? size : 0] = '\0';
-    return strcmp(t->auth, "<>") == 0 ? "" : out;
-}
-
 static int write_request(void *owner, void *subject, struct buffer *out)
 {
     const struct smtp_session *s = owner;
@@ -44,9 +34,11 @@ static int write_request(void *owner, void *subject, struct buffer *out)
     enum policy_stage stage = r == NULL ? t->stage : STAGE_RCPT;
     bool is_whole = stage >= STAGE_DATA;
     const char *name = s->told_name == NULL ? "unknown" : s->told_name;
-    char from[ADDRESS_TEXT_SIZE], to[ADDRESS_TEXT_SIZE], told[ADDRESS_ROOM];
+    char from[ADDRESS_TEXT_SIZE], to[ADDRESS_TEXT_SIZE];
+    struct client_certificate_texts certificate;
     address_format_host(client, from);
     address_format_host(&local, to);
+    connection_certificate(s->base.client, &certificate);
     const struct delegation_request request = {
         .protocol_state = delegate_state(stage),
         .protocol_name = s->server.offered != 0 ? "ESMTP" : "SMTP",
@@ -67,9 +59,15 @@ static int write_request(void *owner, void *subject, struct buffer *out)
         .size = stage == STAGE_END ? t->body.size : t->declared_size,
         .sasl_method = s->base.mechanism,
         .sasl_username = session_account(&s->base),
-        .sasl_sender = told_sender(t, told),
+        .sasl_sender = t->auth, /* as it was said, in xtext */
+        .ccert_subject = certificate.subject,
+        .ccert_issuer = certificate.issuer,
+        .ccert_fingerprint = certificate.fingerprint,
+        .ccert_pubkey_fingerprint = certificate.key_fingerprint,
         .encryption_protocol = connection_tls_version(s->base.client),
         .encryption_cipher = connection_tls_cipher(s->base.client),
+        .encryption_keysize = connection_tls_key_bits(s->base.client),
+        .tls_sni = connection_tls_server_name(s->base.client),
         .mail_version = PORTEIRO_VERSION,
     };
     return delegation_request_write(&request, out);

@@ -1,9 +1,12 @@
 """Policy servers are asked as Postfix asks them, and their word counts."""
 import json
+import ssl
 
 import pytest
 
-from fixtures.clients import id_of, message, smtp
+from fixtures.clients import Smtp, id_of, message, smtp, tls_context
+from fixtures.gateway import merge
+from fixtures.postfix import Postfix
 from fixtures.scripted import CLOSE, HANG, RESET, Gate
 from fixtures.waiting import until
 
@@ -307,6 +310,57 @@ def test_postgrey_defers_first_and_prepends_when_the_mail_comes_again(new_gatewa
         until(passes, "postgrey lets it pass")
         client.text(message())
     assert behind.messages[0].data.startswith(b"X-Greylist: delayed ")
+
+
+POSTFIX = """\
+smtpd_tls_security_level = may
+smtpd_tls_cert_file = {tls.rsa.certificate}
+smtpd_tls_key_file = {tls.rsa.key}
+smtpd_tls_ask_ccert = yes
+smtpd_tls_CAfile = {authority.certificate}
+smtpd_sasl_auth_enable = yes
+smtpd_sasl_type = dovecot
+smtpd_sasl_path = {dovecot.folder}/auth
+smtpd_delay_reject = no
+smtpd_sender_restrictions = check_policy_service {policy.address}
+smtpd_recipient_restrictions = check_policy_service {policy.address}, permit
+smtpd_data_restrictions = check_policy_service {policy.address}
+smtpd_end_of_data_restrictions = check_policy_service {policy.address}
+"""
+# Its own names and numbers; and it looks the client's name up.
+OWN = ("queue_id", "instance", "client_port", "server_port", "client_name", "reverse_client_name")
+
+
+def test_it_is_told_what_postfix_would_tell_it(new_gateway, policy, dovecot, authority, certificates, folder):
+    postfix = Postfix(folder / "asking", POSTFIX.format(tls=certificates, authority=authority, dovecot=dovecot, policy=policy)).start()
+    gateway = new_gateway(postfix.port, upstream={"tls": "none"}, **merge(
+        delegate(policy, "mail", "rcpt", "data", "eom"),
+        {"listener": {"client_certificate": "optional", "client_ca": authority.certificate}}))
+
+    def asked_by(port):
+        policy.forget()
+        context = tls_context(maximum_version=ssl.TLSVersion.TLSv1_2)
+        context.set_ciphers("ECDHE-RSA-AES256-GCM-SHA384")
+        context.load_cert_chain(authority.ana.certificate, authority.ana.key)
+        with Smtp(port, tls=None) as client:
+            client.expect("220 ")
+            client.hello()
+            client.starttls(context=context)
+            client.hello()
+            client.login(ALICE)
+            client.ask(f"MAIL FROM:<{ALICE}> SIZE=1234 AUTH=a+2Bb@example.com", "250 ")
+            client.ask(f"RCPT TO:<{BOB}>", "250 ")
+            client.text(text, "250 2.0.0 ")
+        return [{name: value for name, value in r.items() if name not in OWN} for r in policy.asked() if r["server_port"] == str(port)]
+
+    text = message()
+    theirs, ours = asked_by(postfix.port), asked_by(gateway.port("submission"))
+    postfix.stop()
+    assert len(theirs) == len(ours) == 4
+    for a, b in zip(theirs, ours):
+        assert a == {name: b[name] for name in a}, a["protocol_state"]
+        assert set(b) - set(a) == {"compatibility_level", "mail_version", "tls_sni"}  # of later versions
+        assert b["tls_sni"] == "mail.example.com" and b["sasl_sender"] == "a+2Bb@example.com" and b["ccert_subject"]
 
 
 # ---- for people ----
