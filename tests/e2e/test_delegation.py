@@ -226,6 +226,24 @@ def test_limits_come_first_and_what_is_refused_gives_back(new_gateway, behind, p
     assert len(policy.asked()) == 5
 
 
+def test_where_a_header_names_the_account_it_is_asked_at_the_end(new_gateway, behind, policy):
+    gateway = new_gateway(behind, **merge(delegate(policy, "mail", "rcpt", "eom"), {"listener": {"trusted": {"web": {
+        "logins": [ALICE], "account_from": "header:X-Account"}}}}))
+    policy.on("RCPT", lambda asked: "REJECT Not today" if asked["sasl_username"] == "shop@example.com" else "PREPEND X-Late: 1")
+    with smtp(gateway) as client:
+        for account, reply in (("shop", "554 5.7.1 Not today ("), ("blog", "250 2.0.0 Ok: queued as ")):
+            client.envelope(recipients=[BOB, CAROL])
+            assert not policy.asked()
+            client.text(f"X-Account: {account}@example.com\r\n".encode() + message(), reply)
+            states = [r["protocol_state"] for r in policy.asked()]
+            assert states.count("RCPT") == 2 and set(states) == {"MAIL", "RCPT"} | ({"END-OF-MESSAGE"} if account == "blog" else set())
+            assert {r["sasl_username"] for r in policy.asked()} == {f"{account}@example.com"}
+            with policy.lock:
+                policy.requests.clear()
+    assert len(behind.messages) == 1 and b"X-Late" not in behind.messages[0].data
+    gateway.wait_event("prepend_failed", 2)
+
+
 # ---- a server in trouble ----
 
 FAILURES = {
@@ -310,6 +328,19 @@ def test_postgrey_defers_first_and_prepends_when_the_mail_comes_again(new_gatewa
         until(passes, "postgrey lets it pass")
         client.text(message())
     assert behind.messages[0].data.startswith(b"X-Greylist: delayed ")
+
+
+def test_postfwd_counts_recipients_and_looks_at_sizes(new_gateway, behind, postfwd):
+    gateway = new_gateway(behind, **delegate(postfwd, "rcpt", "eom"))
+    with smtp(gateway) as client:
+        client.ask(f"MAIL FROM:<{ALICE}>", "250 ")
+        client.ask("RCPT TO:<nobody@dest.example>", "554 5.1.1 no such user (")
+        client.ask(f"RCPT TO:<{BOB}>", "250 ")
+        client.text(message(body="x" * 70 + "\r\n" + "y\r\n" * 2000), "552 5.3.4 too much from alice@example.com (")
+        client.mail(message(), recipients=[BOB, CAROL])
+        client.ask(f"MAIL FROM:<{ALICE}>", "250 ")
+        client.ask(f"RCPT TO:<{BOB}>", "450 4.7.1 at most 3 an hour (")
+    assert len(behind.messages) == 1
 
 
 POSTFIX = """\

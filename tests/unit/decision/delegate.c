@@ -1,12 +1,6 @@
-#include "decision/delegate.h"
-
-#include "base/log.h"
-#include "net/peer.h"
-#include "telemetry/logged.h"
-#include "telemetry/mapping.h"
+#include "decision/policy_server.h"
 
 #include <stdio.h>
-#include <sys/un.h>
 
 enum { ASKERS_MAX = 2100 };
 
@@ -16,29 +10,12 @@ struct asker {
     char said[200];
 };
 
-/* Those who ask, the server that they ask, and what is known of it. */
-static struct {
-    struct delegates *delegates;
-    struct config config;
-    struct policy_server servers[2];
-    struct counter_table *counted;
-    struct counters *counters;
-    struct log *lines;
-    struct event_log log;
-    struct logged logged;
-    int log_fd;
-    struct dialler *dialler;
-    struct channel *master;
-    int listening;
-    struct asker askers[ASKERS_MAX];
-    struct peer *peers; /* the server's ends of connections */
-    unsigned peer_count;
-} it;
+static struct asker askers[ASKERS_MAX];
 
 static int write_question(void *owner, struct buffer *out)
 {
     const struct asker *a = owner;
-    return buffer_printf(out, "question=%d\n\n", (int)(a - it.askers));
+    return buffer_printf(out, "question=%d\n\n", (int)(a - askers));
 }
 
 static void on_answer(void *owner, const struct span *action, const char *why)
@@ -53,63 +30,18 @@ static void on_answer(void *owner, const struct span *action, const char *why)
     }
 }
 
-static void listen_again(struct sockaddr_in *at)
-{
-    it.listening = peer_listen(at, 0);
-}
-
-static void begin(void)
-{
-    struct sockaddr_in at;
-    int ends[2];
-    turns_begin();
-    memset(&it, 0, sizeof it);
-    it.peers = calloc(16, sizeof *it.peers);
-    listen_again(&at);
-    it.servers[0].text = "inet:test";
-    it.servers[0].at.to.v4 = at;
-    it.servers[0].at.to.size = sizeof at;
-    it.servers[1].text = "unix:/test";
-    it.servers[1].at.path = "/test";
-    it.config.policy_servers = it.servers;
-    it.config.policy_server_count = 2;
-    it.counted = mapping_make(counter_table_size());
-    it.counters = counters_create(it.counted);
-    ck_assert_int_eq(socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, ends), 0);
-    it.lines = log_create(ends[0], LOG_LEVEL_DEBUG);
-    it.log_fd = ends[1];
-    it.log = (struct event_log){.lines = it.lines, .process = "test"};
-    it.dialler = dialler_create(&it.master);
-    const struct delegates_options options = {.loop = turns.loop,
-                                              .config = &it.config,
-                                              .dialler = it.dialler,
-                                              .log = &it.log,
-                                              .counters = it.counters};
-    it.delegates = delegates_create(&options);
-    ck_assert(it.delegates != NULL && it.lines != NULL && it.dialler != NULL);
-}
-
 static void end(void)
 {
     for (size_t i = 0; i < ASKERS_MAX; i++)
-        delegate_cancel(&it.askers[i].query);
-    delegates_destroy(&it.delegates);
-    dialler_destroy(&it.dialler);
-    log_destroy(&it.lines);
-    counters_destroy(&it.counters);
-    for (unsigned i = 0; i < it.peer_count; i++)
-        peer_close(&it.peers[i]);
-    free(it.peers);
-    if (it.listening >= 0)
-        ck_assert_int_eq(close(it.listening), 0);
-    turns_end();
+        delegate_cancel(&askers[i].query);
+    policy_server_end();
 }
 
 static void ask_within(size_t n, size_t server, int64_t timeout_ms)
 {
-    struct asker *a = &it.askers[n];
+    struct asker *a = &askers[n];
     a->query = (struct delegate_query){.write = write_question, .fn = on_answer, .owner = a};
-    delegate_ask(it.delegates, &a->query, server, timeout_ms);
+    delegate_ask(there.delegates, &a->query, server, timeout_ms);
 }
 
 static void ask(size_t n)
@@ -117,41 +49,15 @@ static void ask(size_t n)
     ask_within(n, 0, 5000);
 }
 
-static bool has_come(void)
-{
-    int fd = accept4(it.listening, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-    if (fd >= 0)
-        peer_init(&it.peers[it.peer_count++], fd);
-    return fd >= 0;
-}
-
-/* The next connection that is made. */
-static struct peer *accept_one(void)
-{
-    UNTIL(has_come());
-    return &it.peers[it.peer_count - 1];
-}
-
-/* The number of the question that is asked there; it is forgotten. */
-static size_t question(struct peer *p)
-{
-    int n = -1;
-    UNTIL(peer_read(p) > 0 && memmem(p->in, p->size, "\n\n", 2) != NULL);
-    p->in[p->size] = '\0';
-    ck_assert_int_eq(sscanf(p->in, "question=%d\n\n", &n), 1);
-    p->size = 0;
-    return (size_t)n;
-}
-
 static int64_t failures(void)
 {
-    counters_flush(it.counters);
-    return counter_read(it.counted, COUNTER_delegate_failures, 0);
+    counters_flush(there.counters);
+    return counter_read(there.counted, COUNTER_delegate_failures, 0);
 }
 
 static unsigned lines_with(const char *part)
 {
-    return logged_with(&it.logged, it.lines, it.log_fd, part);
+    return logged_with(&there.logged, there.lines, there.log_fd, part);
 }
 
 /* ---- answers ---- */
@@ -163,10 +69,10 @@ START_TEST(an_answer_finds_who_has_asked)
     ck_assert_uint_eq(question(p), 7);
     peer_say(p, "action=DUNNO");
     turns_for(20);
-    ck_assert_uint_eq(it.askers[7].answers, 0);
+    ck_assert_uint_eq(askers[7].answers, 0);
     peer_say(p, "\n\n");
-    UNTIL(it.askers[7].answers == 1);
-    ck_assert_str_eq(it.askers[7].said, "DUNNO");
+    UNTIL(askers[7].answers == 1);
+    ck_assert_str_eq(askers[7].said, "DUNNO");
     ck_assert_int_eq(failures(), 0);
 }
 END_TEST
@@ -176,10 +82,10 @@ START_TEST(a_connection_is_used_again)
     struct peer *p;
     for (size_t n = 0; n < 3; n++) {
         ask(n);
-        p = n == 0 ? accept_one() : &it.peers[0];
+        p = n == 0 ? accept_one() : &there.peers[0];
         ck_assert_uint_eq(question(p), n);
         peer_say(p, "action=OK\n\n");
-        UNTIL(it.askers[n].answers == 1);
+        UNTIL(askers[n].answers == 1);
     }
     ck_assert(!has_come());
 }
@@ -193,10 +99,10 @@ START_TEST(ten_are_asked_at_once_and_the_others_in_their_turn)
         (void)question(accept_one());
     turns_for(20);
     ck_assert(!has_come());
-    peer_say(&it.peers[3], "action=OK\n\n");
-    ck_assert_uint_eq(question(&it.peers[3]), 10);
-    peer_say(&it.peers[3], "action=OK\n\n");
-    ck_assert_uint_eq(question(&it.peers[3]), 11);
+    peer_say(&there.peers[3], "action=OK\n\n");
+    ck_assert_uint_eq(question(&there.peers[3]), 10);
+    peer_say(&there.peers[3], "action=OK\n\n");
+    ck_assert_uint_eq(question(&there.peers[3]), 11);
 }
 END_TEST
 
@@ -205,14 +111,14 @@ START_TEST(an_answer_that_nobody_waits_for_is_not_anothers)
     ask(0);
     struct peer *p = accept_one();
     ck_assert_uint_eq(question(p), 0);
-    delegate_cancel(&it.askers[0].query);
+    delegate_cancel(&askers[0].query);
     ask(1);
     UNTIL(peer_has_ended(p));
     p = accept_one();
     ck_assert_uint_eq(question(p), 1);
     peer_say(p, "action=OK\n\n");
-    UNTIL(it.askers[1].answers == 1);
-    ck_assert_uint_eq(it.askers[0].answers + it.askers[0].failures, 0);
+    UNTIL(askers[1].answers == 1);
+    ck_assert_uint_eq(askers[0].answers + askers[0].failures, 0);
 }
 END_TEST
 
@@ -222,10 +128,10 @@ START_TEST(one_that_waits_may_be_cancelled)
         ask(n);
     for (int i = 0; i < 10; i++)
         (void)question(accept_one());
-    delegate_cancel(&it.askers[10].query);
-    delegate_cancel(&it.askers[12].query);
-    peer_say(&it.peers[0], "action=OK\n\n");
-    ck_assert_uint_eq(question(&it.peers[0]), 11);
+    delegate_cancel(&askers[10].query);
+    delegate_cancel(&askers[12].query);
+    peer_say(&there.peers[0], "action=OK\n\n");
+    ck_assert_uint_eq(question(&there.peers[0]), 11);
 }
 END_TEST
 
@@ -236,8 +142,8 @@ START_TEST(one_that_does_not_answer_in_time_is_given_up)
     ask_within(0, 0, 50);
     struct peer *p = accept_one();
     (void)question(p);
-    UNTIL(it.askers[0].failures == 1);
-    ck_assert_str_eq(it.askers[0].said, "it does not answer in time");
+    UNTIL(askers[0].failures == 1);
+    ck_assert_str_eq(askers[0].said, "it does not answer in time");
     UNTIL(peer_has_ended(p));
     ck_assert_int_eq(failures(), 1);
 }
@@ -247,8 +153,8 @@ START_TEST(the_time_counts_for_those_that_wait_too)
 {
     for (size_t n = 0; n < 11; n++)
         ask_within(n, 0, n == 10 ? 50 : 5000);
-    UNTIL(it.askers[10].failures == 1);
-    ck_assert_uint_eq(it.askers[0].failures, 0);
+    UNTIL(askers[10].failures == 1);
+    ck_assert_uint_eq(askers[0].failures, 0);
 }
 END_TEST
 
@@ -256,30 +162,28 @@ START_TEST(how_many_wait_is_bounded)
 {
     for (size_t n = 0; n < ASKERS_MAX; n++)
         ask(n);
-    UNTIL(it.askers[ASKERS_MAX - 1].failures == 1);
-    ck_assert_str_eq(it.askers[ASKERS_MAX - 1].said, "too many questions wait for it");
-    ck_assert_uint_eq(it.askers[1999].failures, 0);
+    UNTIL(askers[ASKERS_MAX - 1].failures == 1);
+    ck_assert_str_eq(askers[ASKERS_MAX - 1].said, "too many questions wait for it");
+    ck_assert_uint_eq(askers[1999].failures, 0);
 }
 END_TEST
 
 START_TEST(nobody_there_is_told_once_until_he_is)
 {
-    struct sockaddr_in at;
-    ck_assert_int_eq(close(it.listening), 0);
+    ck_assert_int_eq(close(there.listening), 0);
     ask(0);
-    UNTIL(it.askers[0].failures == 1);
+    UNTIL(askers[0].failures == 1);
     ask(1);
-    UNTIL(it.askers[1].failures == 1);
+    UNTIL(askers[1].failures == 1);
     ck_assert_uint_eq(lines_with("event=policy_server_away"), 1);
     ck_assert_uint_eq(lines_with("delegate=inet:test"), 1);
     ck_assert_int_eq(failures(), 2);
-    listen_again(&at);
-    it.servers[0].at.to.v4 = at;
+    policy_server_listen();
     ask(2);
     struct peer *p = accept_one();
     (void)question(p);
     peer_say(p, "action=OK\n\n");
-    UNTIL(it.askers[2].answers == 1);
+    UNTIL(askers[2].answers == 1);
     ck_assert_uint_eq(lines_with("event=policy_server_back"), 1);
 }
 END_TEST
@@ -290,7 +194,7 @@ START_TEST(one_that_closes_at_once_has_failed)
     struct peer *p = accept_one();
     (void)question(p);
     peer_close(p);
-    UNTIL(it.askers[0].failures == 1);
+    UNTIL(askers[0].failures == 1);
     ck_assert(!has_come());
 }
 END_TEST
@@ -301,8 +205,8 @@ START_TEST(nonsense_is_no_answer)
     struct peer *p = accept_one();
     (void)question(p);
     peer_say(p, "500 What?\n\n");
-    UNTIL(it.askers[0].failures == 1);
-    ck_assert_str_eq(it.askers[0].said, "a line of its answer is no name=value");
+    UNTIL(askers[0].failures == 1);
+    ck_assert_str_eq(askers[0].said, "a line of its answer is no name=value");
     UNTIL(peer_has_ended(p));
 }
 END_TEST
@@ -313,14 +217,14 @@ START_TEST(an_answer_without_end_is_none)
     struct peer *p = accept_one();
     (void)question(p);
     peer_say(p, "action=");
-    while (it.askers[0].failures == 0) {
+    while (askers[0].failures == 0) {
         if (peer_send_some(
                 p, span_of("xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx")) == 0)
             break;
         turns_look();
     }
-    UNTIL(it.askers[0].failures == 1);
-    ck_assert_ptr_nonnull(strstr(it.askers[0].said, "longer than"));
+    UNTIL(askers[0].failures == 1);
+    ck_assert_ptr_nonnull(strstr(askers[0].said, "longer than"));
 }
 END_TEST
 
@@ -334,22 +238,22 @@ static void keep_connections(size_t count)
     for (size_t n = 0; n < count; n++)
         (void)question(accept_one());
     for (size_t n = 0; n < count; n++)
-        peer_say(&it.peers[n], "action=OK\n\n");
+        peer_say(&there.peers[n], "action=OK\n\n");
     for (size_t n = 0; n < count; n++)
-        UNTIL(it.askers[n].answers == 1);
+        UNTIL(askers[n].answers == 1);
 }
 
 START_TEST(one_that_is_dead_at_its_next_use_is_replaced_once)
 {
     keep_connections(2);
     ask(5);
-    UNTIL((peer_read(&it.peers[0]) | peer_read(&it.peers[1])) > 0);
-    peer_close(&it.peers[0]); /* the question was sent, and is lost */
-    peer_close(&it.peers[1]);
+    UNTIL((peer_read(&there.peers[0]) | peer_read(&there.peers[1])) > 0);
+    peer_close(&there.peers[0]); /* the question was sent, and is lost */
+    peer_close(&there.peers[1]);
     struct peer *p = accept_one();
     ck_assert_uint_eq(question(p), 5);
     peer_close(p);
-    UNTIL(it.askers[5].failures == 1);
+    UNTIL(askers[5].failures == 1);
     ck_assert(!has_come());
 }
 END_TEST
@@ -358,11 +262,11 @@ START_TEST(an_answer_that_has_begun_is_not_asked_for_again)
 {
     keep_connections(1);
     ask(5);
-    (void)question(&it.peers[0]);
-    peer_say(&it.peers[0], "action=");
+    (void)question(&there.peers[0]);
+    peer_say(&there.peers[0], "action=");
     turns_for(20);
-    peer_close(&it.peers[0]);
-    UNTIL(it.askers[5].failures == 1);
+    peer_close(&there.peers[0]);
+    UNTIL(askers[5].failures == 1);
     ck_assert(!has_come());
 }
 END_TEST
@@ -370,7 +274,7 @@ END_TEST
 START_TEST(one_that_was_closed_meanwhile_is_not_used)
 {
     keep_connections(1);
-    peer_close(&it.peers[0]);
+    peer_close(&there.peers[0]);
     turns_for(20);
     ask(5);
     ck_assert_uint_eq(question(accept_one()), 5);
@@ -384,15 +288,15 @@ START_TEST(one_that_says_more_than_it_was_asked_is_closed)
     struct peer *p = accept_one();
     (void)question(p);
     peer_say(p, "action=OK\n\naction=REJECT\n\n");
-    UNTIL(it.askers[0].answers == 1);
-    ck_assert_str_eq(it.askers[0].said, "OK");
+    UNTIL(askers[0].answers == 1);
+    ck_assert_str_eq(askers[0].said, "OK");
     UNTIL(peer_has_ended(p));
     keep_connections(0);
     ask(1);
     p = accept_one();
     (void)question(p);
     peer_say(p, "action=OK\n\n");
-    UNTIL(it.askers[1].answers == 1);
+    UNTIL(askers[1].answers == 1);
     peer_say(p, "action=REJECT\n\n");
     UNTIL(peer_has_ended(p));
     ck_assert_int_eq(failures(), 0);
@@ -402,14 +306,14 @@ END_TEST
 START_TEST(without_a_master_nobody_connects_to_a_path)
 {
     ask_within(0, 1, 5000);
-    UNTIL(it.askers[0].failures == 1);
-    ck_assert_str_eq(it.askers[0].said, "nobody connects to its socket");
+    UNTIL(askers[0].failures == 1);
+    ck_assert_str_eq(askers[0].said, "nobody connects to its socket");
 }
 END_TEST
 
 SUITE(delegate)
 {
-    tcase_add_checked_fixture(tests, begin, end);
+    tcase_add_checked_fixture(tests, policy_server_begin, end);
     TEST(an_answer_finds_who_has_asked);
     TEST(a_connection_is_used_again);
     TEST(ten_are_asked_at_once_and_the_others_in_their_turn);
