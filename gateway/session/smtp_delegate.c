@@ -157,7 +157,8 @@ static void prepend(struct smtp_session *s, const struct delegate_told *told)
                       field_span(KEY_reason, told->answer.text));
 }
 
-/* Returns whether it is refused, and the answer. */
+/* Returns whether it is refused, and the answer: there is one without memory too, else it would
+ * pass. */
 static bool is_refused(struct smtp_session *s, const struct recipient *r,
                        const struct delegate_told *told, size_t count, const char **text, int *code)
 {
@@ -175,6 +176,8 @@ static bool is_refused(struct smtp_session *s, const struct recipient *r,
         return false;
     session_add(&s->base, COUNTER_delegates_refused, 1);
     *text = refusal(s, &v, code);
+    if (*text == NULL)
+        *text = "451 4.3.0 Out of memory; try again in a minute\r\n";
     return true;
 }
 
@@ -227,7 +230,6 @@ static size_t room_for(const struct smtp_session *s)
     return subjects * s->base.listener->policy_rules->delegate_count;
 }
 
-/* What is passed over when there is no memory: as if nobody had answered. */
 static void ask_all(struct smtp_session *s)
 {
     struct transaction *t = s->transaction;

@@ -23,6 +23,7 @@
 enum {
     ARENA_BASE = 64 * 1024,
     ARENA_RECIPIENT = 1400, /* the longest address with the longest parameters */
+    ARENA_DENIAL = SMTP_REPLY_LINE_MAX + 3,
     ARENA_RECEIPT = sizeof(struct receipt) + STORE_KEY_MAX, /* of a limit, for each recipient */
     LINE_MAX_SIZE = 2200,
     TEXT_MAX_SIZE = 1024, /* of a reply */
@@ -49,8 +50,9 @@ static struct transaction *begin(struct smtp_session *s, const struct smtp_event
     const struct smtp_parameters *p = &event->parameters;
     const struct policy *policy = s->base.listener->policy_rules;
     size_t limits = policy == NULL ? 0 : policy->limit_count;
-    struct arena *arena = arena_create(ARENA_BASE + (size_t)s->base.listener->max_recipients *
-                                                        (ARENA_RECIPIENT + limits * ARENA_RECEIPT));
+    struct arena *arena =
+        arena_create(ARENA_BASE + (size_t)s->base.listener->max_recipients *
+                                      (ARENA_RECIPIENT + ARENA_DENIAL + limits * ARENA_RECEIPT));
     struct transaction *t = arena == NULL ? NULL : arena_alloc(arena, sizeof *t);
     if (t == NULL) {
         arena_destroy(&arena);
