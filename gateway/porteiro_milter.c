@@ -1,11 +1,10 @@
 /* porteiro-milter: the policy engine inside another MTA, in the foreground. */
 #include "process/filter.h"
+#include "process/program.h"
 
-#include <fcntl.h>
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 static const char default_file[] = "/etc/porteiro/porteiro.conf";
 
@@ -29,28 +28,6 @@ static int usage(void)
     return EXIT_USAGE;
 }
 
-static void print_finding(void *owner, enum finding kind, const char *text)
-{
-    static const char *const marks[] = {"", "warning: ", "note: "};
-    const bool *is_test = owner;
-    FILE *out = kind == FINDING_ERROR || !*is_test ? stderr : stdout;
-    if (kind != FINDING_NOTE || *is_test)
-        fprintf(out, "%s%s\n", marks[kind], text);
-}
-
-/* Descriptors 0 to 2 are open from here on, so that no other becomes one of them. */
-static void open_standard_streams(void)
-{
-    int fd;
-    do
-        fd = open("/dev/null", O_RDWR);
-    while (fd >= 0 && fd <= STDERR_FILENO);
-    if (fd >= 0) {
-        (void)dup2(fd, STDIN_FILENO); /* nobody reads from it */
-        (void)close(fd);
-    }
-}
-
 int main(int argc, char **argv)
 {
     static const struct option words[] = {
@@ -69,10 +46,10 @@ int main(int argc, char **argv)
     }
     if (optind != argc)
         return usage();
-    open_standard_streams();
+    program_open_streams();
     struct errors *errors = errors_create();
     struct prepared *prepared = prepare_filter(file, errors);
-    errors_each(errors, print_finding, &is_test);
+    errors_each(errors, program_print_finding, &is_test);
     errors_destroy(&errors);
     if (prepared == NULL)
         return EXIT_FAILURE;

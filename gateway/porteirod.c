@@ -3,13 +3,12 @@
 #include "net/tls_memory.h"
 #include "process/live.h"
 #include "process/master.h"
+#include "process/program.h"
 
-#include <fcntl.h>
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 static const char default_file[] = "/etc/porteiro/porteiro.conf";
 
@@ -37,15 +36,6 @@ static int usage(void)
     return EXIT_USAGE;
 }
 
-static void print_finding(void *owner, enum finding kind, const char *text)
-{
-    static const char *const marks[] = {"", "warning: ", "note: "};
-    const enum mode *mode = owner;
-    FILE *out = kind == FINDING_ERROR || *mode != MODE_TEST ? stderr : stdout;
-    if (kind != FINDING_NOTE || *mode == MODE_TEST)
-        fprintf(out, "%s%s\n", marks[kind], text);
-}
-
 static int print_effective(const struct config *config)
 {
     struct buffer text = {.limit = PRINT_MAX};
@@ -56,25 +46,12 @@ static int print_effective(const struct config *config)
     return failed ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
-/* Descriptors 0 to 2 are open from here on, so that no other becomes one of them. */
-static void open_standard_streams(void)
-{
-    int fd;
-    do
-        fd = open("/dev/null", O_RDWR);
-    while (fd >= 0 && fd <= STDERR_FILENO);
-    if (fd >= 0) {
-        (void)dup2(fd, STDIN_FILENO); /* nobody reads from it */
-        (void)close(fd);
-    }
-}
-
 static int print_only_configuration(const char *file)
 {
     struct errors *errors = errors_create();
-    enum mode mode = MODE_PRINT;
+    bool is_test = false;
     struct config *config = config_load(file, errors);
-    errors_each(errors, print_finding, &mode);
+    errors_each(errors, program_print_finding, &is_test);
     int status = errors_count(errors) > 0 ? EXIT_FAILURE : print_effective(config);
     errors_destroy(&errors);
     config_free(&config);
@@ -108,10 +85,11 @@ int main(int argc, char **argv)
         return usage();
     if (mode == MODE_PRINT)
         return print_only_configuration(file);
-    open_standard_streams();
+    program_open_streams();
     struct errors *errors = errors_create();
+    bool is_test = mode == MODE_TEST;
     struct prepared *prepared = prepare(file, errors);
-    errors_each(errors, print_finding, &mode);
+    errors_each(errors, program_print_finding, &is_test);
     errors_destroy(&errors);
     if (prepared == NULL)
         return EXIT_FAILURE;
