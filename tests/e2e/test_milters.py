@@ -163,6 +163,42 @@ def test_of_a_batch_everything_is_told_and_answered(rig, client):
     assert told == ["mail", "rcpt", "rcpt", "rcpt", "data"]
 
 
+def test_messages_in_one_write_are_judged_one_by_one(rig, client):
+    rig.filter.script("mail/bad@ reject")
+    for sender in ("alice@example.com", "bad@example.com", "alice@example.com"):
+        client.send([f"MAIL FROM:<{sender}>", "RCPT TO:<someone@dest.example>", "RSET"])
+    for reply in ("250 ", "250 ", "250 ", "550 5.7.1 ", "5", "250 ", "250 ", "250 ", "250 "):
+        client.expect(reply)
+    client.mail(TEXT)
+
+
+@pytest.mark.parametrize("cut", [1, 40, 150, len(TEXT) - 1])
+def test_chunks_are_one_message(rig, client, cut):
+    rig.filter.script("eom addheader X-New 1")
+    client.envelope()
+    for chunk, last in ((TEXT[:cut], ""), (TEXT[cut:], " LAST")):
+        client.send_bytes(f"BDAT {len(chunk)}{last}\r\n".encode() + chunk)
+        client.expect("250 2.0.0 ")
+    arrived = without_received(rig.upstream.messages[0].data)
+    assert arrived == TEXT.replace(b"\r\n\r\n", b"\r\nX-New: 1\r\n\r\n")
+    assert [r["text"] for r in rig.filter.told("body")] == ["hello\r\n"]
+
+
+@pytest.mark.parametrize("stage", ["data", "header", "body", "eom"])
+def test_chunks_are_refused_by_the_last_at_the_latest(rig, client, stage):
+    rig.filter.script(f"{stage} reject")
+    client.envelope()
+    client.send_bytes(f"BDAT {len(TEXT)}\r\n".encode() + TEXT)
+    replies = [client.reply()]
+    client.send_bytes(b"BDAT 0 LAST\r\n")
+    replies.append(client.reply())
+    assert replies[-1].startswith("550 5.7.1 ") or replies[0].startswith("550 5.7.1 "), replies
+    assert rig.upstream.messages == []
+    rig.filter.script()
+    client.ask("RSET", "250 ")
+    client.mail(TEXT)
+
+
 def test_a_session_tells_its_connection_once(rig, client):
     rig.filter.script()
     for _ in range(3):
@@ -237,7 +273,46 @@ def test_who_is_refused_by_the_first_isnt_told_to_the_second(two_filters):
     assert [r["args"] for r in second.told("rcpt")] == [["<one@dest.example>"]]
 
 
+# ---- what counts ----
+
+@pytest.mark.parametrize("stage", ["mail", "rcpt", "data", "header", "eom"])
+def test_what_a_filter_refuses_does_not_count(behind, stage):
+    few = {"key": ["account"], "count": "recipients", "rate": "2/1h", "action": "reject"}
+    rig = behind(policies={"strict": {"limits": {"few": few}}}, listener={"policy": "strict"})
+    rig.filter.script(f"{stage} reject")
+    with smtp(rig.gateway) as client:
+        for _ in range(4):
+            client.send(["MAIL FROM:<alice@example.com>", "RCPT TO:<someone@dest.example>", "DATA"])
+            replies = [client.reply() for _ in range(3)]
+            if replies[-1].startswith("354 "):
+                client.send_bytes(TEXT + b".\r\n")
+                replies.append(client.reply())
+            assert any(reply.startswith("550 5.7.1 ") for reply in replies), replies
+            client.ask("RSET", "250 ")
+        rig.filter.script()
+        for _ in range(2):
+            client.mail(TEXT)
+        client.ask("MAIL FROM:<alice@example.com>", "250 ")
+        client.ask("RCPT TO:<someone@dest.example>", "550 5.7.1 ")
+
+
 # ---- time ----
+
+def test_a_client_that_goes_while_the_verdict_is_awaited_harms_nobody(behind):
+    rig = behind()
+    rig.filter.script("eom sleep 300")
+    with smtp(rig.gateway) as client:
+        client.envelope()
+        client.ask("DATA", "354 ")
+        client.send_bytes(TEXT + b".\r\n")
+        rig.filter.wait_told("eom")
+        client.drop(reset=True)
+    rig.filter.script()
+    with smtp(rig.gateway) as other:
+        other.mail(TEXT)
+    rig.gateway.wait_sessions(0)
+    assert 1 <= len(rig.upstream.messages) <= 2
+
 
 def test_progress_gives_a_filter_time(rig):
     rig.filter.script(*["eom sleep 300", "eom progress"] * 3)
