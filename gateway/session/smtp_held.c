@@ -166,23 +166,32 @@ void smtp_held_envelope_answered(struct smtp_session *s)
     smtp_wait(s, SESSION_DATA_START, 0);
 }
 
+/* What was taken in has its line ends already; what a milter has put in its place may have any. */
+static struct span go_up(struct held *h, struct span piece, char *spare)
+{
+    struct span text;
+    if (h->source == h->body)
+        return dots_double(&h->doubled, piece, spare);
+    body_take_chunk(&h->other, piece, spare, &text);
+    return text;
+}
+
 /* What is read next, and what ends it. Returns 0, or -1: it can't be read. */
 static int send_piece(struct smtp_session *s)
 {
     struct held *h = s->transaction->whole;
     char *spare = loop_spare(s->base.context->loop);
-    struct span parts[4], text, piece = spool_read(h->source, h->sent, spare, PIECE);
+    struct span parts[4], piece = spool_read(h->source, h->sent, spare, PIECE);
     size_t count = 0;
     if (piece.data == NULL)
         return -1;
     if (h->sent == 0)
         parts[count++] = buffer_bytes(&h->headers);
     h->sent += piece.size;
-    body_take_chunk(&h->stuffed, piece, spare + PIECE, &text);
-    parts[count++] = text;
     h->is_ended = h->sent == spool_size(h->source);
+    parts[count++] = go_up(h, piece, spare + PIECE);
     if (h->is_ended) {
-        parts[count++] = body_end_chunks(&h->stuffed);
+        parts[count++] = h->source == h->body ? dots_end(&h->doubled) : body_end_chunks(&h->other);
         parts[count++] = span_of(".\r\n");
     }
     smtp_link_text(s->link, parts, count, h->is_ended ? TEXT_DOT : TEXT_GOES_ON);

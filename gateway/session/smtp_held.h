@@ -17,7 +17,8 @@ struct held {
     struct buffer headers;      /* as they go up */
     const struct spool *source; /* what goes up behind them: `body`, or another in its place */
     uint64_t sent;              /* octets of it */
-    struct body stuffed;        /* dots doubled again, lines ended as they must be */
+    struct dots doubled;        /* of `body`, on its way up */
+    struct body other;          /* of another */
     bool is_ended;              /* the dot has gone up */
     struct entry soon;
     int64_t lend_at_ns; /* until then the connection behind is kept */
