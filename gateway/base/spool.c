@@ -18,7 +18,12 @@ struct holding {
     _Atomic uint64_t taken[HOLDING_ROWS][KINDS];
 };
 
-enum { STEP_MAX = 64 * 1024, STEPS = 1024 };
+enum {
+    STEP_MAX = 64 * 1024,
+    STEPS = 1024,
+    FILES_MAX = 16,                   /* at hand */
+    FILE_KEPT_MAX = 16 * 1024 * 1024, /* what one of them may still have on the disk */
+};
 
 /* Of what this process may hold of one kind. */
 struct room {
@@ -29,8 +34,8 @@ struct room {
 struct spools {
     struct spools_options options;
     struct room rooms[KINDS];
-    int files[SPOOL_FILES_READY]; /* at hand: empty */
-    unsigned ready, wanted;       /* of those; asked for, and to come */
+    int files[FILES_MAX];   /* at hand: what is in them means nothing */
+    unsigned ready, wanted; /* of those; asked for, and to come */
 };
 
 struct spool {
@@ -39,6 +44,7 @@ struct spool {
     uint64_t counted; /* of what is in memory: while it grows both differ */
     int fd;           /* what is behind that; -1: nothing */
     uint64_t file_size;
+    bool is_broken; /* the file can't be written */
 };
 
 /* ---- how much there is room for ---- */
@@ -156,7 +162,7 @@ void spools_add(struct spools *s, int fd)
     s->wanted -= s->wanted > 0;
     if (fd < 0)
         return; /* asked for again by the next who needs one */
-    if (s->ready < SPOOL_FILES_READY)
+    if (s->ready < FILES_MAX)
         s->files[s->ready++] = fd;
     else
         (void)close(fd); /* one too many, and empty */
@@ -170,10 +176,11 @@ static int take_file(struct spools *s)
     return fd;
 }
 
-/* To be used again, empty. */
-static void put_file(struct spools *s, int fd)
+/* To be used again. What it holds is written over: its pages are there already, and to give them
+ * back and take others costs as much as to write them. */
+static void put_file(struct spools *s, int fd, uint64_t size)
 {
-    if (s->ready < SPOOL_FILES_READY && ftruncate(fd, 0) == 0)
+    if (s->ready < FILES_MAX && (size <= FILE_KEPT_MAX || ftruncate(fd, 0) == 0))
         s->files[s->ready++] = fd;
     else
         (void)close(fd); /* what it held is gone with it */
@@ -198,8 +205,10 @@ void spool_destroy(struct spool **spool)
         return;
     let_go(s->spools, IN_MEMORY, s->counted);
     let_go(s->spools, IN_FILES, s->file_size);
-    if (s->fd >= 0)
-        put_file(s->spools, s->fd);
+    if (s->is_broken)
+        (void)close(s->fd); /* another may do */
+    else if (s->fd >= 0)
+        put_file(s->spools, s->fd, s->file_size);
     buffer_clear(&s->memory);
     free(s);
     *spool = NULL;
@@ -223,8 +232,10 @@ static int append_file(struct spool *s, struct span bytes)
         ssize_t written = pwrite(s->fd, bytes.data, bytes.size, (off_t)at);
         if (written < 0 && errno == EINTR)
             continue;
-        if (written <= 0)
+        if (written <= 0) {
+            s->is_broken = true;
             return -1;
+        }
         span_skip(&bytes, (size_t)written);
         at += (uint64_t)written;
     }
