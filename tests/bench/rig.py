@@ -271,12 +271,13 @@ outbound = {{ base = "hosting" limits = {{
 
 
 def start_milter(place, stack):
-    """The filter: its port, and what it is."""
-    port = free_port()
-    tree = place.start(stack, [place.find("bench-milter"), f"inet:{port}@127.0.0.1"],
-                       stdout=place.log)
-    wait_for(port, tree.process, "bench-milter")
-    return port, tree
+    """The filter: where it listens, as a socket that all may speak to, and what it is."""
+    path = pathlib.Path(tempfile.mkdtemp(prefix="milter-", dir=place.dir)) / "socket"
+    path.parent.chmod(0o755)
+    tree = place.start(stack, [place.find("bench-milter"), f"unix:{path}"], stdout=place.log)
+    wait_for(path, tree.process, "bench-milter")
+    path.chmod(0o777)
+    return f"unix:{path}", tree
 
 
 class Gateway:
@@ -360,8 +361,8 @@ class GatewayMilter(Gateway):
     name = "milter"
 
     def __init__(self, place, stack, sink, clients, is_told):
-        port, self.beside = start_milter(place, stack)
-        self.milters = f'milters = {{ bench = {{ address = "inet:127.0.0.1:{port}" }} }}'
+        address, self.beside = start_milter(place, stack)
+        self.milters = f'milters = {{ bench = {{ address = "{address}" }} }}'
         super().__init__(place, stack, sink, clients, is_told)
 
 
@@ -404,7 +405,7 @@ smtpd_tls_key_file = {d}/key.pem
 smtpd_sasl_auth_enable = yes
 cyrus_sasl_config_path = {own}/sasl
 smtpd_relay_restrictions = permit_sasl_authenticated, reject
-smtpd_milters = inet:127.0.0.1:{milter}
+smtpd_milters = {milter}
 milter_default_action = tempfail
 ''')
         services = ["pickup unix n - n 60 1 pickup", "cleanup unix n - n - 0 cleanup",
