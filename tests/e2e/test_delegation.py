@@ -171,6 +171,37 @@ def test_a_message_is_discarded(new_gateway, behind, policy):
     assert gateway.wait_event("message_discarded")["message"] == reply.split()[-1]
 
 
+@pytest.mark.parametrize("at, state", [("mail", "MAIL"), ("data", "DATA"), ("eom", "END-OF-MESSAGE")])
+def test_a_message_is_discarded_at_every_stage(new_gateway, behind, policy, at, state):
+    gateway = new_gateway(behind, **delegate(policy, at))
+    policy.on(state, "DISCARD spam", "DUNNO")
+    with smtp(gateway) as client:
+        client.envelope()
+        client.text(message(), "250 2.0.0 Ok: discarded as ")
+        client.mail(message())
+    assert len(behind.messages) == 1
+    gateway.wait_event("message_discarded")
+
+
+def test_filters_see_what_policy_servers_let_pass_and_prepend_nothing_less(new_gateway, behind, policy, filter):
+    gateway = new_gateway(behind, milters={"test": {"address": filter.address}}, **merge(
+        delegate(policy, "mail", "rcpt", "eom"), {"listener": {"milters": ["test"]}}))
+    policy.on("MAIL", "DUNNO", "DISCARD", "REJECT No", "DUNNO").on("RCPT", "PREPEND X-First: 1", "DUNNO", "REJECT No", "DUNNO")
+    text = message()
+    with smtp(gateway) as client:
+        client.mail(text)
+        client.envelope()
+        client.text(text, "250 2.0.0 Ok: discarded as ")
+        client.ask(f"MAIL FROM:<{ALICE}>", "554 5.7.1 No (")
+        client.ask(f"MAIL FROM:<{ALICE}>", "250 ")
+        client.ask(f"RCPT TO:<{BOB}>", "554 5.7.1 No (")
+        client.ask(f"RCPT TO:<{CAROL}>", "250 ")
+        client.text(text)
+    assert [m.data.split(b":")[0] for m in behind.messages] == [b"X-First", b"Received"]
+    assert all(m.data.endswith(text) for m in behind.messages)
+    assert [r["protocol_state"] for r in policy.asked()].count("MAIL") == 4
+
+
 def test_the_last_word_of_a_server_ends_the_session(new_gateway, behind, policy):
     gateway = new_gateway(behind, **delegate(policy))
     policy.on("RCPT", "421 4.7.0 Go away")
