@@ -276,7 +276,11 @@ static int64_t fraction_us(struct span text)
 
 int64_t record_time_us(const struct record_line *r)
 {
-    struct span text = record_value(r, "time");
+    return record_us(record_value(r, "time"));
+}
+
+int64_t record_us(struct span text)
+{
     int year = take_digits(&text, 4, '-'), month = take_digits(&text, 2, '-');
     int day = take_digits(&text, 2, 'T'), hour = take_digits(&text, 2, ':');
     int minute = take_digits(&text, 2, ':');

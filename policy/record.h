@@ -30,3 +30,6 @@ bool record_is(const struct record_line *r, const char *key, const char *value);
 
 /* When it was logged: microseconds since 1970; -1: that isn't UTC as we write it. */
 int64_t record_time_us(const struct record_line *r);
+
+/* The same of another time that stands in a line. */
+int64_t record_us(struct span text);

@@ -14,6 +14,9 @@ struct replay *replay_create(const struct replay_options *options)
         return NULL;
     r->options = *options;
     r->visits.arena = r->mails.arena = r->rows.arena = options->arena;
+    r->figures.arena = r->suspended.arena = options->arena;
+    r->set_limits = (struct override_store){replay_figure, &r->itself};
+    r->itself = r;
     r->scratch = arena_create(SCRATCH_MAX);
     return r->scratch == NULL ? NULL : r;
 }
@@ -35,22 +38,30 @@ bool replay_knows(const struct limit_rule *r)
 
 /* ---- asking ---- */
 
+void replay_count(struct replay *r, const char *rule, const char *account, enum replay_what what)
+{
+    struct replay_row *row = replay_row_of(r, span_of(rule), account == NULL ? "" : account);
+    if (row != NULL)
+        row->is[what]++;
+}
+
 static void count(struct replay *r, const struct limit_rule *rule, const char *account,
                   enum replay_what what)
 {
-    struct replay_row *row = replay_row_of(r, span_of(rule->name), account == NULL ? "" : account);
-    if (row != NULL)
-        row->is[what]++;
+    replay_count(r, rule->name, account, what);
 }
 
 static struct policy_facts facts_of_visit(const struct replay *r, const struct visit *v)
 {
     return (struct policy_facts){.account = v->account,
                                  .login = v->login,
-                                 .listener = v->listener,
+                                 .listener = v->listener.name,
                                  .client = v->has_client ? &v->client : NULL,
                                  .country = v->country,
                                  .now_s = r->now_us / REPLAY_SECOND,
+                                 .has_certificate = v->certificate != NULL,
+                                 .certificate = v->certified,
+                                 .set_limits = r->figures.count == 0 ? NULL : &r->set_limits,
                                  .lease = v->number};
 }
 
@@ -117,6 +128,32 @@ static void count_monitored(void *owner, const struct verdict *v)
     count(c->replay, v->rule, c->account, REPLAY_MONITORED);
 }
 
+void replay_forget(struct replay *r, const struct limit_rule *rule, struct span key)
+{
+    struct table_name name;
+    const struct counter_settle s = {
+        .kind = SETTLE_FORGET, .of = rule->kind, .slot = rule->slot, .key = key};
+    (void)table_settle_names(&r->options.table, &s, 1, &name); /* as below */
+    table_settle(&r->options.table, &s, &name, 1, r->now_us);
+}
+
+struct suspending {
+    struct replay *replay;
+    const struct policy *policy;
+    const struct policy_facts *facts;
+    bool stops; /* the account may send no more, or would have been suspended */
+};
+
+static void suspend(void *owner, const struct verdict *v)
+{
+    struct suspending *s = owner;
+    const char *account = s->facts->account;
+    count(s->replay, v->rule, account, REPLAY_REFUSED);
+    if (account != NULL && replay_suspend(s->replay, v->rule, account, &s->policy->max_suspensions))
+        replay_forget(s->replay, v->rule, v->key);
+    s->stops = true;
+}
+
 /* Does it pass? What it takes is kept in `list`, unless that is NULL. */
 static bool ask(struct replay *r, const struct policy *p, enum policy_stage stage,
                 const struct policy_facts *f, struct taken **list, int64_t *wait_us)
@@ -124,6 +161,7 @@ static bool ask(struct replay *r, const struct policy *p, enum policy_stage stag
     struct table_name names[STORE_TAKES_MAX];
     struct policy_call call;
     struct counting counting = {r, f->account};
+    struct suspending suspending = {r, p, f, false};
     struct verdict v;
     if (p == NULL)
         return true;
@@ -139,8 +177,11 @@ static bool ask(struct replay *r, const struct policy *p, enum policy_stage stag
         return true; /* it mends itself */
     policy_judge(&call, group, &v);
     policy_monitored(&call, p, count_monitored, &counting);
+    policy_suspending(&call, p, suspend, &suspending);
     if (v.kind != VERDICT_PASS) {
         count(r, v.rule, f->account, REPLAY_REFUSED);
+        if (v.rule->action == LIMIT_BAN && !v.lacks_header)
+            replay_forget(r, v.rule, v.key);
         return false;
     }
     if (v.wait_us > 0)
@@ -148,7 +189,10 @@ static bool ask(struct replay *r, const struct policy *p, enum policy_stage stag
     if (wait_us != NULL)
         *wait_us += v.wait_us;
     keep_all(r, &call, stage >= STAGE_MAIL, list);
-    return true;
+    /* Where it is suspended at its login it is in, but for one that may do nothing. */
+    return !suspending.stops ||
+           (stage == STAGE_LOGIN && replay_is_suspended(r, f->account, false) &&
+            !replay_is_suspended(r, f->account, true));
 }
 
 static void settle(struct replay *r, const struct counter_settle *settles, size_t count)
@@ -181,7 +225,8 @@ static void connect_visit(struct replay *r, const struct act *a)
 {
     struct policy_facts f = facts_of_visit(r, a->visit);
     f.account = f.login = NULL;
-    a->visit->is_away = !ask(r, a->visit->policy, STAGE_CONNECT, &f, &a->visit->held, NULL);
+    a->visit->is_away =
+        !ask(r, a->visit->listener.policy, STAGE_CONNECT, &f, &a->visit->held, NULL);
 }
 
 static void log_in(struct replay *r, const struct act *a)
@@ -189,51 +234,84 @@ static void log_in(struct replay *r, const struct act *a)
     struct visit *v = a->visit;
     v->account = v->login = a->text;
     const struct policy_facts f = facts_of_visit(r, v);
-    if (ask(r, v->policy, STAGE_LOGIN, &f, &v->held, NULL))
-        after(r, v->policy, AFTER_LOGIN, &f, false);
+    if (replay_is_suspended(r, v->account, true) ||
+        (v->listener.is_pop3 && !replay_lets_in(r, v, &f)))
+        return;
+    if (ask(r, v->listener.policy, STAGE_LOGIN, &f, &v->held, NULL))
+        after(r, v->listener.policy, AFTER_LOGIN, &f, false);
 }
 
-/* A recipient whom the gateway takes, and the server behind too, or not. */
-static void take_recipient(struct replay *r, struct mail *m, const char *recipient, bool is_refused,
-                           bool is_bad)
+/* A recipient whom the gateway takes, or not: then what it took is given back, if the server behind
+ * refused it. */
+static bool take_recipient(struct replay *r, struct mail *m, const char *recipient, bool is_refused)
 {
     struct policy_facts f = facts_of_mail(r, m);
     struct taken *own = NULL;
     f.recipient = recipient == NULL ? "" : recipient; /* no rule goes by it */
     r->now_us += m->delayed_us;
-    bool passes = !m->is_denied && ask(r, m->visit->policy, STAGE_RCPT, &f,
+    bool passes = !m->is_denied && ask(r, m->visit->listener.policy, STAGE_RCPT, &f,
                                        is_refused ? &own : &m->taken, &m->delayed_us);
-    if (passes)
-        after(r, m->visit->policy, AFTER_ATTEMPT, &f, is_bad);
     if (is_refused)
         give_back(r, &own);
     m->accepted += passes && !is_refused;
+    return passes;
+}
+
+static void attempt(struct replay *r, const struct mail *m, const char *recipient, bool is_bad)
+{
+    struct policy_facts f = facts_of_mail(r, m);
+    f.recipient = recipient == NULL ? "" : recipient;
+    after(r, m->visit->listener.policy, AFTER_ATTEMPT, &f, is_bad);
+}
+
+static void take_good(struct replay *r, struct mail *m, const char *recipient)
+{
+    if (take_recipient(r, m, recipient, false))
+        attempt(r, m, recipient, false);
+}
+
+/* In which order they came isn't told: those that were refused behind had room, and didn't stop the
+ * others by being counted. */
+static void take_recipients(struct replay *r, struct mail *m)
+{
+    const int64_t at_us = r->now_us;
+    for (struct tried *t = m->tried; t != NULL; t = t->next) {
+        r->now_us = at_us;
+        t->passes = take_recipient(r, m, t->recipient, true);
+    }
+    for (uint64_t i = 0; i < m->count && i < RECIPIENTS_MAX && !r->is_full; i++) {
+        r->now_us = at_us;
+        take_good(r, m, m->recipient);
+    }
+    for (const struct tried *t = m->tried; t != NULL; t = t->next)
+        if (t->passes)
+            attempt(r, m, t->recipient, t->is_nobody);
+}
+
+static bool is_suspended(struct replay *r, const struct policy_facts *f)
+{
+    return replay_is_suspended(r, f->account, false) || replay_is_suspended(r, f->login, false);
 }
 
 static void begin_mail(struct replay *r, const struct act *a)
 {
     struct mail *m = a->mail;
-    const int64_t at_us = r->now_us;
     const struct policy_facts f = facts_of_mail(r, m);
-    m->is_denied = !ask(r, m->visit->policy, STAGE_MAIL, &f, &m->taken, &m->delayed_us);
-    /* They had room, and what they took was given back. */
-    for (const struct tried *t = m->tried; t != NULL; t = t->next) {
-        r->now_us = at_us;
-        take_recipient(r, m, t->recipient, true, t->is_nobody);
-    }
-    for (uint64_t i = 0; i < m->count && i < RECIPIENTS_MAX && !r->is_full; i++) {
-        r->now_us = at_us;
-        take_recipient(r, m, m->recipient, false, false);
-    }
+    m->is_denied = is_suspended(r, &f) || !replay_lets_in(r, m->visit, &f) ||
+                   !replay_owns_sender(r, m, &f) ||
+                   !ask(r, m->visit->listener.policy, STAGE_MAIL, &f, &m->taken, &m->delayed_us);
+    r->unknown.tries += m->is_try && !m->is_denied;
+    take_recipients(r, m);
 }
 
 static void end_mail(struct replay *r, const struct act *a)
 {
     struct mail *m = a->mail;
     struct policy_facts f = facts_of_mail(r, m);
-    const struct policy *p = m->visit->policy;
+    const struct policy *p = m->visit->listener.policy;
     bool passes = m->accepted > 0 && ask(r, p, STAGE_DATA, &f, &m->taken, NULL) &&
-                  ask(r, p, STAGE_END, &f, &m->taken, NULL);
+                  replay_owns_author(r, m, &f) && ask(r, p, STAGE_END, &f, &m->taken, NULL) &&
+                  !is_suspended(r, &f);
     f.recipient = m->recipient;
     if (!passes || !m->is_taken)
         give_back(r, &m->taken);
@@ -246,10 +324,11 @@ static void run_one(struct replay *r, const struct act *a)
 {
     r->now_us = a->at_us;
     switch (a->kind) {
+    case ACT_ORDER: replay_obey(r, a->given); return;
     case ACT_CONNECT: connect_visit(r, a); return;
     case ACT_LOGIN: log_in(r, a); return;
     case ACT_MAIL: begin_mail(r, a); return;
-    case ACT_RCPT: take_recipient(r, a->mail, a->text, false, false); return;
+    case ACT_RCPT: take_good(r, a->mail, a->text); return;
     case ACT_END: end_mail(r, a); return;
     case ACT_GONE: give_back(r, &a->visit->held); return;
     }
@@ -285,6 +364,11 @@ int replay_run(struct replay *r)
     for (size_t i = 0; i < r->act_count && !r->is_full; i++)
         run_one(r, &r->acts[i]);
     return r->is_full ? -1 : 0;
+}
+
+const struct replay_unknown *replay_unknown(const struct replay *r)
+{
+    return &r->unknown;
 }
 
 static int by_name(const void *a, const void *b)

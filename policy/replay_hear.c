@@ -3,7 +3,7 @@
 
 #include "base/arena.h"
 
-enum { ACTS_AT_FIRST = 1024, HOST_MAX = 64 };
+enum { ACTS_AT_FIRST = 1024, HOST_MAX = 64, ACCOUNT_MAX = 320 };
 
 /* ---- rows ---- */
 
@@ -75,6 +75,15 @@ static void note_time(int64_t *first_us, int64_t at_us)
         *first_us = at_us;
 }
 
+static void note_policy(struct replay *r, const struct policy *p)
+{
+    for (size_t i = 0; i < r->policy_count; i++)
+        if (r->policies[i] == p)
+            return;
+    if (p != NULL && r->policy_count < POLICIES_MAX)
+        r->policies[r->policy_count++] = p;
+}
+
 static struct visit *visit_of(struct replay *r, const struct record_line *l, int64_t at_us)
 {
     struct span id = record_value(l, "session");
@@ -84,8 +93,9 @@ static struct visit *visit_of(struct replay *r, const struct record_line *l, int
         return NULL;
     if (v->number == 0) {
         v->number = r->visits.count;
-        v->policy =
-            r->options.policy_of(r->options.owner, record_value(l, "listener"), &v->listener);
+        (void)r->options.listener_of(r->options.owner, record_value(l, "listener"),
+                                     &v->listener); /* else it has no policy */
+        note_policy(r, v->listener.policy);
         v->has_client = read_client(record_value(l, "client"), &v->client);
     }
     note_time(&v->first_us, at_us);
@@ -131,7 +141,12 @@ void replay_add(struct replay *r, const struct act *a)
 static void hear_login(struct replay *r, const struct record_line *l, struct visit *v,
                        int64_t at_us)
 {
+    char account[ACCOUNT_MAX];
     v->country = text_of(r, l, "country");
+    v->certificate = text_of(r, l, "certificate");
+    if (v->certificate != NULL &&
+        r->options.account_of(r->options.owner, span_of(v->certificate), account, sizeof account))
+        v->certified = arena_copy(r->options.arena, span_of(account)); /* else it is another's */
     const char *login = text_of(r, l, "login");
     replay_add(r, &(struct act){.at_us = at_us,
                                 .kind = ACT_LOGIN,
@@ -157,8 +172,53 @@ static void hear_end_of_message(struct replay *r, const struct record_line *l, s
     m->bytes = number_of(l, "bytes");
     m->recipient = m->count == 1 ? text_of(r, l, "recipient") : NULL;
     m->script = text_of(r, l, "script");
+    if (m->author == NULL)
+        m->author = text_of(r, l, "author");
     replay_add(r, &(struct act){.at_us = m->first_us, .kind = ACT_MAIL, .mail = m});
     replay_add(r, &(struct act){.at_us = at_us, .kind = ACT_END, .mail = m});
+}
+
+/* All that is known of a message that was refused at MAIL. */
+static void hear_try(struct replay *r, const struct record_line *l, struct visit *v, int64_t at_us)
+{
+    struct mail *m = arena_alloc(r->options.arena, sizeof *m);
+    r->is_full = r->is_full || m == NULL;
+    if (m == NULL)
+        return;
+    m->visit = v;
+    m->account = text_of(r, l, "account");
+    m->login = text_of(r, l, "login");
+    m->sender = text_of(r, l, "sender");
+    m->is_try = true;
+    replay_add(r, &(struct act){.at_us = at_us, .kind = ACT_MAIL, .mail = m});
+    replay_add(r, &(struct act){.at_us = at_us, .kind = ACT_END, .mail = m});
+}
+
+/* Of who may send as whom, or from where. */
+static void hear_door(struct replay *r, const struct record_line *l, struct visit *v,
+                      struct mail *m, int64_t at_us)
+{
+    struct span key = record_value(l, "key");
+    if (m != NULL && span_starts_nocase(key, "sender ")) {
+        span_skip(&key, sizeof "sender " - 1);
+        m->author = arena_copy(r->options.arena, key);
+    }
+    if (record_is(l, "verdict", "monitor") || m != NULL)
+        return; /* it goes on, or its end is told */
+    if (v->listener.is_pop3)
+        hear_login(r, l, v, at_us);
+    else
+        hear_try(r, l, v, at_us);
+}
+
+/* Of a rule that suspends it isn't told for which of the recipients. */
+static bool is_of_recipients(const struct visit *v, struct span rule)
+{
+    const struct policy *p = v->listener.policy;
+    for (size_t i = 0; p != NULL && i < p->limit_count; i++)
+        if (span_equals(rule, p->limits[i].name))
+            return p->limits[i].action == LIMIT_SUSPEND && p->limits[i].stage == STAGE_RCPT;
+    return false;
 }
 
 static void hear_decision(struct replay *r, const struct record_line *l, struct visit *v,
@@ -167,13 +227,19 @@ static void hear_decision(struct replay *r, const struct record_line *l, struct 
     bool is_delay = record_is(l, "verdict", "delay"), is_watch = record_is(l, "verdict", "monitor");
     const char *account = text_of(r, l, "account"), *recipient = text_of(r, l, "recipient");
     if (record_value(l, "tries").size > 0 || record_value(l, "rule").size == 0 ||
-        record_value(l, "reason").size > 0 || record_value(l, "action").size > 0)
-        return; /* of failed logins, of who may send as whom, from where, or a policy server's */
+        record_value(l, "action").size > 0)
+        return; /* of failed logins, or a policy server's */
     struct replay_row *row =
         replay_row_of(r, record_value(l, "rule"), account == NULL ? "" : account);
     if (row != NULL)
         row->was[is_delay ? REPLAY_DELAYED : is_watch ? REPLAY_MONITORED : REPLAY_REFUSED]++;
-    if (is_delay || is_watch)
+    if (record_value(l, "reason").size > 0)
+        hear_door(r, l, v, m, at_us);
+    else if (m != NULL && recipient == NULL && !is_watch &&
+             is_of_recipients(v, record_value(l, "rule")))
+        replay_add(r, &(struct act){.at_us = at_us, .kind = ACT_RCPT, .mail = m, .text = ""});
+    if (is_delay || is_watch || record_value(l, "reason").size > 0 ||
+        record_is(l, "verdict", "suspend"))
         return;
     if (m != NULL && recipient != NULL)
         replay_add(r,
@@ -198,8 +264,43 @@ static void hear_tried(struct replay *r, const struct record_line *l, struct mai
     r->is_full = r->is_full || t == NULL;
     if (t == NULL)
         return;
-    *t = (struct tried){m->tried, text_of(r, l, "recipient"), is_nobody(l)};
+    *t = (struct tried){
+        .next = m->tried, .recipient = text_of(r, l, "recipient"), .is_nobody = is_nobody(l)};
     m->tried = t;
+}
+
+/* "1000/1h 50" */
+static bool read_figure(const struct record_line *l, struct rate *out)
+{
+    struct span burst = record_value(l, "figure"), figure = span_split(&burst, ' ');
+    struct error why;
+    return override_parse(figure, burst, out, &why) == 0;
+}
+
+/* What people, or a new password, have changed; a suspension by a rule is the rule's. */
+static void hear_order(struct replay *r, const struct record_line *l, int64_t at_us)
+{
+    const struct span event = record_value(l, "event");
+    struct order o = {.account = text_of(r, l, "account")};
+    bool is_set = span_equals(event, "limit_set"), is_unset = span_equals(event, "limit_unset");
+    bool is_suspended = span_equals(event, "suspended") && record_value(l, "uid").size > 0;
+    if (is_set || is_unset)
+        o.limit = text_of(r, l, "rule");
+    if (is_set || is_suspended) {
+        o.until_us = record_us(record_value(l, "until"));
+        if (o.until_us < 0)
+            o.until_us = INT64_MAX; /* for good */
+    }
+    if ((!is_set && !is_unset && !is_suspended && !span_equals(event, "resumed")) ||
+        o.account == NULL || ((is_set || is_unset) && o.limit == NULL) ||
+        (is_set && !read_figure(l, &o.figure)))
+        return;
+    struct order *kept = arena_alloc(r->options.arena, sizeof *kept);
+    r->is_full = r->is_full || kept == NULL;
+    if (kept != NULL) {
+        *kept = o;
+        replay_add(r, &(struct act){.at_us = at_us, .kind = ACT_ORDER, .given = kept});
+    }
 }
 
 int replay_hear(struct replay *r, const struct record_line *l)
@@ -207,6 +308,8 @@ int replay_hear(struct replay *r, const struct record_line *l)
     int64_t at_us = record_time_us(l);
     const struct span event = record_value(l, "event");
     struct visit *v = at_us < 0 ? NULL : visit_of(r, l, at_us);
+    if (v == NULL && at_us >= 0)
+        hear_order(r, l, at_us);
     if (v == NULL)
         return r->is_full ? -1 : 0;
     struct mail *m = mail_of(r, l, v, at_us);
@@ -220,6 +323,9 @@ int replay_hear(struct replay *r, const struct record_line *l)
         hear_end_of_message(r, l, m, at_us, true);
     else if (m != NULL && span_equals(event, "message_refused"))
         hear_end_of_message(r, l, m, at_us, false);
+    else if (m == NULL && span_equals(event, "message_refused") &&
+             record_is(l, "reason", "suspended"))
+        hear_try(r, l, v, at_us);
     else if (m != NULL && span_equals(event, "recipient_refused"))
         hear_tried(r, l, m);
     return r->is_full ? -1 : 0;

@@ -1,5 +1,7 @@
 /* Yesterday's log through another configuration: replay. Reads both itself. */
 #include "policy/replay.h"
+#include "auth/aliases.h"
+#include "auth/watched.h"
 #include "base/arena.h"
 #include "config/config.h"
 #include "console/listing.h"
@@ -23,6 +25,13 @@ struct question {
 };
 
 /* ---- the configuration ---- */
+
+/* With its watched files, as they are now. */
+struct loaded {
+    struct config *config;
+    struct sealed *lists;         /* one for each */
+    const struct sealed *aliases; /* one of them; NULL: there are none */
+};
 
 static void print_finding(void *owner, enum finding kind, const char *text)
 {
@@ -65,33 +74,81 @@ static void drop_others(struct config *c)
         }
 }
 
-/* NULL, having said why. */
-static struct config *load(const char *file)
+/* Does a rule go by it? The log has the clients' countries, as they were. */
+static bool is_needed(enum watched_kind kind)
 {
-    struct errors *errors = errors_create();
-    struct config *c = config_load(file, errors);
-    errors_each(errors, print_finding, NULL);
-    if (errors_count(errors) > 0)
-        config_free(&c);
-    errors_destroy(&errors);
-    if (c != NULL && !give_slots(c)) {
-        config_free(&c);
-        (void)console_fail("more rules than a gateway can have"); /* the caller's to return */
-    }
-    if (c != NULL)
-        drop_others(c);
-    return c;
+    return kind != WATCHED_COUNTRIES && kind != WATCHED_CONTACTS;
 }
 
-static const struct policy *policy_of(const void *owner, struct span listener, const char **name)
+static void load_files(struct loaded *l, struct errors *errors)
 {
-    const struct config *c = owner;
+    size_t count;
+    l->lists = calloc(l->config->watched_count + 1, sizeof *l->lists);
+    if (l->lists == NULL)
+        abort(); /* a command line's memory */
+    for (size_t i = 0; i < l->config->watched_count; i++) {
+        if (is_needed(l->config->watched[i].kind))
+            watched_load(l->config, i, &l->lists[i], &count, errors);
+        if (l->config->watched[i].kind == WATCHED_ALIASES)
+            l->aliases = &l->lists[i];
+    }
+}
+
+static void unload(struct loaded *l)
+{
+    for (size_t i = 0; l->lists != NULL && i < l->config->watched_count; i++)
+        sealed_unmap(&l->lists[i]);
+    free(l->lists);
+    config_free(&l->config);
+}
+
+/* Returns 0; or -1, having said why. */
+static int load(const char *file, struct loaded *l)
+{
+    struct errors *errors = errors_create();
+    *l = (struct loaded){.config = config_load(file, errors)};
+    if (l->config != NULL)
+        load_files(l, errors);
+    errors_each(errors, print_finding, NULL);
+    bool is_wrong = errors_count(errors) > 0 || l->config == NULL;
+    errors_destroy(&errors);
+    if (!is_wrong && !give_slots(l->config)) {
+        is_wrong = true;
+        (void)console_fail("more rules than a gateway can have"); /* the caller's to return */
+    }
+    if (is_wrong)
+        unload(l);
+    else
+        drop_others(l->config);
+    return is_wrong ? -1 : 0;
+}
+
+static bool listener_of(const void *owner, struct span name, struct replay_listener *out)
+{
+    const struct config *c = ((const struct loaded *)owner)->config;
     for (size_t i = 0; i < c->listener_count; i++)
-        if (span_equals(listener, c->listeners[i].name)) {
-            *name = c->listeners[i].name;
-            return c->listeners[i].policy_rules;
+        if (span_equals(name, c->listeners[i].name)) {
+            const struct listener_config *l = &c->listeners[i];
+            *out = (struct replay_listener){l->name, l->policy_rules, l->role == ROLE_POP3};
+            return true;
         }
-    return NULL;
+    return false;
+}
+
+static bool account_of(const void *owner, struct span name, char *out, size_t size)
+{
+    const struct loaded *l = owner;
+    char account[ACCOUNT_SIZE];
+    return aliases_account(l->aliases, name, l->config->auth.realm, account) == 0 &&
+           span_copy(span_of(account), out, size) == strlen(account);
+}
+
+static bool address_of(const void *owner, struct span given, char *out, size_t size)
+{
+    char address[ACCOUNT_SIZE];
+    (void)owner; /* addresses are the same everywhere */
+    size_t is = account_address(given, address);
+    return is > 0 && span_copy(span_make(address, is), out, size) == is;
 }
 
 /* ---- telling ---- */
@@ -145,6 +202,21 @@ static int hear(void *owner, const struct record_line *line)
     return replay_hear(owner, line);
 }
 
+static void warn_of_unknown(const struct replay_unknown *u)
+{
+    if (u->authors > 0)
+        fprintf(stderr,
+                "porteiroctl: whom From names isn't in the log for %" PRIu64 " messages: it has "
+                "author where sender.header = \"own\" was in force\n",
+                u->authors);
+    if (u->tries > 0)
+        fprintf(stderr,
+                "porteiroctl: to whom they were isn't in the log for %" PRIu64
+                " messages that were "
+                "refused at MAIL, and pass there now\n",
+                u->tries);
+}
+
 static int answer(const struct console *c, const struct question *q, struct replay *r)
 {
     struct replay_row *rows;
@@ -155,6 +227,7 @@ static int answer(const struct console *c, const struct question *q, struct repl
     size_t count = r == NULL || replay_run(r) < 0 ? SIZE_MAX : replay_rows(r, &rows);
     if (count == SIZE_MAX)
         return console_fail("out of memory");
+    warn_of_unknown(replay_unknown(r));
     if (c->is_json) {
         print_json(rows, count, q->is_all);
         return CONSOLE_DONE;
@@ -169,14 +242,18 @@ static int answer(const struct console *c, const struct question *q, struct repl
 
 static int replay(const struct console *c, const struct question *q)
 {
-    struct config *config = load(q->file);
-    struct arena *a = config == NULL ? NULL : arena_create(MEMORY_MAX);
+    struct loaded loaded;
+    if (load(q->file, &loaded) < 0)
+        return CONSOLE_FAILED;
+    struct arena *a = arena_create(MEMORY_MAX);
     if (a == NULL)
-        return config == NULL ? CONSOLE_FAILED : console_fail("out of memory");
+        abort(); /* a command line's memory */
     struct replay_options options = {
         .arena = a,
-        .policy_of = policy_of,
-        .owner = config,
+        .listener_of = listener_of,
+        .account_of = account_of,
+        .address_of = address_of,
+        .owner = &loaded,
         .table = {.cells = TABLE_CELLS, .blocks = TABLE_BLOCKS, .key = {1, 2}}};
     options.table.memory = calloc(1, table_size(TABLE_CELLS, TABLE_BLOCKS));
     if (options.table.memory == NULL)
@@ -186,7 +263,7 @@ static int replay(const struct console *c, const struct question *q)
     replay_destroy(&r);
     free(options.table.memory);
     arena_destroy(&a);
-    config_free(&config);
+    unload(&loaded);
     return status;
 }
 

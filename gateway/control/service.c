@@ -1,9 +1,9 @@
 #include "control/service.h"
 
+#include "auth/watched.h"
 #include "control/log_writer.h"
 #include "control/logins.h"
 #include "control/notifier.h"
-#include "control/watched.h"
 #include "upstream/probe.h"
 
 #include <stdlib.h>

@@ -1,40 +1,14 @@
 #include "process/files.h"
 
+#include "auth/watched.h"
 #include "base/file_watch.h"
-#include "control/watched.h"
 #include "process/children.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 /* ---- the start ---- */
-
-int files_open(const char *path)
-{
-    return open(path,
-                O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY); /* a pipe is nobody's to await */
-}
-
-static void prepare_one(const struct config *config, size_t index, struct watched *w,
-                        struct errors *errors)
-{
-    const struct watched_config *c = &config->watched[index];
-    struct error why;
-    int fd = files_open(c->path);
-    if (fd < 0) {
-        errors_add_at(errors, &c->place, "%s: %s: %s", c->key, c->path, strerror(errno));
-    } else {
-        int list = watched_build(config, index, fd, &w->count, errors);
-        if (list >= 0 && sealed_map(&w->list, list, &why) < 0)
-            errors_add_at(errors, &c->place, "%s: %s: %s", c->key, c->path, why.text);
-        if (list >= 0)
-            (void)close(list); /* the mapping stays */
-    }
-    if (fd >= 0)
-        (void)close(fd); /* was only read */
-}
 
 struct watched *files_prepare(const struct config *config, struct file_watch *watch,
                               struct errors *errors)
@@ -44,9 +18,7 @@ struct watched *files_prepare(const struct config *config, struct file_watch *wa
         abort(); /* out of memory at the start */
     for (size_t i = 0; i < config->watched_count; i++) {
         file_watch_add(watch, i, config->watched[i].path);
-        prepare_one(config, i, &all[i], errors);
-        if (config->watched[i].list != NULL)
-            *config->watched[i].list = &all[i].list;
+        watched_load(config, i, &all[i].list, &all[i].count, errors);
     }
     return all;
 }
@@ -129,7 +101,7 @@ static void ask(struct generation *g, size_t index)
     struct channel *control = control_of(g);
     if (control == NULL)
         return; /* another is started, and asked in the next second */
-    int fd = files_open(path);
+    int fd = watched_open(path);
     if (fd < 0) {
         refuse(g, w, path, strerror(errno));
         w->is_due = false;

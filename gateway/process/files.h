@@ -32,9 +32,6 @@ struct watched *files_prepare(const struct config *config, struct file_watch *wa
                               struct errors *errors);
 void files_destroy(struct watched **watched, size_t count);
 
-/* Opens one to be read. Returns the descriptor, or -1 with errno. */
-int files_open(const char *path);
-
 /* Has a file of which a part may be missing lost half of what is in force, unmeant? */
 bool files_is_half(const struct watched *w, enum watched_kind kind, size_t count);
 

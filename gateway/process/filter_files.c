@@ -1,7 +1,7 @@
 #include "process/filter_files.h"
 
+#include "auth/watched.h"
 #include "base/file_watch.h"
-#include "control/watched.h"
 
 #include <errno.h>
 #include <string.h>
@@ -49,7 +49,7 @@ static void take(struct taker *t, size_t index)
     struct errors *errors = errors_create();
     size_t count = 0;
     t->path = t->prepared->config->watched[index].path;
-    int fd = files_open(t->path);
+    int fd = watched_open(t->path);
     if (fd < 0) {
         refuse(t, strerror(errno));
     } else {

@@ -29,16 +29,16 @@ static bool has_rules(const struct session *s)
 /* What is logged of a rule that doesn't let in. */
 struct telling {
     const struct session *session;
-    const char *sender;
+    const char *message, *sender;
 };
 
 static void log_refusal(const struct telling *t, const struct access_refusal *r,
                         const char *verdict)
 {
     char text[VERDICT_TEXT_SIZE];
-    session_event(t->session, EVENT_decision, field_text(KEY_sender, t->sender),
-                  field_text(KEY_rule, r->rule->name), field_text(KEY_verdict, verdict),
-                  field_text(KEY_country, t->session->country),
+    session_event(t->session, EVENT_decision, field_text(KEY_message, t->message),
+                  field_text(KEY_sender, t->sender), field_text(KEY_rule, r->rule->name),
+                  field_text(KEY_verdict, verdict), field_text(KEY_country, t->session->country),
                   field_text(KEY_reason, access_text(r, text, sizeof text)));
 }
 
@@ -47,11 +47,11 @@ static void log_monitored(void *owner, const struct access_refusal *r)
     log_refusal(owner, r, "monitor");
 }
 
-bool session_is_let_in(struct session *s, enum policy_account state, const char *sender,
-                       struct access_refusal *out)
+bool session_is_let_in(struct session *s, enum policy_account state, const char *message,
+                       const char *sender, struct access_refusal *out)
 {
     struct shown shown;
-    struct telling t = {s, sender};
+    struct telling t = {s, message, sender};
     if (!has_rules(s))
         return true;
     struct policy_facts f = facts_of(s, &shown);

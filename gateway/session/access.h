@@ -7,9 +7,10 @@ struct registry;
 struct session;
 
 /* Is the client let in, as the account that the session has now? Rules that don't, and those in
- * monitor mode that wouldn't, are logged; `sender` may be "". Returns false and why not. */
-bool session_is_let_in(struct session *s, enum policy_account state, const char *sender,
-                       struct access_refusal *out);
+ * monitor mode that wouldn't, are logged, with the message's id and sender, which may be "".
+ * Returns false and why not. */
+bool session_is_let_in(struct session *s, enum policy_account state, const char *message,
+                       const char *sender, struct access_refusal *out);
 
 /* Somebody has logged in: should his hours end, his session does. */
 void session_note_access(struct session *s);

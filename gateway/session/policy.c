@@ -262,7 +262,7 @@ bool session_ask_policy(struct session *s, enum policy_stage stage, session_judg
     p->judged = judged;
     p->is_late = false;
     if (stage == STAGE_LOGIN && s->listener->role == ROLE_POP3 &&
-        !session_is_let_in(s, ACCOUNT_KNOWN, "", &outside.access)) {
+        !session_is_let_in(s, ACCOUNT_KNOWN, "", "", &outside.access)) {
         tell(s, &outside);
         return true;
     }

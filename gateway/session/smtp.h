@@ -359,6 +359,10 @@ int smtp_sender_begin(struct smtp_session *s);
 /* Looks at the next octets of its headers, all of them when the account has been named. */
 void smtp_sender_take(struct smtp_session *s, struct span headers);
 
+/* Of the addresses in them the one that was decided on, or the last; "": nobody has asked. Lies in
+ * the transaction. */
+const char *smtp_sender_author(const struct transaction *t);
+
 /* They are over, and the account is known: may it send as those whom they name? False: no, and
  * why. */
 bool smtp_sender_headers(struct smtp_session *s, char text[SENDER_TEXT_SIZE]);

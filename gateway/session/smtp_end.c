@@ -37,8 +37,8 @@ static void log_message(const struct smtp_session *s, enum event event, int code
     session_event(
         &s->base, event, field_text(KEY_message, t->id),
         field_text(KEY_sender, t->sender[0] == '\0' ? "<>" : t->sender),
-        field_text(KEY_recipient, only_recipient(t)), field_number(KEY_recipients, t->accepted),
-        field_number(KEY_code, code),
+        field_text(KEY_author, smtp_sender_author(t)), field_text(KEY_recipient, only_recipient(t)),
+        field_number(KEY_recipients, t->accepted), field_number(KEY_code, code),
         field_text(KEY_upstream,
                    s->link == NULL ? s->base.listener->upstream : pool_server_name(s->link)),
         field_number(KEY_bytes, (int64_t)t->body.size), field_text(KEY_script, script_of(t)),

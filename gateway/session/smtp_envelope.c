@@ -115,8 +115,8 @@ static bool is_let_in(struct smtp_session *s, const struct smtp_event *event)
     struct access_refusal refusal;
     (void)span_copy(event->path.address, sender, sizeof sender); /* fits */
     if (session_is_let_in(&s->base,
-                          smtp_trusted_header(s) == NULL ? ACCOUNT_KNOWN : ACCOUNT_TO_COME, sender,
-                          &refusal))
+                          smtp_trusted_header(s) == NULL ? ACCOUNT_KNOWN : ACCOUNT_TO_COME, "",
+                          sender, &refusal))
         return true;
     smtp_say(s, SMTP_REPLY_limit_reject, access_text(&refusal, text, sizeof text));
     return false;

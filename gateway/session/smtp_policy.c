@@ -344,7 +344,7 @@ static bool is_let_in(struct smtp_session *s)
     char text[VERDICT_TEXT_SIZE];
     struct access_refusal refusal;
     struct transaction *t = s->transaction;
-    if (session_is_let_in(&s->base, ACCOUNT_HAS_COME, t->sender, &refusal))
+    if (session_is_let_in(&s->base, ACCOUNT_HAS_COME, t->id, t->sender, &refusal))
         return true;
     t->denial = smtp_own_text(s, SMTP_REPLY_limit_reject, access_text(&refusal, text, sizeof text),
                               &t->denial_code);

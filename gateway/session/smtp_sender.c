@@ -89,6 +89,11 @@ void smtp_sender_take(struct smtp_session *s, struct span headers)
     authors_take(a, headers);
 }
 
+const char *smtp_sender_author(const struct transaction *t)
+{
+    return t->authors == NULL ? "" : t->authors->address;
+}
+
 bool smtp_sender_headers(struct smtp_session *s, char text[SENDER_TEXT_SIZE])
 {
     struct transaction *t = s->transaction;

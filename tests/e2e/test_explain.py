@@ -6,13 +6,10 @@ import re
 import pytest
 
 from fixtures.clients import PASSWORDS, Pop3, Smtp, message, plain_response, smtp, tls_context
+from fixtures.random_policies import KINDS, limit, random_policy
 from fixtures.waiting import until
 
 CLIENT, OTHER = "127.0.0.2", "127.0.0.3"
-
-
-def limit(*key, **keys):
-    return {"key": list(key), **keys}
 
 
 @pytest.fixture
@@ -237,43 +234,6 @@ def test_who_sends_from_a_trusted_network_has_not_logged_in(new_gateway, new_smt
 
 # ---- it agrees with what then happens ----
 
-KINDS = [("connections", dict(max=2), ["ip", "global"]), ("sessions", dict(max=2), ["account", "network"]),
-         ("logins", dict(rate="3/1h"), ["account", "ip", "login"]), ("messages", dict(rate="2/1h"), ["account", "sender", "sender_domain"]),
-         ("recipients", dict(rate="3/1h"), ["account", "recipient", "recipient_domain", "ip", "listener"]),
-         ("recipients", dict(rate="2/1h", at="message"), ["account", "account_domain"]),
-         ("distinct_recipients", dict(max=2, window="1h"), ["account", "sender"]),
-         ("rejected_recipients", dict(ratio=40, min=2, window="1h"), ["account"])]
-WHOM = [{"accounts": ["alice@example.com"]}, {"accounts": ["@example.com"]}, {"accounts": ["bob@example.com"]}, {"networks": [f"{CLIENT}/32"]},
-        {"listeners": ["submission"]}]
-
-
-def sometimes(chance, odds, **keys):
-    """A part of a rule that is there now and then."""
-    return keys if chance.random() < odds else {}
-
-
-def random_rule(chance):
-    count, figures, keys = chance.choice(KINDS)
-    key = chance.choice(keys)
-    acts = [dict(action="suspend", duration="1h")] if key == "account" else [dict(action="ban", duration="1h")] if key == "ip" else []
-    return {**limit(key, count=count, **figures), **(sometimes(chance, 0.3, burst=1) if "rate" in figures else {}),
-            **chance.choice([dict(action="defer"), dict(action="reject"), *acts]), **sometimes(chance, 0.2, mode="monitor"),
-            **sometimes(chance, 0.3, **{chance.choice(["when", "except"]): chance.choice(WHOM)})}
-
-
-def random_access(chance):
-    asks = chance.choice([dict(networks=[f"{CLIENT}/32"]), dict(deny=True), dict(certificate="any"), dict(certificate="own"), dict(hours=["Mon-Sun 00:00-24:00"])])
-    return {**asks, "when": chance.choice(WHOM), **sometimes(chance, 0.4, mode="monitor"), **sometimes(chance, 0.5, **{"except": chance.choice(WHOM)})}
-
-
-def random_policy(chance):
-    sender = {"envelope": chance.choice(["own", "any"]), "header": chance.choice(["own", "any"]), **sometimes(chance, 0.2, mode="monitor"),
-              **sometimes(chance, 0.3, **{chance.choice(["when", "except"]): chance.choice(WHOM)})}
-    return {"limits": {f"rule{n}": random_rule(chance) for n in range(5)}, **sometimes(chance, 0.6, sender=sender),
-            **sometimes(chance, 0.4, access={f"access{n}": random_access(chance) for n in range(chance.randint(1, 2))}),
-            **sometimes(chance, 0.3, max_suspensions="1/10min")}
-
-
 REFUSALS = {"[45]\\d\\d [\\d.]+ ((rule|access)\\d): ": None, "Sending is suspended|account (is|was) suspended": "suspended",
             "No (connections|logins) from|address was banned": "bans", "is not an address of ": "sender", "^550 5.1.1 ": "server"}
 
@@ -317,7 +277,7 @@ def test_what_is_explained_is_what_then_happens(new_gateway, new_smtp, new_redis
     server = new_smtp().on("RCPT", lambda line: "550 5.1.1 nobody" if "nobody" in line else None)
     redis = {"redis": {"address": [f"127.0.0.1:{new_redis().port}"], "timeout": "2s"}} if store == "redis" else {}
     gateway = new_gateway(server, shared_networks=[], workers=1, auth={"lift_on_new_password": False}, **redis, policies={
-        "out": random_policy(chance), "sync": {"limits": {"sync": limit("ip", count="connections", rate="1000000/1s")}}},
+        "out": random_policy(chance, KINDS), "sync": {"limits": {"sync": limit("ip", count="connections", rate="1000000/1s")}}},
         listener={"client_certificate": "optional", "client_ca": authority.certificate},
         listeners={"submission": {"policy": "out"}, "submissions": {"policy": "sync"}})
     refusals = 0

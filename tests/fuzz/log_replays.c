@@ -45,11 +45,17 @@ static const struct policy policy = {.name = "p",
                                      .stages =
                                          1u << STAGE_CONNECT | 1u << STAGE_RCPT | 1u << STAGE_END};
 
-static const struct policy *policy_of(const void *owner, struct span listener, const char **name)
+static bool listener_of(const void *owner, struct span name, struct replay_listener *out)
 {
     (void)owner;
-    *name = "submission";
-    return listener.size > 0 ? &policy : NULL;
+    *out = (struct replay_listener){"submission", &policy, name.size % 2 == 0};
+    return name.size > 0;
+}
+
+static bool same(const void *owner, struct span given, char *out, size_t size)
+{
+    (void)owner;
+    return given.size < size && span_copy(given, out, size) > 0;
 }
 
 static void tell(struct replay *replay, struct suggest *suggest, struct span text)
@@ -88,7 +94,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     memset(memory, 0, table_size(CELLS, BLOCKS));
     struct replay *replay = replay_create(&(struct replay_options){
         .arena = arena,
-        .policy_of = policy_of,
+        .listener_of = listener_of,
+        .account_of = same,
+        .address_of = same,
         .table = {.memory = memory, .cells = CELLS, .blocks = BLOCKS, .key = {1, 2}}});
     struct suggest *suggest = suggest_create(arena, &limit, SUGGEST_RECIPIENTS);
     must(replay != NULL && suggest != NULL, "there is memory to begin");

@@ -1,4 +1,4 @@
-#include "control/watched.h"
+#include "auth/watched.h"
 
 #include "auth/aliases.h"
 #include "auth/contacts.h"
@@ -10,7 +10,10 @@
 #include "config/listing.h"
 #include "policy/country.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 enum { COUNTRIES_MAX = 256 * 1024 * 1024 }; /* of all that cities are in as well */
 
@@ -101,4 +104,30 @@ int watched_build(const struct config *config, size_t index, int fd, size_t *cou
         [WATCHED_CLOSED] = build_closed,       [WATCHED_ADDRESSES] = build_addresses};
     const struct watched_config *w = &config->watched[index];
     return builders[w->kind](config, w, fd, count, errors);
+}
+
+int watched_open(const char *path)
+{
+    return open(path,
+                O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY); /* a pipe is nobody's to await */
+}
+
+void watched_load(const struct config *config, size_t index, struct sealed *out, size_t *count,
+                  struct errors *errors)
+{
+    const struct watched_config *c = &config->watched[index];
+    struct error why;
+    int fd = watched_open(c->path);
+    if (fd < 0) {
+        errors_add_at(errors, &c->place, "%s: %s: %s", c->key, c->path, strerror(errno));
+    } else {
+        int list = watched_build(config, index, fd, count, errors);
+        if (list >= 0 && sealed_map(out, list, &why) < 0)
+            errors_add_at(errors, &c->place, "%s: %s: %s", c->key, c->path, why.text);
+        if (list >= 0)
+            (void)close(list); /* the mapping stays */
+        (void)close(fd);       /* was only read */
+    }
+    if (c->list != NULL)
+        *c->list = out;
 }
