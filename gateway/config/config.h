@@ -182,7 +182,7 @@ struct watched_config {
 
 /* What a command of notify can be told of. */
 enum notice {
-#define NOTICE(name, event, verdicts, help) NOTICE_##name,
+#define NOTICE(name, event, verdicts, field, help) NOTICE_##name,
 #include "config/notices.def"
 #undef NOTICE
     NOTICE_COUNT

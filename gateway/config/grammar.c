@@ -182,7 +182,7 @@ static const char *const upstream_mechanisms[] = {"", "PLAIN", "LOGIN", "XOAUTH2
 static const char *const backends[] = {"sasldb", "saslauthd", "upstream", "auxprop", NULL};
 static const char *const login_names[] = {"", "given", "account", "local", NULL};
 const char *const notice_names[] = {
-#define NOTICE(name, event, verdicts, help) #name,
+#define NOTICE(name, event, verdicts, field, help) #name,
 #include "config/notices.def"
 #undef NOTICE
     NULL};
@@ -260,12 +260,12 @@ static const struct setting notify_settings[] = {
              "shell",
      .example = "\"/etc/porteiro/notify\"", .is_required = true},
     {"events", SETTING_TEXT_LIST, AT(notify_config, events), .preset =
-#define NOTICE(name, event, verdicts, help) #name " "
+#define NOTICE(name, event, verdicts, field, help) #name " "
 #include "config/notices.def"
 #undef NOTICE
                                                                  , .min = 1,
      .choices = notice_names, .help = "what it is told of; by default of all"
-#define NOTICE(name, event, verdicts, help) "; " #name ": " help
+#define NOTICE(name, event, verdicts, field, help) "; " #name ": " help
 #include "config/notices.def"
 #undef NOTICE
     },

@@ -14,8 +14,10 @@ enum { TEXT_SIZE = 320, TEXTS_MAX = 8 };
 static const struct {
     enum event event;
     const char *verdicts; /* "": whatever they are */
+    const char *field;    /* "": it needs none */
 } notices[] = {
-#define NOTICE(name, event, verdicts, help) [NOTICE_##name] = {EVENT_##event, verdicts},
+#define NOTICE(name, event, verdicts, field, help) \
+    [NOTICE_##name] = {EVENT_##event, verdicts, field},
 #include "config/notices.def"
 #undef NOTICE
 };
@@ -32,13 +34,19 @@ static bool is_among(struct span word, const char *words)
     return false;
 }
 
+/* Of a line with its event. */
+static bool is_one(const struct record_line *r, int i)
+{
+    return (notices[i].verdicts[0] == '\0' ||
+            is_among(record_value(r, "verdict"), notices[i].verdicts)) &&
+           (notices[i].field[0] == '\0' || record_value(r, notices[i].field).size > 0);
+}
+
 enum notice notice_of(const struct record_line *r)
 {
     const struct span event = record_value(r, "event");
     int i = 0;
-    while (i < NOTICE_COUNT && (!span_equals(event, event_name(notices[i].event)) ||
-                                (notices[i].verdicts[0] != '\0' &&
-                                 !is_among(record_value(r, "verdict"), notices[i].verdicts))))
+    while (i < NOTICE_COUNT && !(span_equals(event, event_name(notices[i].event)) && is_one(r, i)))
         i++;
     return (enum notice)i;
 }

@@ -80,11 +80,12 @@ static const struct {
     {"suspended account=ana@example.com scope=all", NOTICE_suspend},
     {"resumed account=ana@example.com", NOTICE_COUNT},
     {"banned network=192.0.2.7 rule=guessing", NOTICE_ban},
-    {"decision rule=hour verdict=defer", NOTICE_limit},
-    {"decision rule=hour verdict=reject", NOTICE_limit},
-    {"decision rule=hour verdict=delay", NOTICE_COUNT},
-    {"decision rule=hour verdict=monitor", NOTICE_COUNT},
-    {"decision rule=hour verdict=ban", NOTICE_COUNT}, /* the ban itself tells */
+    {"decision rule=hour verdict=defer limit=x", NOTICE_limit},
+    {"decision rule=hour verdict=reject limit=x", NOTICE_limit},
+    {"decision rule=sender verdict=reject reason=x", NOTICE_COUNT},
+    {"decision rule=hour verdict=delay limit=x", NOTICE_COUNT},
+    {"decision rule=hour verdict=monitor limit=x", NOTICE_COUNT},
+    {"decision rule=hour verdict=ban limit=x", NOTICE_COUNT}, /* the ban itself tells */
     {"decision rule=hour", NOTICE_COUNT},
     {"decision rule=hour verdict=\"defer reject\"", NOTICE_COUNT},
     {"decision_passed rule=hour verdict=pass", NOTICE_COUNT},

@@ -125,7 +125,8 @@ static void refuse(int account)
 {
     char fields[200];
     (void)snprintf(fields, sizeof fields,
-                   "decision account=a%d@example.com rule=hour verdict=defer", account); /* fits */
+                   "decision account=a%d@example.com rule=hour verdict=defer limit=5",
+                   account); /* fits */
     hear(fields);
 }
 
@@ -136,7 +137,7 @@ static json_int_t folded(void)
 
 START_TEST(each_command_is_told_of_what_it_has_named)
 {
-    hear("decision account=ana@example.com rule=hour verdict=defer");
+    hear("decision account=ana@example.com rule=hour verdict=defer limit=5");
     UNTIL(helper.count == 2);
     ck_assert_str_eq(helper.account, "ana@example.com");
     ck_assert_str_eq(helper.rule, "hour");
