@@ -3,7 +3,6 @@
 #include "base/file_watch.h"
 
 #include <errno.h>
-#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -81,6 +80,17 @@ void file_watch_add(struct file_watch *w, size_t group, const char *path)
         abort(); /* out of memory at the start */
     w->files = more;
     w->files[w->count++] = (struct watched){group, copy, mark_of(path), 0};
+}
+
+bool file_watch_is_pending(const struct file_watch *w, size_t group)
+{
+    for (size_t i = 0; i < w->count; i++) {
+        const struct watched *f = &w->files[i];
+        struct mark now = f->group == group ? mark_of(f->path) : f->mark;
+        if (f->group == group && (f->changed_ns != 0 || !is_same(&now, &f->mark)))
+            return true;
+    }
+    return false;
 }
 
 static void look(struct watched *f, int64_t now_ns)

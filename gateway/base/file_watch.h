@@ -2,6 +2,7 @@
  * stand still again. Links are followed, so that another target is a change too. */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -16,6 +17,9 @@ void file_watch_destroy(struct file_watch **w);
 
 /* Remembers a file of a group as it is now; there may be none. To be called before it is read. */
 void file_watch_add(struct file_watch *w, size_t group, const char *path);
+
+/* Has a file of the group changed of which nobody was told yet? Costs a stat each. */
+bool file_watch_is_pending(const struct file_watch *w, size_t group);
 
 /* Looks at all of them; costs a stat each. Calls `fn` with each group of which a file has changed,
  * when none has for two seconds; from then on it is what was remembered. */

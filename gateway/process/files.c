@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 /* ---- the start ---- */
@@ -164,6 +165,49 @@ bool files_is_half(const struct watched *w, enum watched_kind kind, size_t count
     return may_be && !w->is_meant && count < (w->count + 1) / 2;
 }
 
+/* Does a list of the one mean the same in the other? What overrides name are limits of one
+ * configuration. */
+static bool is_same(const struct config *one, const struct watched_config *a,
+                    const struct config *other, const struct watched_config *b)
+{
+    return a->kind == b->kind && strcmp(a->path, b->path) == 0 && a->kind != WATCHED_OVERRIDES &&
+           strcmp(one->auth.realm, other->auth.realm) == 0;
+}
+
+static void tell(struct generation *g, size_t index, const struct message_list *said, int fd)
+{
+    const struct message_list m = {.index = (uint32_t)index, .count = said->count};
+    for (size_t i = 0; i < g->post_count; i++)
+        if (g->posts[i].child.channel != NULL)
+            (void)channel_send(g->posts[i].child.channel, MESSAGE_LIST, &m, span_make("", 0),
+                               fd); /* one that takes nothing is hung, and killed */
+}
+
+/* Sessions from before a reload hear of it too. */
+static void tell_older(struct generation *from, size_t index, const struct message_list *said,
+                       int fd)
+{
+    const struct config *c = from->prepared->config;
+    for (struct generation *g = from->next; g != NULL; g = g->next)
+        for (size_t i = 0; i < g->prepared->config->watched_count; i++)
+            if (is_same(c, &c->watched[index], g->prepared->config,
+                        &g->prepared->config->watched[i]))
+                tell(g, i, said, fd);
+}
+
+void files_hand_over(const struct generation *from, struct generation *to)
+{
+    const struct config *old = from->prepared->config, *new = to->prepared->config;
+    for (size_t i = 0; i < old->watched_count; i++) {
+        const struct watched *w = &from->prepared->watched[i];
+        bool is_pending =
+            w->is_due || w->is_asked || file_watch_is_pending(from->prepared->list_watch, i);
+        for (size_t n = 0; is_pending && n < new->watched_count; n++)
+            if (is_same(old, &old->watched[i], new, &new->watched[n]))
+                to->prepared->watched[n].is_due = true;
+    }
+}
+
 /* Puts it in force everywhere. */
 static void take(struct generation *g, const struct message *m)
 {
@@ -181,10 +225,8 @@ static void take(struct generation *g, const struct message *m)
         return;
     }
     w->count = said->count;
-    for (size_t i = 0; i < g->post_count; i++)
-        if (g->posts[i].child.channel != NULL)
-            (void)channel_send(g->posts[i].child.channel, MESSAGE_LIST, said, span_make("", 0),
-                               *m->fd); /* one that takes nothing is hung, and killed */
+    tell(g, said->index, said, *m->fd);
+    tell_older(g, said->index, said, *m->fd);
     log_event(&g->master->log, EVENT_list_taken, field_text(KEY_file, c->path),
               field_number(KEY_count, said->count));
 }

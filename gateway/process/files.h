@@ -45,7 +45,12 @@ void files_look(struct generation *g);
 /* The master's: takes all files as they are now, and answers control's request then. */
 void files_reload(struct generation *g, uint32_t request);
 
-/* The master's: control's answer. All processes of the generation are given the new list. */
+/* The master's: one generation takes the place of another, whose files may have changed since it
+ * has looked: they are parsed once more. */
+void files_hand_over(const struct generation *from, struct generation *to);
+
+/* The master's: control's answer. All processes of the generation are given the new list, and those
+ * of older ones, where the file means the same to them. */
 void files_take(struct generation *g, const struct message *m);
 
 /* The master's: another control answers nothing that the one before was asked, and nobody waits

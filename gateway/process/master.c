@@ -375,6 +375,9 @@ static void complete_reload(struct master *m)
     send_all(m, next, PROCESS_WORKER, MESSAGE_SERVE, 0);
     for (struct generation *g = next->next; g != NULL; g = g->next)
         if (!g->is_retired)
+            files_hand_over(g, next);
+    for (struct generation *g = next->next; g != NULL; g = g->next)
+        if (!g->is_retired)
             retire(m, g, g->prepared->config->reload_grace_ms * CLOCK_MS);
     sockets_keep(m->state.sockets, next->prepared->config);
     if (m->is_draining)

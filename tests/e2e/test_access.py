@@ -109,6 +109,18 @@ def test_a_reload_with_other_hours_is_for_those_who_come_then(company):
         ended(before, "-ERR [SYS/TEMP] ")
 
 
+def test_sessions_from_before_a_reload_end_on_a_day_that_is_closed_since(company):
+    before = pop3(company, source=OFFICE)
+    company.holidays.write_text(f"{day(99):%m-%d}\n")  # not looked at before the reload
+    company.reload(policies={"company": {"access": {"office": {"networks": [f"{OFFICE}/32", f"{HOME}/32"]}}}})
+    within = pop3(company, source=HOME)
+    company.wait_event("list_taken", file=str(company.holidays))
+    before.ask("NOOP", "+OK")
+    company.holidays.write_text(f"{day():%Y-%m-%d}\n{day(1):%Y-%m-%d}\n")
+    for reader in (before, within):
+        ended(reader, "-ERR [SYS/PERM] office: closed today; closing (")
+
+
 @pytest.mark.long
 def test_the_last_minute_of_the_hours_is_the_end(new_gateway, dovecot):
     now = day()

@@ -170,6 +170,22 @@ START_TEST(another_mode_is_a_change)
 }
 END_TEST
 
+START_TEST(what_nobody_was_told_of_yet_is_pending)
+{
+    write_file("a", "1");
+    file_watch_add(watch, 1, "a");
+    file_watch_add(watch, 2, "b");
+    ck_assert(!file_watch_is_pending(watch, 1));
+    write_file("a", "2");
+    ck_assert(file_watch_is_pending(watch, 1));
+    ck_assert(!file_watch_is_pending(watch, 2));
+    file_watch_turn(watch, now, take, NULL);
+    ck_assert(file_watch_is_pending(watch, 1));
+    file_watch_turn(watch, now + 3 * SECOND, take, NULL);
+    ck_assert(!file_watch_is_pending(watch, 1));
+}
+END_TEST
+
 SUITE(file_watch)
 {
     tcase_add_checked_fixture(tests, begin, end);
@@ -180,4 +196,5 @@ SUITE(file_watch)
     TEST(a_file_that_is_replaced_comes_or_goes_is_told);
     TEST(a_link_that_leads_elsewhere_is_told);
     TEST(another_mode_is_a_change);
+    TEST(what_nobody_was_told_of_yet_is_pending);
 }
