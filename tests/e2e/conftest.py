@@ -17,6 +17,7 @@ from fixtures import build, processes
 pytest_plugins = [
     "fixtures.folders",
     "fixtures.tls",
+    "fixtures.clock",
     "fixtures.gateway",
     "fixtures.postfix",
     "fixtures.dovecot",

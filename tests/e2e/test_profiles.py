@@ -17,9 +17,9 @@ NAMES = sorted(path.stem for path in PROFILES.glob("*.conf"))
 
 @pytest.fixture
 def with_profile(new_gateway):
-    """with_profile(NAME, SMTP, POP3, more=TEXT, policy=NAME): a gateway that includes it, with more policies."""
-    def make(name, smtp_server=None, pop3_server=None, more="", policy=None):
-        gateway = new_gateway(smtp_server, pop3_server, listener={"policy": policy or name}, start=False)
+    """with_profile(NAME, SMTP, POP3, more=TEXT, policy=NAME, ...): a gateway that includes it, with more policies."""
+    def make(name, smtp_server=None, pop3_server=None, more="", policy=None, **changes):
+        gateway = new_gateway(smtp_server, pop3_server, listener={"policy": policy or name}, start=False, **changes)
         with open(gateway.config_file, "a") as file:
             file.write(f'policies = {{\n@include "{PROFILES}/{name}.conf"\n{more}\n}}\n')
         return gateway
@@ -149,3 +149,42 @@ def test_a_company_names_its_networks_and_hours_and_keeps_the_rest(with_profile,
     cannot_read(gateway, source="127.0.0.8")
     cannot_send(gateway, source="127.0.0.8")
     assert "company-sessions" in gateway.ctl("limits", "alice@example.com").stdout
+
+
+AT_OFFICE = """
+office = { base = "company" access = { office-only = { networks = ["127.0.0.7/32"] timezone = "Etc/UTC" } } }
+"""
+
+
+@pytest.mark.release
+def test_a_company_is_open_in_the_hours_of_the_profile_and_what_is_open_ends_with_them(with_profile, new_smtp, new_pop3, clock):
+    server, mailbox = new_smtp(), new_pop3([message()])
+    clock.set("Mon", "07:59:00")
+    gateway = with_profile("company", server, mailbox, more=AT_OFFICE, policy="office", environment=clock.environment).start()
+    cannot_read(gateway, source="127.0.0.7")
+    cannot_send(gateway, source="127.0.0.7")
+    clock.set("Mon", "08:00:01")
+    cannot_read(gateway, source="127.0.0.8")
+    cannot_send(gateway, source="127.0.0.8")
+    reader, idle, sending = (client(gateway, source="127.0.0.7") for client in (pop3, smtp, smtp))
+    assert reader.retrieve(1)
+    reader.ask("DELE 1", "+OK")
+    sending.envelope()
+    sending.ask("DATA", "354 ")
+    clock.set("Mon", "17:59:59")
+    began = clock.now()
+    for client, said in ((reader, "-ERR [SYS/PERM]"), (idle, "421 4.7.0")):
+        client.expect(f"{said} office-only: closed now; open Mon-Fri 08:00-18:00 (Etc/UTC); closing (")
+        assert client.is_closed()
+    assert 0.5 < (clock.now() - began).total_seconds() < 5
+    sending.send_bytes(message() + b".\r\n")
+    sending.expect("250 2.0.0 ")
+    sending.expect("421 4.7.0 office-only: closed now")
+    assert len(server.messages) == 1
+    gateway.wait_event("session_ending", count=3, reason="over")
+    for day, time in (("Mon", "18:00:01"), ("Sat", "12:00:00"), ("Sun", "12:00:00")):
+        clock.set(day, time)
+        cannot_read(gateway, source="127.0.0.7")
+        cannot_send(gateway, source="127.0.0.7")
+    clock.set("Fri", "17:59:00")
+    smtp(gateway, source="127.0.0.7").mail(message())
