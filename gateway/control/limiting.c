@@ -2,18 +2,17 @@
  * call of the store, a group for each listener; rows that are the same but for it become one. */
 #include "control/limiting.h"
 
-#include "base/arena.h"
 #include "base/clock.h"
 #include "base/id.h"
 #include "control/subject.h"
+#include "control/tally.h"
 #include "decision/guessing.h"
-#include "policy/key.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { RULES_MAX = 64, QUESTIONS_MAX = 8, GROUPS_MAX = STORE_GROUPS_MAX };
+enum { QUESTIONS_MAX = 8, GROUPS_MAX = STORE_GROUPS_MAX };
 #define LOOK_AGAIN_NS (20 * CLOCK_MS)
 #define CONNECT_NS    (2 * CLOCK_SECOND)
 
@@ -283,36 +282,7 @@ static void ask(struct question *q)
         on_answers(q, outcome);
 }
 
-/* ---- counting ---- */
-
-/* What is to be settled, once each: rules of one name share a counter. */
-struct tally {
-    struct counter_settle settles[RULES_MAX];
-    size_t count;
-};
-
-static bool is_counted(const struct tally *t, const struct counter_settle *s)
-{
-    for (size_t i = 0; i < t->count; i++)
-        if (t->settles[i].slot == s->slot && t->settles[i].key.size == s->key.size &&
-            memcmp(t->settles[i].key.data, s->key.data, s->key.size) == 0)
-            return true;
-    return false;
-}
-
-/* They were tried before. */
-static void add_to_tally(struct question *q, const struct policy *p, struct tally *t)
-{
-    struct counter_settle found[RULES_MAX];
-    size_t count = policy_after(p, AFTER_ATTEMPT, &q->subject.facts, true, q->decision->arena,
-                                found, RULES_MAX);
-    for (size_t i = 0; i < count && t->count < RULES_MAX; i++) {
-        found[i].ratio.tried = 0;
-        found[i].ratio.bad = q->count;
-        if (!is_counted(t, &found[i]))
-            t->settles[t->count++] = found[i];
-    }
-}
+/* ---- settling ---- */
 
 static bool is_away(const struct limiting *l)
 {
@@ -323,19 +293,11 @@ static bool is_away(const struct limiting *l)
 static void settle_all(struct question *q)
 {
     const struct limiting *l = q->limiting;
-    const struct config *c = l->options.config;
-    struct policy_facts *f = &q->subject.facts;
     struct tally tally = {.count = 0};
     char text[ACCOUNT_SIZE + 80];
-    *f = (struct policy_facts){.account = q->subject.account,
-                               .login = q->subject.account,
-                               .now_s = clock_wall_ns() / CLOCK_SECOND};
     q->decision = decision_create(l->decider); /* its memory is what is needed */
-    for (size_t i = 0; q->decision != NULL && i < c->listener_count; i++) {
-        f->listener = c->listeners[i].name;
-        if (c->listeners[i].policy_rules != NULL)
-            add_to_tally(q, c->listeners[i].policy_rules, &tally);
-    }
+    if (q->decision != NULL)
+        tally_rejected(l->options.config, q->subject.account, q->count, q->decision->arena, &tally);
     if (is_away(l) || tally.count == 0) {
         answer(q, false,
                tally.count == 0 ? "no limit on rejected_recipients goes by this account"
@@ -349,35 +311,14 @@ static void settle_all(struct question *q)
     answer(q, true, text);
 }
 
-/* ---- forgetting ---- */
-
-/* Counters of rules that suspend, where they go by what is known of an account. */
-static void add_suspending(struct question *q, const struct policy *p, struct tally *t)
-{
-    char text[STORE_KEY_MAX];
-    for (size_t i = 0; i < p->limit_count && t->count < RULES_MAX; i++) {
-        const struct limit_rule *r = &p->limits[i];
-        bool is_meant = r->enabled && r->action == LIMIT_SUSPEND;
-        size_t size = is_meant ? limit_key_text(r, &q->subject.facts, text) : 0;
-        const char *key = size == 0 ? NULL : arena_copy(q->decision->arena, span_make(text, size));
-        const struct counter_settle s = {
-            .kind = SETTLE_FORGET, .of = r->kind, .slot = r->slot, .key = {key, size}};
-        if (key != NULL && !is_counted(t, &s))
-            t->settles[t->count++] = s;
-    }
-}
-
 static void forget_all(struct question *q)
 {
     const struct limiting *l = q->limiting;
-    const struct config *c = l->options.config;
     struct tally tally = {.count = 0};
     char text[ACCOUNT_SIZE + 40];
-    q->subject.facts =
-        (struct policy_facts){.account = q->subject.account, .login = q->subject.account};
-    q->decision = decision_create(l->decider); /* its memory is what is needed */
-    for (size_t i = 0; q->decision != NULL && i < c->policy_count; i++)
-        add_suspending(q, &c->policies[i], &tally);
+    q->decision = decision_create(l->decider); /* as above */
+    if (q->decision != NULL)
+        tally_suspending(l->options.config, q->subject.account, q->decision->arena, &tally);
     if (tally.count > 0)
         decider_settle(l->decider, tally.settles, tally.count);
     (void)snprintf(text, sizeof text, "%s is suspended no more", q->subject.account); /* fits */
