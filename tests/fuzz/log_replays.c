@@ -38,10 +38,23 @@ static struct limit_rule rules[] = {{.name = "hour",
                                      .stage = STAGE_END,
                                      .rate_text = "",
                                      .rate = {1000, INT64_C(3600000000), 1000},
-                                     .slot = 2}};
+                                     .slot = 2},
+                                    {.name = "stolen",
+                                     .enabled = true,
+                                     .keys = {LIMIT_KEY_ACCOUNT},
+                                     .key_count = 1,
+                                     .count = LIMIT_RECIPIENTS,
+                                     .action = LIMIT_SUSPEND,
+                                     .duration_ms = 60000,
+                                     .stage = STAGE_RCPT,
+                                     .rate_text = "",
+                                     .rate = {2, INT64_C(60000000), 2},
+                                     .slot = 3}};
 static const struct policy policy = {.name = "p",
                                      .limits = rules,
-                                     .limit_count = 3,
+                                     .limit_count = 4,
+                                     .sender = {.envelope = SENDER_OWN, .header = SENDER_OWN},
+                                     .max_suspensions = {2, INT64_C(60000000), 2},
                                      .stages =
                                          1u << STAGE_CONNECT | 1u << STAGE_RCPT | 1u << STAGE_END};
 
