@@ -96,12 +96,13 @@ struct transaction {
         const struct limit_rule *rule; /* NULL: none has counted it */
         int64_t left;
         double share_used;
-    } tightest;         /* of the rules that have let it pass: the one nearest to its limit */
-    bool is_batch_held; /* until its recipients are judged, and for as long as they have to wait */
-    bool is_mail_due;   /* the answer to MAIL waits for the batch's decision */
-    bool is_at_end;     /* of the text: what is left is decided, and is the answer to all of it */
-    bool is_denied;     /* MAIL was refused: nothing of it goes on */
-    bool is_taken;      /* the upstream has it: what was taken of limits is kept */
+    } tightest;          /* of the rules that have let it pass: the one nearest to its limit */
+    bool is_batch_held;  /* until its recipients are judged, and for as long as they have to wait */
+    bool is_mail_due;    /* the answer to MAIL waits for the batch's decision */
+    bool is_mail_judged; /* policy has said what it has to say of it: milters are to come */
+    bool is_at_end;      /* of the text: what is left is decided, and is the answer to all of it */
+    bool is_denied;      /* MAIL was refused: nothing of it goes on */
+    bool is_taken;       /* the upstream has it: what was taken of limits is kept */
     struct recipient *first_unjudged; /* of the batch; those behind it too */
     struct recipient *first_unanswered;
     struct receipt *receipts; /* what the message itself has taken */
@@ -289,7 +290,7 @@ void smtp_transaction_end(struct smtp_session *s);
 const char *smtp_upstream_text(struct smtp_session *s, enum smtp_command command,
                                const struct smtp_reply *reply, int *code);
 
-/* Likewise a reply of our own. */
+/* Likewise a reply of our own; there is one that refuses without memory too. */
 const char *smtp_own_text(struct smtp_session *s, enum smtp_reply_name name, const char *argument,
                           int *code);
 
@@ -318,6 +319,9 @@ void smtp_policy_ask_end(struct smtp_session *s, smtp_judged_fn *judged);
 
 /* What is known of the message. */
 struct policy_facts smtp_policy_facts(const struct smtp_session *s);
+
+/* Is it about MAIL too that policy is asked now, and not about recipients alone? */
+bool smtp_policy_asks_mail(const struct transaction *t);
 
 /* MAIL has its answer: 250, or what `t->denial` says where it is denied; and a recipient his: he is
  * refused, at the end with all of the message. */

@@ -233,7 +233,7 @@ static size_t room_for(const struct smtp_session *s)
 static void ask_all(struct smtp_session *s)
 {
     struct transaction *t = s->transaction;
-    if (t->stage != STAGE_MAIL || t->is_mail_due)
+    if (t->stage != STAGE_MAIL || smtp_policy_asks_mail(t))
         ask_about(s, NULL);
     if (t->stage != STAGE_MAIL)
         return;

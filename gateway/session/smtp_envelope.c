@@ -259,9 +259,12 @@ const char *smtp_own_text(struct smtp_session *s, enum smtp_reply_name name, con
     struct buffer text = buffer_on(memory, sizeof memory);
     char reference[SESSION_REFERENCE_SIZE];
     *code = smtp_reply_code(name);
-    if (smtp_reply_append(name, argument, session_reference(&s->base, reference), &text) < 0)
-        return NULL;
-    return keep(s->transaction, buffer_bytes(&text));
+    int failed = smtp_reply_append(name, argument, session_reference(&s->base, reference), &text);
+    const char *kept = failed ? NULL : keep(s->transaction, buffer_bytes(&text));
+    if (kept != NULL || *code < 400)
+        return kept;
+    *code = 451;
+    return "451 4.3.0 Out of memory; try again in a minute\r\n"; /* none would let it pass */
 }
 
 const char *smtp_upstream_text(struct smtp_session *s, enum smtp_command command,

@@ -175,13 +175,14 @@ static void log_answer(const struct smtp_session *s, const struct milter_answer 
                   field_text(KEY_reason, a->reason == NULL ? "" : a->reason));
 }
 
-/* The client's answer, in the transaction's arena; NULL without memory. */
+/* The client's answer, in the transaction's arena; one of our own without memory. */
 static const char *text_of(struct smtp_session *s, const struct milter_answer *a, int *code)
 {
     enum smtp_reply_name name = SMTP_REPLY_filter_closes;
+    const char *own = a->text == NULL ? NULL : arena_copy(s->transaction->arena, span_of(a->text));
     *code = a->code;
-    if (a->text != NULL)
-        return arena_copy(s->transaction->arena, span_of(a->text));
+    if (own != NULL)
+        return own;
     if (a->verdict == MILTER_REFUSES && a->is_failure)
         name = a->code < 500 ? SMTP_REPLY_filter_away : SMTP_REPLY_filter_missed;
     else if (a->verdict == MILTER_REFUSES)

@@ -66,12 +66,17 @@ static int ask_recipients(struct smtp_session *s, uint16_t needs)
     return 0;
 }
 
+bool smtp_policy_asks_mail(const struct transaction *t)
+{
+    return t->is_mail_due && !t->is_mail_judged;
+}
+
 static int ask_batch(struct smtp_session *s)
 {
     struct transaction *t = s->transaction;
     const struct policy_facts f = smtp_policy_facts(s);
     t->group = POLICY_NOTHING;
-    if (t->is_mail_due)
+    if (smtp_policy_asks_mail(t))
         t->group = policy_ask(&t->decision->call, s->base.listener->policy_rules, STAGE_MAIL, &f,
                               STORE_NO_GROUP);
     t->end_take = t->decision->call.count;
@@ -179,7 +184,7 @@ void smtp_policy_deny(struct transaction *t, struct recipient *r, const char *te
 static void judge_batch(struct smtp_session *s)
 {
     struct transaction *t = s->transaction;
-    if (t->is_mail_due) {
+    if (smtp_policy_asks_mail(t)) {
         t->denial = judge(s, t->group, 0, t->end_take, &t->receipts, "", &t->denial_code);
         t->is_denied = t->denial != NULL;
     }
@@ -205,7 +210,7 @@ void smtp_policy_fail(struct smtp_session *s)
     struct transaction *t = s->transaction;
     t->denial = smtp_own_text(s, SMTP_REPLY_policy_away, NULL, &t->denial_code);
     session_event(&s->base, EVENT_decision_failed, field_text(KEY_message, t->id));
-    t->is_denied = t->is_denied || (t->is_mail_due && !t->is_at_end);
+    t->is_denied = t->is_denied || (smtp_policy_asks_mail(t) && !t->is_at_end);
     for (struct recipient *r = t->asked; r != NULL; r = r->next)
         smtp_policy_deny(t, r, t->denial, t->denial_code);
     t->first_unjudged = NULL;
@@ -248,6 +253,7 @@ static void go_on(struct smtp_session *s)
         return;
     }
     t->is_mail_due = next == STAGE_MAIL;
+    t->is_mail_judged = false;
     t->first_unjudged = next == STAGE_MAIL ? t->first : NULL;
     ask_stage(s, next);
 }
@@ -287,7 +293,8 @@ static void note_tightest(struct smtp_session *s)
 /* All who are asked have had a say. */
 static void decided(struct smtp_session *s)
 {
-    const struct transaction *t = s->transaction;
+    struct transaction *t = s->transaction;
+    t->is_mail_judged = t->is_mail_due;
     if (t->is_mail_due && (t->is_denied || !smtp_filter_asks(s)))
         smtp_policy_answer_mail(s); /* else milters have a word in it */
     if (t->first_unjudged != NULL)

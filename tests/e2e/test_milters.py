@@ -296,6 +296,26 @@ def test_what_a_filter_refuses_does_not_count(behind, stage):
         client.ask("RCPT TO:<someone@dest.example>", "550 5.7.1 ")
 
 
+def test_a_message_counts_once_however_many_calls_its_recipients_take(behind):
+    """A call of the store has room for 1,024 counters: MAIL is in the first of a batch alone, though
+    its answer waits for the filter, which waits for all of them."""
+    many = {f"r{n}": {"key": ["account"], "count": "recipients", "rate": "1000/1h"} for n in range(12)}
+    twice = {"key": ["account"], "count": "messages", "rate": "2/1h", "action": "reject"}
+    rig = behind(policies={"strict": {"limits": {**many, "twice": twice}}},
+                 listener={"policy": "strict", "max_recipients": 200})
+    recipients = [f"r{n}@dest.example" for n in range(120)]
+    with smtp(rig.gateway) as client:
+        for _ in range(2):
+            client.send(["MAIL FROM:<alice@example.com>"] + [f"RCPT TO:<{r}>" for r in recipients])
+            for _ in range(121):
+                client.expect("250 ")
+            client.ask("DATA", "354 ")
+            client.send_bytes(TEXT + b".\r\n")
+            client.expect("250 ")
+        client.ask("MAIL FROM:<alice@example.com>", "550 5.7.1 ")
+    assert len(rig.filter.told("mail")) == 2 and len(rig.filter.told("rcpt")) == 240
+
+
 # ---- time ----
 
 def test_a_client_that_goes_while_the_verdict_is_awaited_harms_nobody(behind):
