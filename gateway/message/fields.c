@@ -1,6 +1,7 @@
 #include "message/fields.h"
 
 #include "base/arena.h"
+#include "message/headers.h"
 
 #include <stdlib.h>
 
@@ -81,7 +82,7 @@ static size_t count_lines(struct span value)
 static int make_entry(struct fields *f, struct span name, struct span value, bool is_spaced,
                       struct entry *out)
 {
-    if (name.size == 0 || name_size(name) != name.size)
+    if (name.size == 0 || name.size > HEADERS_NAME_MAX || name_size(name) != name.size)
         return -1;
     char *text = arena_alloc(f->texts, name.size + 2 + value.size + 3 * count_lines(value));
     if (text == NULL)

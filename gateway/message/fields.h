@@ -28,7 +28,8 @@ struct mail_field fields_at(const struct fields *f, size_t index);
 /* The edits. `value` is made to be one field's: its lines may end with LF, and one that does not
  * begin with white space gets some. `is_spaced`: it brings the white space behind the colon.
  *
- * They return 0; or -1: the name is none, or there is no room left. Nothing has changed then. */
+ * They return 0; or -1: the name is none that headers_take would know, or there is no room
+ * left. Nothing has changed then. */
 int fields_add(struct fields *f, struct span name, struct span value, bool is_spaced);
 
 /* Before the one at `index`; at the end where there are fewer. */

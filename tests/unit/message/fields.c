@@ -112,7 +112,13 @@ START_TEST(an_edit_makes_one_field_and_leaves_the_others)
 }
 END_TEST
 
-static const char *const no_names[] = {"", "a b", "a:", "a\r\nB", "\x7f", "a\t", "\xc3\xa9"};
+/* 128 letters: whoever reads headers here takes it for the end of them. */
+#define EIGHT "XXXXXXXX"
+#define LONG_NAME \
+    EIGHT EIGHT EIGHT EIGHT EIGHT EIGHT EIGHT EIGHT EIGHT EIGHT EIGHT EIGHT EIGHT EIGHT EIGHT EIGHT
+
+static const char *const no_names[] = {"",     "a b", "a:",       "a\r\nB",
+                                       "\x7f", "a\t", "\xc3\xa9", LONG_NAME};
 
 START_TEST(what_is_no_name_is_refused)
 {
