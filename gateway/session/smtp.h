@@ -1,5 +1,6 @@
 /* An SMTP session, for the files that make it up, one a phase:
- * smtp_connect → smtp_auth → smtp_envelope → smtp_body (smtp_text) → smtp_end, and again. */
+ * smtp_connect → smtp_auth → smtp_envelope (smtp_relay) → smtp_body (smtp_text, smtp_held) →
+ * smtp_end, and again. */
 #pragma once
 
 #include "decision/decision.h"
@@ -276,14 +277,10 @@ void smtp_bdat(struct smtp_session *s, const struct smtp_event *event);
 /* RSET, or EHLO: the message is given up, behind the answers that are to come. */
 void smtp_reset(struct smtp_session *s);
 
-/* The batch is read: whatever of it needs the upstream is sent, and the session waits. */
-void smtp_envelope_run(struct smtp_session *s);
-
-/* A connection that is the client's own already. */
-void smtp_envelope_adopt(struct smtp_session *s, struct smtp_link *link);
-
 /* The message is over, however: its connection is given back, all is forgotten. */
 void smtp_transaction_end(struct smtp_session *s);
+
+/* ---- smtp_words ---- */
 
 /* Text for the client from a reply of the upstream, in the transaction's arena, with its code. NULL
  * without memory. */
@@ -297,11 +294,19 @@ const char *smtp_own_text(struct smtp_session *s, enum smtp_reply_name name, con
 /* Likewise one that somebody else has worded. */
 const char *smtp_worded_text(struct smtp_session *s, const struct smtp_reply *reply);
 
+/* ---- smtp_relay ---- */
+
+/* The batch is read: whatever of it needs the upstream is sent, and the session waits. */
+void smtp_relay_run(struct smtp_session *s);
+
+/* A connection that is the client's own already. */
+void smtp_relay_adopt(struct smtp_session *s, struct smtp_link *link);
+
 /* While the client is held back others may have the connection; the envelope is repeated. */
-void smtp_envelope_lend(struct smtp_session *s);
+void smtp_relay_lend(struct smtp_session *s);
 
 /* Says all of it upstream, of a text that was held: smtp_held_envelope_answered follows. */
-void smtp_envelope_repeat(struct smtp_session *s);
+void smtp_relay_repeat(struct smtp_session *s);
 
 /* ---- smtp_policy ---- */
 

@@ -471,7 +471,7 @@ bool smtp_take_commands(struct smtp_session *s, struct span *in)
             return false;
         }
         if (smtp_replies_are_due(&s->replies)) {
-            smtp_envelope_run(s);
+            smtp_relay_run(s);
             return false;
         }
         if (!smtp_settle(s))

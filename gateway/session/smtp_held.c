@@ -101,7 +101,7 @@ bool smtp_held_lend(struct smtp_session *s)
     if (s->base.state != SESSION_MILTER &&
         (!is_in_text || loop_now(s->base.context->loop) < s->transaction->whole->lend_at_ns))
         return false;
-    smtp_envelope_lend(s);
+    smtp_relay_lend(s);
     if (is_in_text)
         smtp_body_listen(s, false);
     else
@@ -143,11 +143,11 @@ void smtp_held_send(struct smtp_session *s, const struct spool *body, bool is_ot
         return;
     }
     if (is_other)
-        smtp_envelope_lend(s);
+        smtp_relay_lend(s);
     if (has_envelope_up(s))
         smtp_held_envelope_answered(s);
     else
-        smtp_envelope_repeat(s);
+        smtp_relay_repeat(s);
 }
 
 void smtp_held_envelope_answered(struct smtp_session *s)

@@ -99,7 +99,7 @@ static void taken(void *owner, struct smtp_link *link, enum pool_failure failure
     o->is_answered = true;
     o->failure = failure;
     if (link != NULL)
-        smtp_envelope_adopt(s, link);
+        smtp_relay_adopt(s, link);
     if (o->is_asking)
         return; /* smtp_own_begin says it */
     const struct login_answer a = answer_of(s);

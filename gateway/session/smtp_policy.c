@@ -269,7 +269,7 @@ static void finish(struct smtp_session *s)
         return;
     }
     if (t->stage == STAGE_MAIL)
-        smtp_envelope_lend(s);
+        smtp_relay_lend(s);
     smtp_wait(s, SESSION_DELAY, wait_ms);
 }
 
