@@ -199,9 +199,15 @@ static const struct override *override_of(struct policy_call *call, const struct
     return o;
 }
 
+/* Guesses of who isn't banned for them aren't counted; what he sends has its limits. */
+static bool is_spared(const struct limit_rule *r, const struct policy_facts *f)
+{
+    return r->action == LIMIT_BAN && r->stage == STAGE_FAILURE && f->is_exempt;
+}
+
 static bool is_for(const struct limit_rule *r, const struct policy_facts *f)
 {
-    if (r->action == LIMIT_BAN && f->is_exempt)
+    if (is_spared(r, f))
         return false;
     return match_holds(&r->when, f) && (match_is_empty(&r->except) || !match_holds(&r->except, f));
 }
@@ -349,7 +355,7 @@ static int explain(struct policy_call *call, const struct limit_rule *r,
         row->kind = POLICY_ROW_WHEN;
     else if (!match_is_empty(&r->except) && match_holds(&r->except, f))
         row->kind = POLICY_ROW_EXCEPT;
-    else if (r->action == LIMIT_BAN && f->is_exempt)
+    else if (is_spared(r, f))
         row->kind = POLICY_ROW_EXEMPT;
     if (row->kind != POLICY_ROW_LOOKED)
         return 0;

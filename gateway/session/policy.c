@@ -20,15 +20,12 @@ static const struct override_store *set_limits_of(const struct session_context *
 
 struct policy_facts session_facts(const struct session *s)
 {
-    const int64_t now = clock_wall_ns();
     return (struct policy_facts){.account = session_account(s),
                                  .login = s->account,
                                  .listener = s->listener->name,
                                  .client = &s->client_address,
                                  .country = s->country[0] == '\0' ? NULL : s->country,
-                                 .now_s = now / CLOCK_SECOND,
-                                 .is_exempt =
-                                     bans_exempt(s->context->bans, &s->client_address, now),
+                                 .now_s = clock_wall_ns() / CLOCK_SECOND,
                                  .set_limits = set_limits_of(s->context),
                                  .lease = id_number(s->id)};
 }
