@@ -91,7 +91,7 @@ static void on_answer(void *owner, const struct mail_answer *answer)
     v->is_answered = !is_late;
     (void)pthread_cond_signal(&v->answered);
     (void)pthread_mutex_unlock(&v->desk->lock);
-    if (is_late)
+    if (is_late && v->mail != NULL)
         mail_undo(v->mail);
 }
 

@@ -63,14 +63,23 @@ static sfsistat be_away(SMFICTX *ctx)
     return answer(ctx, &away);
 }
 
+/* Of an abort after that libmilter doesn't tell: for it there is no message any more. */
+static sfsistat refuse_message(SMFICTX *ctx, const struct mail_answer *a)
+{
+    const struct conversation *c = smfi_getpriv(ctx);
+    desk_end(c->visitor, false, span_of(""));
+    return answer(ctx, a);
+}
+
 static sfsistat ask(SMFICTX *ctx, const struct errand *e)
 {
     const struct conversation *c = smfi_getpriv(ctx);
+    bool is_of_one = e->kind == ERRAND_RECIPIENT || e->kind == ERRAND_REFUSED;
     struct mail_answer a;
     if (c == NULL)
         return be_away(ctx);
     desk_ask(c->visitor, e, &a);
-    return answer(ctx, &a);
+    return a.code == 0 || is_of_one ? answer(ctx, &a) : refuse_message(ctx, &a);
 }
 
 static struct span macro(SMFICTX *ctx, const char *name)
@@ -189,7 +198,7 @@ static sfsistat refuse_headers(SMFICTX *ctx)
     char most[24];
     (void)snprintf(most, sizeof most, "%d", HEADERS_MAX); /* fits */
     mail_refuse(NULL, desk_config(milter.desk), SMTP_REPLY_headers_too_big, most, &a);
-    return answer(ctx, &a);
+    return refuse_message(ctx, &a);
 }
 
 static sfsistat on_headers_end(SMFICTX *ctx)

@@ -58,4 +58,15 @@ mt.macro(conn, SMFIC_MAIL, "{auth_authen}", "two words")
 mt.mailfrom(conn, "<alice@example.com>")
 expect(SMFIR_REPLYCODE, "a login that is no account")
 mt.abort(conn)
+
+-- What is refused after its recipients is given back at once: libmilter hears no abort of it.
+envelope("bob@example.com", 3)
+text("boss@bank.example")
+expect(SMFIR_REPLYCODE, "another's From")
+mt.abort(conn)
+first = conn
+conn = mt.connect(SOCKET)
+mt.conninfo(conn, "client.example", "192.0.2.9")
+envelope("bob@example.com", 3)
 mt.disconnect(conn)
+mt.disconnect(first)
