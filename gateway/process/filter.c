@@ -79,15 +79,21 @@ static void on_flush(void *owner)
     (void)owner;
 }
 
-static void open_log(void *owner)
+/* Returns whether it is open; else the old one stays. */
+static bool open_log(struct process *p)
 {
-    struct process *p = owner;
     struct error why;
     int fd = open_log_target(&p->config->log, &why);
     if (fd >= 0)
         log_writer_set_target(p->writer, fd);
     else
         fprintf(stderr, "porteiro-milter: log.target: %s\n", why.text);
+    return fd >= 0;
+}
+
+static void on_log_lost(void *owner)
+{
+    (void)open_log(owner); /* it is tried again */
 }
 
 static int begin_log(struct process *p, struct error *why)
@@ -103,13 +109,13 @@ static int begin_log(struct process *p, struct error *why)
                                                .config = &p->config->log,
                                                .counters = p->counters,
                                                .log = &p->log,
-                                               .on_lost = open_log,
+                                               .on_lost = on_log_lost,
                                                .owner = p};
     p->writer = log_writer_create(&options);
     p->flush = timeout_create(p->loop, on_flush, p);
     if (p->lines == NULL || p->counters == NULL || p->writer == NULL || p->flush == NULL)
-        abort(); /* out of memory at the start */
-    open_log(p);
+        abort();       /* out of memory at the start */
+    (void)open_log(p); /* it has said so: without one it serves */
     log_writer_add(p->writer, p->log_pair[0]);
     loop_at_turn_end(p->loop, on_turn_end, p);
     return 0;
@@ -268,8 +274,8 @@ static void on_signal(void *owner, int number)
 {
     struct process *p = owner;
     if (number == SIGUSR1) {
-        open_log(p);
-        log_event(&p->log, EVENT_log_reopened, field_number(KEY_pid, getpid()));
+        if (open_log(p))
+            log_event(&p->log, EVENT_log_reopened, field_number(KEY_pid, getpid()));
     } else if (number == SIGHUP) {
         filter_files_reload(p->prepared, &p->log);
     } else {

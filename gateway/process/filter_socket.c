@@ -5,6 +5,7 @@
 #include "net/listener.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <grp.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -28,15 +29,23 @@ static int find_group(const struct filter_config *c, const struct identity *user
     return 0;
 }
 
-/* Nobody else can connect to it: that needs the right to write. */
+/* Nobody else can connect to it: that needs the right to write. Whoever can write to its folder
+ * may have put something else there meanwhile, which stays whose it is. */
 static int hand_over(const char *path, const struct identity *user, gid_t group, struct error *why)
 {
-    if (chown(path, user == NULL ? (uid_t)-1 : user->uid, group) < 0)
-        return error_set(why, "%s: its group: %s; start it as root, or as a member", path,
-                         strerror(errno));
-    if (chmod(path, 0660) < 0)
-        return error_set(why, "%s: %s", path, strerror(errno));
-    return 0;
+    struct stat s;
+    int fd = open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+    bool is_ours = fd >= 0 && fstat(fd, &s) == 0 && S_ISSOCK(s.st_mode) && s.st_uid == geteuid();
+    uid_t to = user == NULL ? (uid_t)-1 : user->uid;
+    int failed = 0;
+    if (!is_ours)
+        failed = error_set(why, "%s: is no socket of ours any more", path);
+    else if (fchownat(fd, "", to, group, AT_EMPTY_PATH) < 0)
+        failed = error_set(why, "%s: its group: %s; start it as root, or as a member", path,
+                           strerror(errno));
+    if (fd >= 0)
+        (void)close(fd); /* nothing was written */
+    return failed;
 }
 
 /* A socket that was left by one that is no more; anything else is none of ours. */
@@ -83,7 +92,7 @@ static int open_one(const char *text, const struct identity *user, gid_t group, 
         return 0;
     if (endpoint_parse(text, &e, why) < 0)
         return -1;
-    mode_t before = umask(0177); /* until it has its group */
+    mode_t before = umask(0117); /* its mode from the first moment: none is set by name */
     int failed =
         service == NULL ? milter_open(text, why) : (*service = open_service(text, &e, why)) < 0;
     (void)umask(before);
