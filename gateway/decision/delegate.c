@@ -343,6 +343,11 @@ void delegate_ask(struct delegates *d, struct delegate_query *q, size_t server, 
     pump_soon(s);
 }
 
+void delegate_count_useless(struct delegates *d)
+{
+    counter_add(d->options.counters, COUNTER_delegate_failures, 0, 1);
+}
+
 void delegate_cancel(struct delegate_query *q)
 {
     struct delegate_server *s = q->server;

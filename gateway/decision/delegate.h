@@ -47,5 +47,8 @@ struct delegate_query {
  * are filled in. `timeout_ms` is for all of it. */
 void delegate_ask(struct delegates *d, struct delegate_query *q, size_t server, int64_t timeout_ms);
 
+/* Counts an answer that was no use to who asked. */
+void delegate_count_useless(struct delegates *d);
+
 /* Nobody wants the answer any more. */
 void delegate_cancel(struct delegate_query *q);

@@ -62,16 +62,19 @@ static struct span keep(struct question *q, struct span said)
     return q->text == NULL ? span_of("") : span_make(q->text, span_copy(said, q->text, size + 1));
 }
 
+/* The action is empty where there was no answer at all, and then alone. */
 static void take(struct question *q, const struct span *action, const char *why)
 {
     struct delegate_answer *a = &q->outside->told[q - q->outside->questions].answer;
     struct span said = keep(q, action != NULL ? *action : span_of(why));
     if (action != NULL && delegate_understand(said, a) == 0)
         return;
-    *a =
-        (struct delegate_answer){.says = DELEGATE_FAILED,
-                                 .action = action != NULL ? said : span_of(""),
-                                 .text = action != NULL ? span_of("no action of access(5)") : said};
+    *a = (struct delegate_answer){.says = DELEGATE_FAILED, .action = span_of(""), .text = said};
+    if (action == NULL)
+        return;
+    a->action = said.size == 0 ? span_of("(empty)") : said;
+    a->text = span_of("no action of access(5)");
+    delegate_count_useless(q->outside->options.delegates);
 }
 
 static void on_answer(void *owner, const struct span *action, const char *why)

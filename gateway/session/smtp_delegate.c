@@ -106,8 +106,9 @@ static void log_told(const struct smtp_session *s, const struct recipient *r,
 {
     const struct delegate_answer *a = &told->answer;
     const char *verdict = verdict_name(s, told, v);
-    bool is_plain = a->says == DELEGATE_DUNNO || a->says == DELEGATE_OK ||
-                    a->says == DELEGATE_FAILED; /* of which there is a line already */
+    bool has_line =
+        a->says == DELEGATE_FAILED && a->action.size == 0; /* that there was no answer */
+    bool is_plain = a->says == DELEGATE_DUNNO || a->says == DELEGATE_OK || has_line;
     if (verdict == NULL && is_plain)
         return;
     session_event(&s->base, verdict == NULL ? EVENT_policy_server_says : EVENT_decision,

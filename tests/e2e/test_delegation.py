@@ -296,6 +296,8 @@ def test_without_an_answer_on_failure_holds(new_gateway, behind, policy, on_fail
         client.ask("RCPT TO:<r0@dest.example>", reply)
         gateway.wait_event("policy_server_away", delegate=policy.address)
         assert len(gateway.events("policy_server_away")) <= 2  # "MAYBE" is an answer of a server that is there
+        told = gateway.wait_event("policy_server_says" if on_failure == "accept" else "decision", action="MAYBE")
+        assert told["reason"] == "no action of access(5)"
         policy.listen().on("RCPT", "DUNNO")
         client.ask(f"RCPT TO:<{BOB}>", "250 ")
         gateway.wait_event("policy_server_back")
