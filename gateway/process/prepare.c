@@ -1,13 +1,16 @@
 #include "process/prepare.h"
 
 #include "auth/trusted.h"
+#include "base/endpoint.h"
 #include "base/file_watch.h"
+#include "config/networks.h"
 #include "process/certificates.h"
 #include "process/helper.h"
 #include "sasl/service.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -202,6 +205,56 @@ static void try_as_user(const struct prepared *p, struct errors *errors)
                           c->watched[i].path, c->user, why.text);
 }
 
+/* One that is left unasked would let pass what it refuses. */
+static void check_delegates(const struct policy *p, struct errors *errors)
+{
+    for (size_t i = 0; p != NULL && i < p->delegate_count; i++)
+        if (p->delegates[i].enabled)
+            errors_add_at(
+                errors, &p->delegates[i].place,
+                "policies.%s.delegate.%s: porteiro-milter asks no policy servers; name it "
+                "in the MTA's check_policy_service, and give filter a policy without it",
+                p->name, p->delegates[i].name);
+}
+
+static bool is_loopback(const struct address *a)
+{
+    char host[ADDRESS_TEXT_SIZE];
+    struct network n;
+    address_format_host(a, host);
+    return network_parse(host, &n, NULL) == 0 && network_holds_loopback(&n);
+}
+
+/* Returns whether it is a unix socket. */
+static bool check_door(const struct filter_config *f, const char *key, const char *address,
+                       struct errors *errors)
+{
+    struct endpoint e;
+    if (address[0] == '\0' || endpoint_parse(address, &e, NULL) < 0)
+        return false;
+    if (e.path == NULL)
+        errors_warn_at(errors, &f->place,
+                       "filter.%s: %s: %s is believed to speak for every account; a unix socket "
+                       "is for group alone",
+                       key, address,
+                       is_loopback(&e.to) ? "every program of this machine"
+                                          : "WHOEVER REACHES IT OVER THE NETWORK");
+    return e.path != NULL;
+}
+
+static void check_doors(const struct filter_config *f, struct errors *errors)
+{
+    bool is_unix = check_door(f, "listen", f->listen, errors);
+    is_unix = check_door(f, "policy_service", f->policy_service, errors) || is_unix;
+    if (f->group[0] == '\0')
+        return;
+    if (!is_unix)
+        errors_warn_at(errors, &f->place,
+                       "filter.group: keeps nobody out: it is for unix sockets, and there is none");
+    if (getgrnam(f->group) == NULL)
+        errors_add_at(errors, &f->place, "filter.group: \"%s\" is no group here", f->group);
+}
+
 static void check_filter(const struct config *c, struct errors *errors)
 {
     const struct place file = {c->file, 0};
@@ -210,6 +263,8 @@ static void check_filter(const struct config *c, struct errors *errors)
         errors_add_at(errors, f->place.file == NULL ? &file : &f->place,
                       "filter.listen: is missing; write filter = { listen = "
                       "\"unix:/run/porteiro/milter.sock\"  policy = \"outbound\" }");
+    check_delegates(f->policy_rules, errors);
+    check_doors(f, errors);
 }
 
 static void leave_gateway_out(struct config *c)

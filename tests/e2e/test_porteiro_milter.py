@@ -1,4 +1,5 @@
 """porteiro-milter: the policies inside a Postfix that stays where it is."""
+import grp
 import signal
 import subprocess
 import time
@@ -346,6 +347,7 @@ def test_what_was_counted_in_memory_holds_over_a_restart(new_judge, postfix_filt
     ({"state_dir": "/nowhere"}, "state_dir: /nowhere: No such file or directory"),
     ({"groups": {"shop": {"file": "/proc/1/environ"}}}, "groups.shop.file: /proc/1/environ: porteiro-milter reads it as user"),
     ({"log": {"target": "/nowhere/log"}}, "log.target: /nowhere/log: "),
+    ({"filter": {"group": "no-such-group"}}, 'filter.group: "no-such-group" is no group here'),
 ])
 def test_t_tells_what_is_wrong_and_where(new_judge, changes, said):
     done = new_judge(limit("3/1h"), start=False, **changes).check()
@@ -358,6 +360,48 @@ def test_t_is_content_without_listeners_and_porteirod_is_not(new_judge, new_gate
     assert (done.returncode, done.stdout, done.stderr) == (0, f"{judge.config_file}: good\n", "")
     gateway = new_gateway(start=False, policies={"out": {}}, filter={"listen": "unix:/run/x", "policy": "out"})
     assert "nothing to do for porteirod" in gateway.check().stderr
+
+
+def test_t_does_not_let_a_policy_server_be_forgotten(new_judge, new_gateway, postfix):
+    policy = {"delegate": {"quota": {"address": "inet:127.0.0.1:10031"}, "off": {"address": "inet:127.0.0.1:1", "enabled": False}}}
+    done = new_judge(policy, start=False).check()
+    assert done.returncode == 1 and "policies.out.delegate.quota: porteiro-milter asks no policy servers" in done.stderr
+    assert "delegate.off" not in done.stderr and "porteiro.conf:" in done.stderr
+    gateway = new_gateway(smtp=postfix, start=False, policies={"out": policy}, filter={"listen": "unix:/run/x", "policy": "out"})
+    assert gateway.check().returncode == 0
+
+
+@pytest.mark.parametrize("changes, said", [
+    ({"listen": "inet:127.0.0.1:8891", "group": ""}, ["filter.listen: inet:127.0.0.1:8891: every program of this machine"]),
+    ({"policy_service": "inet:[::1]:8892"}, ["filter.policy_service: inet:[::1]:8892: every program of this machine"]),
+    ({"listen": "inet:192.0.2.1:8891"}, ["filter.listen: inet:192.0.2.1:8891: WHOEVER REACHES IT", "filter.group: keeps nobody out"]),
+])
+def test_t_warns_of_who_can_connect(new_judge, changes, said):
+    done = new_judge({}, start=False, filter=changes).check()
+    assert done.returncode == 0 and done.stdout.count("warning: ") == len(said)
+    assert all(one in done.stdout for one in said)
+
+
+def test_the_socket_is_for_its_group_alone(new_judge, postfix_filtered):
+    new_judge({})
+    is_now = Path(postfix_filtered.milter).lstat()
+    assert is_now.st_mode & 0o777 == 0o660
+    assert grp.getgrgid(is_now.st_gid).gr_name == "postfix"
+
+
+def test_the_log_is_opened_anew_or_it_does_not_say_so(new_judge):
+    judge = new_judge({})
+    log = judge.folder / "porteiro.log"
+    log.rename(judge.folder / "old")
+    log.mkdir()
+    judge.process.send_signal(signal.SIGUSR1)
+    until(lambda: "log.target: " in judge.stderr_text(), "that it can't")
+    log.rmdir()
+    log.touch()
+    log.chmod(0o666)  # it is no longer root
+    judge.process.send_signal(signal.SIGUSR1)
+    judge.wait_event("log_reopened")
+    assert "log_reopened" not in (judge.folder / "old").read_text()
 
 
 def test_wrong_options_are_told_with_2(new_judge):
