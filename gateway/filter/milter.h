@@ -11,6 +11,7 @@ int milter_open(const char *endpoint, struct error *why);
 /* Serves, in a thread that is started now, until the process ends: smfi_stop may keep its caller
  * waiting for five seconds, and who comes meanwhile is refused at the desk. Returns 0, or -1 and
  * why. `on_end` is called by that thread, should it end by itself: well, where a thread of
- * libmilter's has got a signal that was meant for the loop, as SIGTERM. */
+ * libmilter's has got a signal that was meant for the loop: SIGTERM, or SIGHUP, which is an end for
+ * it too. */
 typedef void milter_end_fn(void *owner, bool is_good);
 int milter_start(struct desk *d, milter_end_fn *on_end, void *owner, struct error *why);
