@@ -102,6 +102,8 @@ static int grow(struct fields *f)
 {
     if (f->count < f->room)
         return 0;
+    if (f->count >= 2 * FIELDS_MAX)
+        return -1;
     size_t room = f->room == 0 ? 32 : 2 * f->room;
     struct entry *entries = realloc(f->entries, room * sizeof *entries);
     if (entries == NULL)
@@ -178,6 +180,16 @@ static int take_header(struct fields *f, struct span header)
             return -1;
     cut_ends(f);
     return 0;
+}
+
+bool fields_are_too_many(struct span header)
+{
+    size_t lines = 0;
+    while (header.size > 0) {
+        struct span line = take_header_line(&header);
+        lines += line.size > 0 && !is_white(line.data[0]);
+    }
+    return lines > FIELDS_MAX;
 }
 
 struct fields *fields_create(struct span header, size_t limit)

@@ -15,6 +15,10 @@ struct mail_field {
     struct span value; /* behind the colon, the white space there too; without the last CRLF */
 };
 
+/* Of a header as below: each field costs memory beside its text, and nobody needs so many. */
+enum { FIELDS_MAX = 8192 };
+bool fields_are_too_many(struct span header);
+
 /* From a header whose dots are doubled, as headers_take hands it on. Of all texts that it ever has,
  * edits too, there are `limit` octets at most. NULL without memory. */
 struct fields *fields_create(struct span header, size_t limit);

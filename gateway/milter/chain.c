@@ -293,7 +293,7 @@ static char *copy_lines(struct span lines)
 void chain_stop_question(struct milter_chain *c, size_t number, const struct milter_answer *a,
                          struct span lines)
 {
-    if (number < c->first)
+    if (number < c->first || number >= c->asked)
         return; /* another one has answered it, for all of the message */
     struct question *q = chain_question(c, number);
     if (q->is_stopped || q->is_refused)

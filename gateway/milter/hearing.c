@@ -130,6 +130,18 @@ void member_failed(struct member *m, const char *reason)
     chain_move(c);
 }
 
+void member_give_up(struct member *m, const char *reply, const char *reason)
+{
+    const struct milter_answer a = {.verdict = MILTER_REFUSES,
+                                    .code = reply[0] == '5' ? 550 : 451,
+                                    .milter = m->config->name,
+                                    .reason = reason};
+    chain_refuse(m->chain, &a, span_of(reply));
+    milter_link_close(&m->link);
+    member_finish(m);
+    chain_move(m->chain);
+}
+
 /* ---- verdicts ---- */
 
 /* The one that was just answered is the last that it hears of the message. `is_clean`: it knows
@@ -255,7 +267,9 @@ static void take_edit(struct member *m, const struct milter_frame *f, const stru
 {
     struct error why;
     if (edits_keep(m, f, r, &why) < 0)
-        member_failed(m, why.text);
+        member_give_up(
+            m, "451 4.3.1 No room for what the mail filter makes of it; try again later\r\n",
+            why.text);
     else
         member_set_deadline(m);
 }

@@ -131,6 +131,10 @@ void member_take_link(struct member *m);
 /* Of one that is passing: its edits take place. */
 void member_pass(struct member *m);
 void member_failed(struct member *m, const char *reason);
+
+/* It hasn't failed, but can't be shown what it is to judge, or not be followed: the message goes no
+ * further, whatever its on_failure says. `reply` is the answer, a whole line, 4yz or 5yz. */
+void member_give_up(struct member *m, const char *reply, const char *reason);
 void member_heard(void *owner, const struct milter_link_event *event);
 
 /* ---- edits.c ---- */

@@ -43,6 +43,10 @@ static struct buffer *out(const struct member *m)
     return milters_scratch(m->chain->options.milters);
 }
 
+/* The answer for what it can't be shown: sent again it would be no smaller. */
+static const char too_large[] =
+    "550 5.6.0 A part of the message is larger than the mail filter takes\r\n";
+
 static size_t most(const struct member *m)
 {
     return terms(m)->most < FRAME_MAX ? terms(m)->most : FRAME_MAX;
@@ -110,7 +114,7 @@ static void put_macros(struct member *m, enum milter_command command, const stru
     if (!has_any)
         milter_frame_drop(&w);
     else if (milter_frame_end(&w, most(m)) < 0)
-        member_failed(m, "macros have more octets than it takes");
+        member_give_up(m, too_large, "macros have more octets than it takes");
 }
 
 /* ---- commands ---- */
@@ -134,7 +138,7 @@ static void tell(struct member *m, enum milter_command command, const struct que
     if (put != NULL)
         put(m, &w, what);
     if (milter_frame_end(&w, most(m)) < 0)
-        member_failed(m, "a command has more octets than it takes");
+        member_give_up(m, too_large, "a command has more octets than it takes");
     else
         push(m, (char)command, milter_is_answered(terms(m), command));
 }

@@ -29,6 +29,16 @@ static void answered(void *owner, const struct milter_event *event);
 
 /* ---- for whom ---- */
 
+/* Whose message it is may be known when the headers are over: then it is anybody's until then. */
+static bool is_for(const struct smtp_session *s, const struct milter_config *m,
+                   const struct policy_facts *f)
+{
+    bool is_by_account = m->when.accounts.count > 0 || m->except.accounts.count > 0;
+    if (is_by_account && smtp_trusted_header(s) != NULL)
+        return true;
+    return match_holds(&m->when, f) && (match_is_empty(&m->except) || !match_holds(&m->except, f));
+}
+
 /* Out of those that the listener has; returns whether there is any. */
 static bool choose(struct smtp_session *s, bool *uses)
 {
@@ -37,9 +47,7 @@ static bool choose(struct smtp_session *s, bool *uses)
     bool is_any = false;
     f.sender = s->transaction->sender;
     for (size_t i = 0; i < l->milter_count; i++) {
-        const struct milter_config *m = l->milters[i];
-        uses[i] = match_holds(&m->when, &f) &&
-                  (match_is_empty(&m->except) || !match_holds(&m->except, &f));
+        uses[i] = is_for(s, l->milters[i], &f);
         is_any = is_any || uses[i];
     }
     return is_any;
@@ -266,16 +274,16 @@ static bool is_edited(const struct milter_edits *e)
     return e->sender != NULL || e->recipient_count > 0;
 }
 
-/* In front of all else, so that readers and rules find it. */
-static void mark_quarantined(struct smtp_session *s, const struct milter_edits *e)
+/* In front of all else, so that readers and rules find it. Returns 0, or -1: there is no room. */
+static int mark_quarantined(struct smtp_session *s, const struct milter_edits *e)
 {
     char value[VERDICT_TEXT_SIZE];
     (void)snprintf(value, sizeof value, "%s: %s", e->quarantined_by,
                    e->quarantine); /* may be cut */
-    (void)fields_insert(s->transaction->whole->fields, 0, span_of("X-Porteiro-Quarantine"),
-                        span_of(value), false); /* without room it goes on unmarked, as logged */
     session_event(&s->base, EVENT_quarantined, field_text(KEY_message, s->transaction->id),
                   field_text(KEY_milter, e->quarantined_by), field_text(KEY_reason, e->quarantine));
+    return fields_insert(s->transaction->whole->fields, 0, span_of("X-Porteiro-Quarantine"),
+                         span_of(value), false);
 }
 
 static bool is_same(const char *a, const char *b)
@@ -364,9 +372,10 @@ static void message_passed(struct smtp_session *s)
 {
     struct transaction *t = s->transaction;
     const struct milter_edits *e = milter_chain_edits(s->milters);
-    if (e->quarantine != NULL)
-        mark_quarantined(s, e);
-    if (change_envelope(t, e) < 0)
+    if (e->quarantine != NULL && mark_quarantined(s, e) < 0) {
+        t->refusal = smtp_own_text(s, SMTP_REPLY_no_room, NULL, &t->refusal_code);
+        smtp_final_refused(s, "no room to mark it as quarantined");
+    } else if (change_envelope(t, e) < 0)
         give_up(s);
     else if (t->accepted == 0)
         smtp_final_discarded(s); /* they have taken away all whom it was for */

@@ -35,6 +35,10 @@ void smtp_held_headers(struct smtp_session *s, struct span missing, bool has_emp
     struct held *h = t->whole;
     size_t limit = 2 * (size_t)s->base.listener->max_header_size + EDITS_MAX;
     h->skip = has_empty_line ? 2 : 0;
+    if (fields_are_too_many(buffer_bytes(&t->held))) {
+        smtp_text_refuse(s, SMTP_REPLY_too_many_fields);
+        return;
+    }
     if (buffer_append(&t->held, missing) == 0)
         h->fields = fields_create(buffer_bytes(&t->held), limit);
     buffer_clear(&t->held);
@@ -97,7 +101,7 @@ int64_t smtp_held_patience(const struct smtp_session *s)
 
 bool smtp_held_lend(struct smtp_session *s)
 {
-    bool is_in_text = s->base.state == SESSION_BODY && has_envelope_up(s);
+    bool is_in_text = !s->is_waiting && smtp_body_is_due(s) && has_envelope_up(s);
     if (s->base.state != SESSION_MILTER &&
         (!is_in_text || loop_now(s->base.context->loop) < s->transaction->whole->lend_at_ns))
         return false;
@@ -176,7 +180,20 @@ static struct span go_up(struct held *h, struct span piece, char *spare)
     return text;
 }
 
-/* What is read next, and what ends it. Returns 0, or -1: it can't be read. */
+/* Headers that are larger than what a connection keeps go up in pieces, as the rest does. Returns
+ * whether there were any left over. */
+static bool send_headers(struct smtp_session *s)
+{
+    struct buffer *headers = &s->transaction->whole->headers;
+    if (headers->size <= PIECE)
+        return false;
+    struct span some = span_make(buffer_bytes(headers).data, PIECE);
+    smtp_link_text(s->link, &some, 1, TEXT_GOES_ON);
+    buffer_consume(headers, PIECE);
+    return true;
+}
+
+/* What is read next, and what ends it. Returns 0, or -1: it can't be read, or not go up. */
 static int send_piece(struct smtp_session *s)
 {
     struct held *h = s->transaction->whole;
@@ -185,17 +202,28 @@ static int send_piece(struct smtp_session *s)
     size_t count = 0;
     if (piece.data == NULL)
         return -1;
-    if (h->sent == 0)
-        parts[count++] = buffer_bytes(&h->headers);
+    parts[count++] = buffer_bytes(&h->headers); /* of the first piece */
     h->sent += piece.size;
     h->is_ended = h->sent == spool_size(h->source);
     parts[count++] = go_up(h, piece, spare + PIECE);
+    if (h->other.has_nul)
+        return -1;
     if (h->is_ended) {
         parts[count++] = h->source == h->body ? dots_end(&h->doubled) : body_end_chunks(&h->other);
         parts[count++] = span_of(".\r\n");
     }
     smtp_link_text(s->link, parts, count, h->is_ended ? TEXT_DOT : TEXT_GOES_ON);
+    buffer_clear(&h->headers);
     return 0;
+}
+
+/* What has gone up is abandoned. */
+static void give_up(struct smtp_session *s)
+{
+    bool is_nul = s->transaction->whole->other.has_nul;
+    pool_discard(s->base.context->pool, &s->link);
+    refuse(s, is_nul ? SMTP_REPLY_nul : SMTP_REPLY_no_room,
+           is_nul ? "a milter has put a NUL octet into it" : "what is held can't be read");
 }
 
 static void send_more(void *owner)
@@ -204,9 +232,8 @@ static void send_more(void *owner)
     struct transaction *t = s->transaction;
     struct held *h = t->whole;
     for (int i = 0; i < PIECES_A_TURN && !h->is_ended && !smtp_link_is_blocked(s->link); i++)
-        if (send_piece(s) < 0) {
-            pool_discard(s->base.context->pool, &s->link); /* what has gone up is abandoned */
-            refuse(s, SMTP_REPLY_no_room, "what is held can't be read");
+        if (!send_headers(s) && send_piece(s) < 0) {
+            give_up(s);
             return;
         }
     t->data = h->is_ended ? DATA_ENDED : DATA_SENDING;

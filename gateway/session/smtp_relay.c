@@ -78,7 +78,7 @@ static bool has_more(const struct transaction *t)
     for (const struct recipient *r = t->first_unanswered; r != NULL; r = r->next)
         if (r->state == RECIPIENT_NEW)
             return true;
-    return t->data == DATA_WANTED && t->accepted > 0;
+    return t->data == DATA_WANTED && t->accepted > 0 && !t->is_discarded;
 }
 
 /* The connection is another, or was reset: it has heard nothing of the envelope yet. */

@@ -10,6 +10,7 @@ import pytest
 from fixtures import build
 from fixtures.clients import close_all, message, smtp, stuffed
 from fixtures.milter import REJECTED_TOO, milter_doors, word
+from fixtures.milter_peer import packet
 from fixtures.processes import resident_kib, status_of
 from fixtures.scripted import SmtpServer
 
@@ -316,7 +317,98 @@ def test_a_message_counts_once_however_many_calls_its_recipients_take(behind):
     assert len(rig.filter.told("mail")) == 2 and len(rig.filter.told("rcpt")) == 240
 
 
+# ---- what a filter can't be shown, or not be followed in ----
+
+def test_a_field_that_a_filter_cannot_be_shown_does_not_pass_it(behind):
+    """Whatever its on_failure says: it has not failed, and would have had a word to say."""
+    rig = behind(milter={"on_failure": "accept"})
+    rig.filter.script("eom reject")
+    long = b"X-Long: " + b"\r\n ".join([b"a" * 70] * 1000) + b"\r\n"
+    with smtp(rig.gateway) as client:
+        client.envelope()
+        client.text(long + TEXT, "550 5.6.0 ")
+        client.envelope()
+        client.text(TEXT, "550 5.7.1 ")
+    assert rig.upstream.messages == []
+
+
+def test_an_edit_for_which_there_is_no_room_lets_nothing_pass(behind):
+    rig = behind(milter={"on_failure": "accept"}, listener={"max_message_size": 100000})
+    rig.filter.script("eom bigbody 200000", "eom reject")
+    with smtp(rig.gateway) as client:
+        client.envelope()
+        client.text(TEXT, "451 4.3.1 ")
+    assert rig.upstream.messages == []
+
+
+def test_large_headers_go_up_in_pieces(behind):
+    rig = behind(listener={"max_header_size": "16M"})
+    rig.filter.script()
+    text = (b"X-A: " + b"a" * 9000 + b"\r\n") * 800 + TEXT
+    with smtp(rig.gateway) as client:
+        client.mail(text)
+    assert without_received(rig.upstream.messages[0].data) == text
+
+
+def test_fields_without_end_are_refused(rig, client):
+    rig.filter.script()
+    client.envelope()
+    client.text(b"a:\r\n" * 8200 + TEXT, "552 5.3.4 Headers have too many fields")
+    client.mail(TEXT)
+
+
+def test_a_nul_that_a_filter_has_put_in_goes_no_further(new_gateway, new_smtp, new_peer):
+    upstream, peer = new_smtp(), new_peer()
+    gateway = new_gateway(upstream, milters={"test": {"address": peer.address}}, listener={"milters": ["test"]})
+    peer.on("E", [packet(b"bone\r\n\0.\r\ntwo\r\n") + packet(b"c")])
+    with smtp(gateway) as client:
+        client.envelope()
+        client.text(TEXT, "550 5.6.11 ")
+    assert upstream.messages == []
+
+
+def test_what_is_discarded_is_nothing_to_the_server_behind(behind):
+    rig = behind()
+    rig.filter.script("mail discard")
+    rig.upstream.on("RCPT", "550 5.1.1 no such user")
+    with smtp(rig.gateway) as client:
+        client.envelope()
+        client.text(TEXT, "250 2.0.0 Ok: discarded as ")
+    assert not rig.upstream.used("RCPT")
+
+
 # ---- time ----
+
+def lent(rig):
+    """Others may have the connection behind: its envelope is given up."""
+    rig.upstream.wait_for(lambda: any(c.saw("RSET") for c in rig.upstream.connections), "RSET")
+
+
+def test_a_refused_text_that_takes_its_time_gets_its_answer(behind):
+    rig = behind()
+    rig.filter.script("eoh reject")
+    with smtp(rig.gateway) as client:
+        client.envelope()
+        client.ask("DATA", "354 ")
+        client.send_bytes(b"Subject: x\r\n\r\nhello\r\n")
+        lent(rig)
+        client.send_bytes(b"more\r\n.\r\n")
+        client.expect("550 5.7.1 ")
+
+
+def test_a_client_may_pause_between_chunks(behind):
+    rig = behind()
+    rig.filter.script()
+    with smtp(rig.gateway) as client:
+        client.envelope()
+        client.send_bytes(f"BDAT {len(TEXT)}\r\n".encode() + TEXT)
+        client.expect("250 2.0.0 ")
+        lent(rig)
+        client.send_bytes(b"BDAT 0 LAST\r\n")
+        client.expect("250 2.0.0 Ok: queued as ")
+    assert without_received(rig.upstream.messages[0].data) == TEXT
+
+
 
 def test_a_client_that_goes_while_the_verdict_is_awaited_harms_nobody(behind):
     rig = behind()
