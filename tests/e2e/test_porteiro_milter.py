@@ -401,7 +401,10 @@ def test_the_log_is_opened_anew_or_it_does_not_say_so(new_judge):
     log.chmod(0o666)  # it is no longer root
     judge.process.send_signal(signal.SIGUSR1)
     judge.wait_event("log_reopened")
-    assert "log_reopened" not in (judge.folder / "old").read_text()
+    judge.process.terminate()
+    assert judge.process.wait(10) == 0
+    said = (judge.folder / "old").read_text() + judge.log_text()  # all of it, now that it has ended
+    assert said.count("event=log_reopened") == 1
 
 
 def test_wrong_options_are_told_with_2(new_judge):
