@@ -1,5 +1,7 @@
 #include "console/table.h"
 
+#include "base/span.h"
+
 #include <limits.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -74,8 +76,12 @@ static const char *head(const struct table *t, size_t column)
 int table_width(void)
 {
     struct winsize size;
+    uint64_t columns;
+    const char *wanted = getenv("COLUMNS");
     if (!isatty(STDOUT_FILENO))
-        return INT_MAX;
+        return wanted != NULL && span_number(span_of(wanted), 1000, &columns) == 0 && columns >= 20
+                   ? (int)columns
+                   : INT_MAX;
     return ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col
                                                                            : LINE_WIDTH;
 }
