@@ -145,7 +145,8 @@ static void check_listeners(const struct config *c, struct errors *errors)
             "\"smtp\" or \"pop3\"; filter is porteiro-milter's");
 }
 
-struct prepared *prepare(const char *file, struct errors *errors)
+/* With the configuration, for now; NULL where the file can't be read at all. */
+static struct prepared *begin(const char *file, struct errors *errors)
 {
     struct prepared *p = calloc(1, sizeof *p);
     if (p == NULL)
@@ -155,6 +156,14 @@ struct prepared *prepare(const char *file, struct errors *errors)
         free(p);
         return NULL;
     }
+    return p;
+}
+
+struct prepared *prepare(const char *file, struct errors *errors)
+{
+    struct prepared *p = begin(file, errors);
+    if (p == NULL)
+        return NULL;
     check_listeners(p->config, errors);
     grants_prepare(p->config, &p->grants, errors);
     find_users(p, errors);
@@ -274,14 +283,9 @@ static void leave_gateway_out(struct config *c)
 
 struct prepared *prepare_filter(const char *file, struct errors *errors)
 {
-    struct prepared *p = calloc(1, sizeof *p);
+    struct prepared *p = begin(file, errors);
     if (p == NULL)
-        abort(); /* out of memory at the start */
-    p->config = config_load(file, errors);
-    if (p->config == NULL) {
-        free(p);
         return NULL;
-    }
     check_filter(p->config, errors);
     leave_gateway_out(p->config);
     find_filter_user(p, errors);

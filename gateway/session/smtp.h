@@ -110,8 +110,8 @@ struct transaction {
 
     /* Of a trusted login whose messages name their account by a header; NULL: they don't. */
     const char *account_header;
-    bool is_named;      /* it is known by now */
-    struct buffer held; /* the headers, until they are all there */
+    bool is_named;             /* it is known by now */
+    struct buffer header_text; /* the headers, until they are all there */
 
     /* The envelope upstream. */
     struct pool_request request;
@@ -131,7 +131,7 @@ struct transaction {
 
     enum data_state data;
     bool is_chunked, is_last_chunk;   /* it comes by BDAT; the present one ends it */
-    struct held *whole;               /* the text, where somebody must see all of it first */
+    struct held *held;                /* the text, where somebody must see all of it first */
     struct smtp_filtering *filtering; /* NULL: no milter sees it */
     bool is_discarded;                /* nobody is to get it, and the client not to know */
     struct body body;

@@ -222,7 +222,7 @@ static void text_ended(struct smtp_session *s)
         smtp_final_refused(s, "");
         return;
     }
-    if (t->whole != NULL) {
+    if (t->held != NULL) {
         smtp_filter_end_text(s);
         return;
     }
@@ -239,7 +239,7 @@ static bool is_dropped_enough(const struct smtp_session *s)
 /* Does the server behind take no more of what goes up as it comes? */
 static bool is_blocked(const struct smtp_session *s)
 {
-    return s->transaction->whole == NULL && smtp_link_is_blocked(s->link);
+    return s->transaction->held == NULL && smtp_link_is_blocked(s->link);
 }
 
 /* What of the client's has come is dealt with: what is there to wait for? */
@@ -274,7 +274,7 @@ static void text_judged(struct smtp_session *s)
         t->refusal = t->denial;
         t->refusal_code = t->denial_code;
         smtp_text_denied(s);
-    } else if (t->data == DATA_JUDGED && !is_stopped(s) && t->whole == NULL) {
+    } else if (t->data == DATA_JUDGED && !is_stopped(s) && t->held == NULL) {
         if (t->is_discarded) { /* at the end */
             smtp_text_denied(s);
             smtp_final_discarded(s);
@@ -289,7 +289,7 @@ static void text_judged(struct smtp_session *s)
 static void end_text(struct smtp_session *s, struct span text)
 {
     const struct transaction *t = s->transaction;
-    bool is_asked = smtp_policy_asks(s, STAGE_END) || t->account_header != NULL || t->whole != NULL;
+    bool is_asked = smtp_policy_asks(s, STAGE_END) || t->account_header != NULL || t->held != NULL;
     if (t->data == DATA_OPEN && is_asked) {
         smtp_text_judge(s, text, text_judged);
         return;

@@ -226,7 +226,7 @@ void smtp_transaction_end(struct smtp_session *s)
     smtp_trusted_mail_ended(s);
     smtp_server_envelope_ended(&s->server);
     smtp_held_end(t);
-    buffer_clear(&t->held);
+    buffer_clear(&t->header_text);
     buffer_clear(&t->prepended);
     struct arena *arena = t->arena;
     arena_destroy(&arena);

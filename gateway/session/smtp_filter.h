@@ -26,6 +26,9 @@ void smtp_filter_more(struct smtp_session *s);
  * message goes up after it, or is refused. */
 void smtp_filter_end_text(struct smtp_session *s);
 
+/* All of them let the message pass: what they have made of it goes up. */
+void smtp_filter_passed(struct smtp_session *s);
+
 /* The message is over, however. */
 void smtp_filter_message_ended(struct smtp_session *s);
 

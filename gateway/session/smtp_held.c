@@ -22,7 +22,7 @@ int smtp_held_begin(struct smtp_session *s)
     struct held *h = arena_alloc(t->arena, sizeof *h);
     if (h == NULL)
         return -1;
-    t->whole = h;
+    t->held = h;
     h->headers.limit = SIZE_MAX; /* the fields have one */
     h->lend_at_ns = loop_now(s->base.context->loop) + PATIENCE_MS * CLOCK_MS;
     h->body = spool_create(s->base.context->spools);
@@ -32,16 +32,16 @@ int smtp_held_begin(struct smtp_session *s)
 void smtp_held_headers(struct smtp_session *s, struct span missing, bool has_empty_line)
 {
     struct transaction *t = s->transaction;
-    struct held *h = t->whole;
+    struct held *h = t->held;
     size_t limit = 2 * (size_t)s->base.listener->max_header_size + EDITS_MAX;
     h->skip = has_empty_line ? 2 : 0;
-    if (fields_are_too_many(buffer_bytes(&t->held))) {
+    if (fields_are_too_many(buffer_bytes(&t->header_text))) {
         smtp_text_refuse(s, SMTP_REPLY_too_many_fields);
         return;
     }
-    if (buffer_append(&t->held, missing) == 0)
-        h->fields = fields_create(buffer_bytes(&t->held), limit);
-    buffer_clear(&t->held);
+    if (buffer_append(&t->header_text, missing) == 0)
+        h->fields = fields_create(buffer_bytes(&t->header_text), limit);
+    buffer_clear(&t->header_text);
     if (h->fields == NULL)
         smtp_text_refuse(s, SMTP_REPLY_no_room);
     else
@@ -64,7 +64,7 @@ void smtp_held_take(struct smtp_session *s, const struct span *parts, size_t cou
     struct transaction *t = s->transaction;
     int failed = 0;
     for (size_t i = 0; i < count && !t->is_discarded; i++)
-        failed |= take(t->whole, parts[i]);
+        failed |= take(t->held, parts[i]);
     if (failed)
         smtp_text_refuse(s, SMTP_REPLY_no_room);
     else if (count > 0)
@@ -73,14 +73,14 @@ void smtp_held_take(struct smtp_session *s, const struct span *parts, size_t cou
 
 void smtp_held_end(struct transaction *t)
 {
-    struct held *h = t->whole;
+    struct held *h = t->held;
     if (h == NULL)
         return;
     loop_not_soon(&h->soon);
     fields_destroy(&h->fields);
     spool_destroy(&h->body);
     buffer_clear(&h->headers);
-    t->whole = NULL;
+    t->held = NULL;
 }
 
 /* ---- the connection behind, meanwhile ---- */
@@ -88,14 +88,14 @@ void smtp_held_end(struct transaction *t)
 static bool has_envelope_up(const struct smtp_session *s)
 {
     const struct transaction *t = s->transaction;
-    return t != NULL && t->whole != NULL && s->link != NULL && t->is_mail_sent;
+    return t != NULL && t->held != NULL && s->link != NULL && t->is_mail_sent;
 }
 
 int64_t smtp_held_patience(const struct smtp_session *s)
 {
     if (!has_envelope_up(s))
         return 0;
-    int64_t left = s->transaction->whole->lend_at_ns - loop_now(s->base.context->loop);
+    int64_t left = s->transaction->held->lend_at_ns - loop_now(s->base.context->loop);
     return left > 0 ? left / CLOCK_MS + 1 : 1;
 }
 
@@ -103,7 +103,7 @@ bool smtp_held_lend(struct smtp_session *s)
 {
     bool is_in_text = !s->is_waiting && smtp_body_is_due(s) && has_envelope_up(s);
     if (s->base.state != SESSION_MILTER &&
-        (!is_in_text || loop_now(s->base.context->loop) < s->transaction->whole->lend_at_ns))
+        (!is_in_text || loop_now(s->base.context->loop) < s->transaction->held->lend_at_ns))
         return false;
     smtp_relay_lend(s);
     if (is_in_text)
@@ -125,7 +125,7 @@ static void refuse(struct smtp_session *s, enum smtp_reply_name name, const char
 /* All that stands before the body. Returns 0, or -1 without memory. */
 static int write_headers(struct transaction *t)
 {
-    struct held *h = t->whole;
+    struct held *h = t->held;
     return buffer_append(&h->headers, span_of(t->received)) | fields_write(h->fields, &h->headers) |
            buffer_append(&h->headers, span_of("\r\n"));
 }
@@ -141,7 +141,7 @@ void smtp_held_send(struct smtp_session *s, const struct spool *body, bool is_ot
         smtp_final_refused(s, "");
         return;
     }
-    t->whole->source = body == NULL ? t->whole->body : body;
+    t->held->source = body == NULL ? t->held->body : body;
     if (write_headers(t) < 0) {
         refuse(s, SMTP_REPLY_no_room, "out of memory");
         return;
@@ -184,7 +184,7 @@ static struct span go_up(struct held *h, struct span piece, char *spare)
  * whether there were any left over. */
 static bool send_headers(struct smtp_session *s)
 {
-    struct buffer *headers = &s->transaction->whole->headers;
+    struct buffer *headers = &s->transaction->held->headers;
     if (headers->size <= PIECE)
         return false;
     struct span some = span_make(buffer_bytes(headers).data, PIECE);
@@ -196,7 +196,7 @@ static bool send_headers(struct smtp_session *s)
 /* What is read next, and what ends it. Returns 0, or -1: it can't be read, or not go up. */
 static int send_piece(struct smtp_session *s)
 {
-    struct held *h = s->transaction->whole;
+    struct held *h = s->transaction->held;
     char *spare = loop_spare(s->base.context->loop);
     struct span parts[4], piece = spool_read(h->source, h->sent, spare, PIECE);
     size_t count = 0;
@@ -220,7 +220,7 @@ static int send_piece(struct smtp_session *s)
 /* What has gone up is abandoned. */
 static void give_up(struct smtp_session *s)
 {
-    bool is_nul = s->transaction->whole->other.has_nul;
+    bool is_nul = s->transaction->held->other.has_nul;
     pool_discard(s->base.context->pool, &s->link);
     refuse(s, is_nul ? SMTP_REPLY_nul : SMTP_REPLY_no_room,
            is_nul ? "a milter has put a NUL octet into it" : "what is held can't be read");
@@ -230,7 +230,7 @@ static void send_more(void *owner)
 {
     struct smtp_session *s = owner;
     struct transaction *t = s->transaction;
-    struct held *h = t->whole;
+    struct held *h = t->held;
     for (int i = 0; i < PIECES_A_TURN && !h->is_ended && !smtp_link_is_blocked(s->link); i++)
         if (!send_headers(s) && send_piece(s) < 0) {
             give_up(s);

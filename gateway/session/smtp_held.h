@@ -27,8 +27,8 @@ struct held {
 /* The message's text is to be held. Returns 0, or -1 without memory. */
 int smtp_held_begin(struct smtp_session *s);
 
-/* The headers are all there, in `t->held`; `missing` is what they lack. Where there is no room the
- * message is refused. */
+/* The headers are all there, in `t->header_text`; `missing` is what they lack. Where there is no
+ * room the message is refused. */
 void smtp_held_headers(struct smtp_session *s, struct span missing, bool has_empty_line);
 
 /* More of the text behind them, the empty line in front, dots doubled. */

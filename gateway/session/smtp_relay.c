@@ -428,7 +428,7 @@ static void replace_link(struct smtp_session *s)
 /* Is nothing of the message with the server behind that it would have to answer? */
 static bool is_idle(const struct transaction *t)
 {
-    bool is_held = t->whole != NULL && t->data != DATA_RESENT && t->data != DATA_SENDING &&
+    bool is_held = t->held != NULL && t->data != DATA_RESENT && t->data != DATA_SENDING &&
                    t->data != DATA_ENDED;
     return (t->data == DATA_NONE && t->due == 0) || is_held;
 }

@@ -96,7 +96,7 @@ static struct text_parts *take_kept(struct transaction *t)
 void smtp_text_denied(struct smtp_session *s)
 {
     (void)take_kept(s->transaction);
-    if (s->transaction->whole == NULL) /* else nothing has */
+    if (s->transaction->held == NULL) /* else nothing has */
         pool_discard(s->base.context->pool, &s->link);
     s->transaction->data = DATA_DROPPED;
     session_state(&s->base, SESSION_BODY_DROP);
@@ -144,18 +144,18 @@ static void add_part(struct text_parts *p, struct span part)
  * there. */
 static bool are_held(const struct transaction *t)
 {
-    return t->account_header != NULL || t->whole != NULL;
+    return t->account_header != NULL || t->held != NULL;
 }
 
 static void hold(struct smtp_session *s, struct headers_cut *cut)
 {
     struct transaction *t = s->transaction;
     size_t max = (size_t)s->base.listener->max_header_size;
-    t->held.limit = max + MISSING_MAX;
+    t->header_text.limit = max + MISSING_MAX;
     if (t->headers.size > max)
         refuse_size(s, SMTP_REPLY_headers_too_big, s->base.listener->max_header_size);
-    else if (buffer_append(&t->held, cut->headers[0]) < 0 ||
-             buffer_append(&t->held, cut->headers[1]) < 0)
+    else if (buffer_append(&t->header_text, cut->headers[0]) < 0 ||
+             buffer_append(&t->header_text, cut->headers[1]) < 0)
         abandon(s, SMTP_REPLY_upstream_busy, NULL); /* out of memory */
     cut->headers[0].size = cut->headers[1].size = 0;
 }
@@ -167,16 +167,16 @@ static void end_held(struct smtp_session *s, struct text_parts *p)
     struct header_values found;
     enum smtp_reply_name refusal;
     header_values_init(&found, &t->account_header, 1);
-    header_values_take(&found, buffer_bytes(&t->held));
-    unsigned count = headers_remove(&t->held, t->account_header);
+    header_values_take(&found, buffer_bytes(&t->header_text));
+    unsigned count = headers_remove(&t->header_text, t->account_header);
     t->is_named =
         smtp_trusted_name(s, count, header_values_find(&found, t->account_header), &refusal);
     if (t->is_named)
         smtp_policy_named(s);
     else
         abandon(s, refusal, t->account_header);
-    if (t->whole == NULL)
-        add_part(p, buffer_bytes(&t->held));
+    if (t->held == NULL)
+        add_part(p, buffer_bytes(&t->header_text));
 }
 
 /* What they lack, in `out`. */
@@ -206,7 +206,7 @@ static void judge_senders(struct smtp_session *s)
     struct transaction *t = s->transaction;
     char text[SENDER_TEXT_SIZE];
     if (t->account_header != NULL)
-        smtp_sender_take(s, buffer_bytes(&t->held));
+        smtp_sender_take(s, buffer_bytes(&t->header_text));
     if (smtp_sender_headers(s, text))
         return;
     abandon(s, SMTP_REPLY_author_not_own, text);
@@ -219,7 +219,7 @@ static void end_headers(struct smtp_session *s, bool needs_line, struct text_par
         end_held(s, p);
     if (s->transaction->data == DATA_OPEN)
         judge_senders(s);
-    if (s->transaction->whole == NULL)
+    if (s->transaction->held == NULL)
         add_missing(s, needs_line, p);
     else if (s->transaction->data == DATA_OPEN)
         smtp_held_headers(s, missing(s, p->missing), !needs_line);
@@ -256,7 +256,7 @@ static void add_text(struct smtp_session *s, struct span text, enum text_end end
     struct transaction *t = s->transaction;
     p->count = 0;
     p->is_kept = false;
-    if (t->received != NULL && t->whole == NULL) {
+    if (t->received != NULL && t->held == NULL) {
         add_part(p, span_of(t->received));
         t->received = NULL;
     }
@@ -297,12 +297,12 @@ static bool is_good(struct smtp_session *s)
 static void send_up(struct smtp_session *s, const struct text_parts *p, enum text_end end)
 {
     struct transaction *t = s->transaction;
-    if (t->whole != NULL)
+    if (t->held != NULL)
         smtp_held_take(s, p->spans, p->count);
     else if (p->count > 0)
         smtp_link_text(s->link, p->spans, p->count, end);
-    if (t->is_named && t->held.size > 0)
-        buffer_clear(&t->held); /* they have gone up */
+    if (t->is_named && t->header_text.size > 0)
+        buffer_clear(&t->header_text); /* they have gone up */
 }
 
 void smtp_text_pass_on(struct smtp_session *s, struct span text, enum text_end end)
@@ -346,7 +346,7 @@ void smtp_text_judge(struct smtp_session *s, struct span text, smtp_judged_fn *j
         return;
     }
     s->base.bytes += text.size;
-    if (t->whole != NULL) {
+    if (t->held != NULL) {
         judge_whole(s, &parts, judged);
         return;
     }

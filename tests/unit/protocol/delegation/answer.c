@@ -1,26 +1,10 @@
 #include "protocol/delegation/answer.h"
 
-#include "protocol/said.h"
-#include "support/splits.h"
-
-struct run {
-    struct leftover in;
-    struct said said;
-    int outcome;
-    const char *expected;
-};
-
-static void restart(void *owner)
-{
-    struct run *r = owner;
-    leftover_drop(&r->in);
-    say_nothing(&r->said);
-    r->outcome = 0;
-}
+#include "protocol/delegation/reading.h"
 
 static void feed(void *owner, struct span piece)
 {
-    struct run *r = owner;
+    struct reading *r = owner;
     struct error why;
     struct span action, *rest = leftover_join(&r->in, piece);
     if (r->outcome < 0)
@@ -32,19 +16,6 @@ static void feed(void *owner, struct span piece)
     }
     if (r->outcome < 0)
         say(&r->said, "%s", why.text);
-}
-
-static void done(void *owner)
-{
-    const struct run *r = owner;
-    said_is(&r->said, r->expected, r->in.rest.data);
-}
-
-static void is_read(struct span input, const char *expected)
-{
-    struct run r = {.expected = expected};
-    every_split(input, restart, feed, done, &r);
-    leftover_drop(&r.in);
 }
 
 static const struct {
@@ -76,20 +47,20 @@ static const struct {
 
 START_TEST(an_answer_is_read_however_it_is_cut)
 {
-    is_read(span_of(cases[_i].input), cases[_i].expected);
+    is_read_by(feed, span_of(cases[_i].input), cases[_i].expected);
 }
 END_TEST
 
 START_TEST(lines_that_end_with_cr_lf_never_end_it)
 {
-    is_read(span_of("action=OK\r\n\r\n"), "");
+    is_read_by(feed, span_of("action=OK\r\n\r\n"), "");
 }
 END_TEST
 
 START_TEST(a_nul_octet_is_no_text)
 {
-    is_read(span_make("action=OK\0REJECT\n\n", 18), "a NUL octet in its answer");
-    is_read(span_make("action=OK\n\n\0", 12), "<OK>a NUL octet in its answer");
+    is_read_by(feed, span_make("action=OK\0REJECT\n\n", 18), "a NUL octet in its answer");
+    is_read_by(feed, span_make("action=OK\n\n\0", 12), "<OK>a NUL octet in its answer");
 }
 END_TEST
 

@@ -1,24 +1,8 @@
 #include "protocol/delegation/server.h"
 
-#include "protocol/said.h"
-#include "support/splits.h"
+#include "protocol/delegation/reading.h"
 
 #define ASKED "request=smtpd_access_policy\n"
-
-struct run {
-    struct leftover in;
-    struct said said;
-    int outcome;
-    const char *expected;
-};
-
-static void restart(void *owner)
-{
-    struct run *r = owner;
-    leftover_drop(&r->in);
-    say_nothing(&r->said);
-    r->outcome = 0;
-}
 
 static void say_attribute(struct said *said, const char *name, struct span value)
 {
@@ -30,7 +14,7 @@ static void say_attribute(struct said *said, const char *name, struct span value
 
 static void feed(void *owner, struct span piece)
 {
-    struct run *r = owner;
+    struct reading *r = owner;
     struct error why;
     struct delegation_asked a;
     struct span *rest = leftover_join(&r->in, piece);
@@ -52,19 +36,6 @@ static void feed(void *owner, struct span piece)
     }
     if (r->outcome < 0)
         say(&r->said, "%s", why.text);
-}
-
-static void done(void *owner)
-{
-    const struct run *r = owner;
-    said_is(&r->said, r->expected, r->in.rest.data);
-}
-
-static void is_read(struct span input, const char *expected)
-{
-    struct run r = {.expected = expected};
-    every_split(input, restart, feed, done, &r);
-    leftover_drop(&r.in);
 }
 
 static const struct {
@@ -90,7 +61,7 @@ static const struct {
 
 START_TEST(a_request_is_read_however_it_comes)
 {
-    is_read(span_of(cases[_i].input), cases[_i].expected);
+    is_read_by(feed, span_of(cases[_i].input), cases[_i].expected);
 }
 END_TEST
 
